@@ -1,0 +1,1 @@
+//! Signed metadata in, verified index out.

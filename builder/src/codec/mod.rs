@@ -1,0 +1,1 @@
+//! Bounded decompressors and the encoders.

@@ -1,0 +1,141 @@
+//! Errors as a person reads them: a stable code, labelled places in source texts, hints.
+//!
+//! Every module has one `thiserror` enum; [`Diagnose`] adds what a terminal needs. Nothing here prints.
+
+use std::sync::Arc;
+
+/// A text that errors can point into: the name as the user wrote it, and the whole text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// File name as the user wrote it.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+}
+
+impl Source {
+    /// Returns a shared source for `text`, shown as `name`.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), text: text.into() })
+    }
+}
+
+/// A range of bytes in a [`Source`]'s text, end exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+/// A place in a source with what is to be said about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The text pointed into.
+    pub source: Arc<Source>,
+    /// The bytes meant.
+    pub span: Span,
+    /// What is said beside the caret; may be empty.
+    pub text: String,
+}
+
+/// What an error means for the exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The question was answered, and the answer is no (exit 1).
+    No,
+    /// It could not be told, or not be done (exit 2).
+    Unknown,
+}
+
+/// An error that can be shown to a person.
+pub trait Diagnose: std::error::Error + Send + Sync + 'static {
+    /// Returns a stable code, `module::what` in kebab case, for scripts and `explain`.
+    fn code(&self) -> &'static str;
+
+    /// Returns the places the error points at, in source order.
+    fn labels(&self) -> Vec<Label> {
+        Vec::new()
+    }
+
+    /// Returns commands or edits that settle the error; empty where there are none.
+    fn hints(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns whether the error is a "no" or a "could not tell".
+    fn verdict(&self) -> Verdict {
+        Verdict::Unknown
+    }
+}
+
+/// One or more errors of any stage, in source order; never empty.
+#[derive(Debug)]
+pub struct Problems(Vec<Box<dyn Diagnose>>);
+
+impl Problems {
+    /// Returns the problems, or nothing where `all` is empty.
+    pub fn from_vec(all: Vec<Box<dyn Diagnose>>) -> Option<Self> {
+        if all.is_empty() { None } else { Some(Self(all)) }
+    }
+
+    /// Returns the errors in the order they are to be shown.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn Diagnose> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+
+    /// Returns `No` where every problem is a "no", else `Unknown`.
+    pub fn verdict(&self) -> Verdict {
+        if self.0.iter().all(|problem| problem.verdict() == Verdict::No) { Verdict::No } else { Verdict::Unknown }
+    }
+}
+
+impl<E: Diagnose> From<E> for Problems {
+    fn from(error: E) -> Self {
+        Self(vec![Box::new(error)])
+    }
+}
+
+impl std::fmt::Display for Problems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (n, problem) in self.0.iter().enumerate() {
+            if n > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Something worth saying that stops nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Stable code, as [`Diagnose::code`].
+    pub code: &'static str,
+    /// One sentence, lower case, no full stop.
+    pub message: String,
+    /// Hints, as [`Diagnose::hints`].
+    pub hints: Vec<String>,
+}
+
+/// Hears of work that can last; drawn by the program, ignored by the library.
+pub trait Progress: Sync {
+    /// `stage` (`fetch`, `open`, `layer`, …) begins, with `total` bytes or items to do.
+    fn start(&self, stage: &'static str, total: u64);
+    /// `count` more bytes or items of `stage` are done.
+    fn advance(&self, stage: &'static str, count: u64);
+    /// `stage` is over.
+    fn finish(&self, stage: &'static str);
+}
+
+/// Progress that nobody sees.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn start(&self, _: &'static str, _: u64) {}
+    fn advance(&self, _: &'static str, _: u64) {}
+    fn finish(&self, _: &'static str) {}
+}

@@ -1,0 +1,1 @@
+//! Config, manifest, index; layouts and archives.

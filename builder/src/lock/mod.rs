@@ -1,0 +1,166 @@
+//! The lock: every input of a spec by digest. The format, nothing else.
+//!
+//! TOML, written by one canonical writer, sorted. `version` is the format: a reader refuses another one. `revision`
+//! is raised for additions that an older reader of the same `version` may leave out of account.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+/// A whole lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Lock {
+    /// Format; a reader refuses any other than its own.
+    pub version: u32,
+    /// Additions to the format that may be ignored.
+    pub revision: u32,
+    /// The release that wrote this lock; named where `encoding` or `rules` do not fit.
+    pub tarsia: String,
+    /// Number of everything that shapes bytes: tar rules, cut rule, codecs.
+    pub encoding: u32,
+    /// Number of the tables that decide what is kept or derived.
+    pub rules: u32,
+    /// Digest of the parsed spec's explicit keys.
+    pub spec: Digest,
+    /// The effective `keep`: `runtime`, `all` or `needed`.
+    pub keep: String,
+    /// The only clock: seconds since 1970-01-01 UTC.
+    pub source_date: i64,
+    /// Archives by name; each the metadata sets that packages of this lock stand in. Sorted by (name, suite, InRelease digest).
+    #[serde(default, rename = "archive", skip_serializing_if = "Vec::is_empty")]
+    pub archives: Vec<MetadataSet>,
+    /// Fetched files, keys, certificates: sorted by (kind, name).
+    #[serde(default, rename = "input", skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<LockedInput>,
+    /// Per platform (`linux/amd64`), what is installed and how it is cut.
+    pub platform: BTreeMap<String, PlatformLock>,
+}
+
+/// One verified state of one suite of an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MetadataSet {
+    /// Which archive: `debian`, `debian-security`, or the name in the spec.
+    pub name: String,
+    /// The suite as it stands in the path below `dists/`: `trixie-updates`.
+    pub suite: String,
+    /// Digest of InRelease.
+    pub in_release: Digest,
+    /// `Date` of the Release, seconds since 1970-01-01 UTC.
+    pub date: i64,
+    /// `Valid-Until`, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<i64>,
+    /// Fingerprints (upper-case hex) of the primary keys whose signatures hold, sorted.
+    pub signers: Vec<String>,
+    /// The Packages files read, sorted by path.
+    pub packages: Vec<PackagesFile>,
+}
+
+/// One Packages file of a suite, as compressed in the archive.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PackagesFile {
+    /// Path below `dists/SUITE/`: `main/binary-amd64/Packages.xz`.
+    pub path: String,
+    /// Its digest, as signed.
+    pub digest: Digest,
+    /// Its size in bytes, as signed.
+    pub size: u64,
+}
+
+/// A fetched file, key or certificate that the spec names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LockedInput {
+    /// `fetch`, `key` or `certificate`.
+    pub kind: String,
+    /// URL or path as the spec says it.
+    pub name: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// One platform's share of a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PlatformLock {
+    /// Package layers, lowest first. `state` and `files` follow and are not named.
+    pub layers: Vec<String>,
+    /// Sorted by name, then architecture.
+    #[serde(default, rename = "package", skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<LockedPackage>,
+}
+
+/// One package of a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LockedPackage {
+    /// Binary package name.
+    pub name: String,
+    /// Version with epoch and revision.
+    pub version: String,
+    /// Debian architecture: `amd64`, `all`.
+    pub architecture: String,
+    /// Source package name.
+    pub source: String,
+    /// Source version where it differs from `version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_version: Option<String>,
+    /// The metadata set its stanza stands in: archive name.
+    pub archive: String,
+    /// The metadata set its stanza stands in: digest of InRelease.
+    pub in_release: Digest,
+    /// Path below the archive's base (`Filename`).
+    pub path: String,
+    /// Size of the `.deb` in bytes.
+    pub size: u64,
+    /// SHA-256 of the `.deb`.
+    pub digest: Digest,
+    /// Why it is in.
+    pub why: Why,
+    /// Exists only for maintainer scripts: falls away in selection unless requested.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub script_only: bool,
+    /// The layer it goes to, one of the platform's `layers`.
+    pub layer: String,
+}
+
+/// Why a package is in a lock; written as `requested`, `implicit: RULE` or `A > B` (shortest chain, root first, without the package itself).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// The spec names it.
+    Requested,
+    /// A rule of the implicit table brings it; the rule's trigger, as `libc6` or `always`.
+    Implicit(String),
+    /// The packages that lead to it, root first.
+    Dependency(Vec<String>),
+}
+
+impl Serialize for Why {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&match self {
+            Self::Requested => "requested".to_owned(),
+            Self::Implicit(rule) => format!("implicit: {rule}"),
+            Self::Dependency(chain) => chain.join(" > "),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Why {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(match text.as_str() {
+            "requested" => Self::Requested,
+            other => match other.strip_prefix("implicit: ") {
+                Some(rule) => Self::Implicit(rule.to_owned()),
+                None => Self::Dependency(other.split(" > ").map(str::to_owned).collect()),
+            },
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! A package opened once: [`Pack`]. Hostile input is assumed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::elf;
+
+/// What selection reads of a package; its bytes stay in the pack's data.
+///
+/// Stored with `postcard`; `PACK_FORMAT` is part of its key, so no reader ever sees another version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackIndex {
+    /// SHA-256 of the `.deb` (or of the plan of local files).
+    pub source: Digest,
+    /// SHA-256 and size of `data`.
+    pub data: (Digest, u64),
+    /// Date of the `data.tar` ar member, seconds since 1970-01-01 UTC: the latest mtime an entry may have.
+    pub date: i64,
+    /// Control fields in file order.
+    pub control: Vec<(String, String)>,
+    /// Lines of `md5sums`, as (md5 hex, path without leading slash).
+    pub md5sums: Vec<(String, String)>,
+    /// Paths of `conffiles`, without leading slash.
+    pub conffiles: Vec<String>,
+    /// `triggers`, whole.
+    pub triggers: String,
+    /// Maintainer scripts by name (`postinst`), whole text, at most 1 MiB each.
+    pub scripts: Vec<(String, String)>,
+    /// Entries in the order of `data`, paths as shipped (before the merged-/usr rewrite).
+    pub entries: Vec<Entry>,
+    /// Contents of small files that selection reads, by index into `entries`.
+    pub texts: Vec<(u32, Vec<u8>)>,
+    /// Findings in file contents, by index into `entries`.
+    pub scans: Vec<(u32, Scan)>,
+}
+
+/// One entry of a package's data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Path without leading slash; the root is empty.
+    pub path: String,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Permission bits with setuid, setgid, sticky.
+    pub mode: u32,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// Seconds since 1970-01-01 UTC.
+    pub mtime: i64,
+    /// Extended attributes, sorted by name.
+    pub xattrs: Vec<(String, Vec<u8>)>,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EntryKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File(FileFacts),
+    /// A symbolic link and its target, as written.
+    Symlink(String),
+    /// A hard link to the path of an earlier regular file of this package.
+    Hardlink(String),
+}
+
+/// What is known of a regular file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFacts {
+    /// Size in bytes.
+    pub size: u64,
+    /// Where its bytes start in the pack's data.
+    pub offset: u64,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// Where it is ELF.
+    pub elf: Option<Box<elf::Facts>>,
+    /// First line after `#!`, at most 256 bytes, where it starts so.
+    pub shebang: Option<String>,
+}
+
+/// Findings in one file's bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Scan {
+    /// Whole C strings that look like `lib….so…` (ELF), sorted.
+    pub sonames: Vec<String>,
+    /// Command words of a script, sorted.
+    pub commands: Vec<String>,
+    /// Absolute paths named in a script, sorted.
+    pub paths: Vec<String>,
+}

@@ -1,0 +1,1 @@
+//! Chooses versions, explains why, plans layers.

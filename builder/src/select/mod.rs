@@ -1,0 +1,116 @@
+//! Keeps files, with a reason for each; derives what maintainer scripts would have made; cuts the result into one
+//! self-contained plan per layer.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::tree::{ImagePath, Meta, Origin};
+
+/// What goes into one platform's image.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// One plan per layer of the lock in its order, then `state`, then `files`; plans may be empty.
+    pub layers: Vec<LayerPlan>,
+    /// Every node of the image by path, with its origin and reason.
+    pub nodes: BTreeMap<ImagePath, Kept>,
+    /// `uid:gid` of `run.user`.
+    pub user: (u32, u32),
+    /// What was left out, by class, and which scripts no rule covers.
+    pub report: Report,
+}
+
+/// A kept node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Why it is kept, in words (`keep: runtime`, the rule's sentence, `files[2]`).
+    pub reason: String,
+    /// Size in bytes of a regular file, else 0.
+    pub size: u64,
+    /// Digest of a regular file's bytes.
+    pub digest: Option<Digest>,
+}
+
+/// What selection has to say beside the files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Entries and bytes dropped, by class (`doc`, `admin`, `script-only`).
+    pub dropped: BTreeMap<String, (u64, u64)>,
+    /// Maintainer scripts that no rule covers: (package, script, the lines concerned).
+    pub unhandled: Vec<(String, String, Vec<String>)>,
+    /// Notes for a person, sorted.
+    pub notes: Vec<String>,
+}
+
+/// One layer's share: self-contained, and a function of that layer's packages alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerPlan {
+    /// The layer's name in the lock, or `state` or `files`.
+    pub name: String,
+    /// Every ancestor directory of the entries, sorted bytewise; mtime 0.
+    pub directories: Vec<PlanEntry>,
+    /// Package by package in name order (one group for `state` and `files`).
+    pub groups: Vec<PlanGroup>,
+}
+
+impl LayerPlan {
+    /// Returns whether nothing stands in the layer (a layer of bare ancestors does not occur).
+    pub fn is_empty(&self) -> bool {
+        self.directories.is_empty() && self.groups.iter().all(|group| group.entries.is_empty())
+    }
+}
+
+/// The entries of one package in a layer; a segment of the layer's tar.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanGroup {
+    /// Key of the pack whose data [`Body::Pack`] offsets point into; `None` where no body does.
+    pub pack: Option<Digest>,
+    /// Sorted bytewise by path; a hard link's target comes before it.
+    pub entries: Vec<PlanEntry>,
+}
+
+/// One tar entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanEntry {
+    /// Where it goes.
+    pub path: ImagePath,
+    /// Owner, mode, time, xattrs; final, nothing is clamped later.
+    pub meta: Meta,
+    /// What it is.
+    pub body: Body,
+}
+
+/// What a plan entry is, and where its bytes are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink(String),
+    /// A hard link to an entry of the same layer.
+    Hardlink(ImagePath),
+    /// A regular file from the group's pack.
+    Pack {
+        /// Where its bytes start in the pack's data.
+        offset: u64,
+        /// Size in bytes.
+        size: u64,
+        /// SHA-256, checked on the way through.
+        digest: Digest,
+    },
+    /// A regular file made here.
+    Inline(#[serde(with = "bytes")] Vec<u8>),
+}
+
+mod bytes {
+    use serde::{Deserialize as _, Serialize as _};
+    pub(super) fn serialize<S: serde::Serializer>(bytes: &Vec<u8>, serializer: S) -> Result<S::Ok, S::Error> {
+        bytes.serialize(serializer)
+    }
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        Vec::<u8>::deserialize(deserializer)
+    }
+}

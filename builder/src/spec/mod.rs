@@ -1,0 +1,257 @@
+//! The spec: what a person asks for. Parsing is pure; reading files is `read`'s alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::diag::{Source, Span};
+use crate::digest::Digest;
+use crate::tree::ImagePath;
+
+/// A value with the place it stands at in the spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands in [`Spec::source`].
+    pub span: Span,
+}
+
+/// A checked spec: defaults are filled in, names resolved, no file read yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// The text it was parsed from.
+    pub source: Arc<Source>,
+    /// `name`; never in the digest of an image. The file's stem where the spec has none.
+    pub name: String,
+    /// `distro`.
+    pub distro: Option<Spanned<Distro>>,
+    /// `platforms`; empty where the spec leaves it to the host.
+    pub platforms: Vec<Spanned<Platform>>,
+    /// `archives`, beside the distro's own.
+    pub archives: BTreeMap<String, ArchiveSpec>,
+    /// `packages` without exclusions, in the spec's order.
+    pub packages: Vec<Spanned<PackageRequest>>,
+    /// `"!pkg"` entries.
+    pub excluded: Vec<Spanned<String>>,
+    /// `keep`; the default where absent.
+    pub keep: Keep,
+    /// `files`, in the spec's order.
+    pub files: Vec<Spanned<FileEntry>>,
+    /// `users` of the spec alone (the built-in ones are added in selection).
+    pub users: BTreeMap<String, UserSpec>,
+    /// `groups` of the spec alone.
+    pub groups: BTreeMap<String, GroupSpec>,
+    /// `certificates`: PEM files beneath the spec's directory.
+    pub certificates: Vec<Spanned<String>>,
+    /// `run`, with defaults filled in.
+    pub run: Run,
+    /// `labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `layers`, with defaults filled in.
+    pub layers: LayerSpec,
+    /// Digest of the explicit keys in canonical form, `name` left out.
+    pub digest: Digest,
+}
+
+/// A distribution release that tarsia knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Distro {
+    /// Debian 12, bookworm.
+    Debian12,
+    /// Debian 13, trixie.
+    Debian13,
+}
+
+/// An OCI platform that tarsia builds for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Platform {
+    /// linux/amd64.
+    Amd64,
+    /// linux/arm64.
+    Arm64,
+}
+
+impl Platform {
+    /// Returns the OCI name, `linux/amd64`.
+    pub fn oci(self) -> &'static str {
+        match self {
+            Self::Amd64 => "linux/amd64",
+            Self::Arm64 => "linux/arm64",
+        }
+    }
+
+    /// Returns Debian's architecture name, which is also OCI's `architecture`.
+    pub fn architecture(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// Returns the platform for an OCI name.
+    pub fn from_oci(name: &str) -> Option<Self> {
+        [Self::Amd64, Self::Arm64].into_iter().find(|platform| platform.oci() == name)
+    }
+}
+
+/// An archive beside the distro's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveSpec {
+    /// Base address: `https:`, `http:` or `file:`; the directory that holds `dists/` and `pool/`.
+    pub uri: String,
+    /// Suite below `dists/`.
+    pub suite: String,
+    /// Components; at least one.
+    pub components: Vec<String>,
+    /// Key file (armoured or binary OpenPGP certificate) beneath the spec's directory.
+    pub signed_by: Spanned<String>,
+    /// How many different certificates must have signed; at least 1.
+    pub min_signatures: u32,
+    /// Fingerprints that must be among the signers.
+    pub require_key: Vec<String>,
+}
+
+/// One entry of `packages`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageRequest {
+    /// Package name.
+    pub name: String,
+    /// `>= 1.22` and the like: relation (`<<`, `<=`, `=`, `>=`, `>>`) and version.
+    pub version: Option<(String, String)>,
+    /// Archive it must come from.
+    pub from: Option<String>,
+}
+
+/// How much of the packages is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// The closure of what is needed.
+    Needed,
+    /// Whole packages less documentation and administration.
+    Runtime,
+    /// Whole packages.
+    All,
+}
+
+impl Keep {
+    /// Returns the word used in spec and lock.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Needed => "needed",
+            Self::Runtime => "runtime",
+            Self::All => "all",
+        }
+    }
+}
+
+/// One entry of `files`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEntry {
+    /// What is written.
+    pub what: FileSource,
+    /// Where; for `copy` of a directory and `unpack`, the directory that receives it. A trailing slash in the spec has
+    /// already been resolved: `copy: a/b` `to: /x/` is `/x/b`.
+    pub to: ImagePath,
+    /// Owner: user name or number, `None` for 0.
+    pub owner: Option<String>,
+    /// Group: name or number; `None` for the owner's group.
+    pub group: Option<String>,
+    /// Permission bits; `None` for the default of its kind.
+    pub mode: Option<u32>,
+}
+
+/// What a `files` entry writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileSource {
+    /// A file or directory beneath the spec's directory.
+    Copy {
+        /// Path relative to the spec's directory, `/`-separated, without `..`.
+        path: String,
+        /// Globs relative to `path`; empty for all.
+        include: Vec<String>,
+        /// Globs relative to `path` that are left out.
+        exclude: Vec<String>,
+    },
+    /// A file from the network, by digest.
+    Fetch {
+        /// `https:`, `http:` or `file:` address.
+        url: String,
+        /// Its SHA-256.
+        digest: Digest,
+        /// Unpacked as a tar (plain, gzip, xz or zstd).
+        unpack: bool,
+        /// Leading path components dropped from its entries.
+        strip: u32,
+    },
+    /// Literal text.
+    Text(String),
+    /// An empty directory.
+    Directory,
+    /// A symbolic link to this target.
+    Symlink(String),
+}
+
+/// A user of the spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserSpec {
+    /// Number.
+    pub uid: u32,
+    /// Primary group's number; the user's own number where absent.
+    pub gid: Option<u32>,
+    /// Home directory, made with mode 0700 where set.
+    pub home: Option<ImagePath>,
+    /// Login shell; `/sbin/nologin` where absent.
+    pub shell: Option<String>,
+    /// Where the entry stands.
+    pub span: Span,
+}
+
+/// A group of the spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSpec {
+    /// Number.
+    pub gid: u32,
+    /// Members by name.
+    pub members: Vec<String>,
+    /// Where the entry stands.
+    pub span: Span,
+}
+
+/// `run`: what becomes the image's config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// User name, `uid` or `uid:gid`; `nonroot` by default.
+    pub user: Spanned<String>,
+    /// Entrypoint.
+    pub entrypoint: Vec<String>,
+    /// Arguments.
+    pub cmd: Vec<String>,
+    /// Environment, the default PATH included.
+    pub env: BTreeMap<String, String>,
+    /// Working directory.
+    pub workdir: String,
+    /// Ports as `8080/tcp`.
+    pub ports: Vec<String>,
+    /// Volumes.
+    pub volumes: Vec<String>,
+    /// Stop signal.
+    pub stop_signal: Option<String>,
+}
+
+/// `layers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerSpec {
+    /// The most package layers, 1 to 30.
+    pub max: u32,
+    /// How layers are stored.
+    pub compression: Compression,
+}
+
+/// How a layer's tar is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Compression {
+    /// Zstandard at a level, 1 to 19.
+    Zstd(i32),
+    /// gzip at a level, 1 to 9.
+    Gzip(u32),
+}

@@ -1,0 +1,1 @@
+//! A content-addressed directory that is never trusted.

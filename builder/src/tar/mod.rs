@@ -1,0 +1,1 @@
+//! Strict tar reader, exact tar writer (POSIX.1-2017 pax interchange format, ustar).
