@@ -1,1 +1,4 @@
 //! Tables as data.
+
+pub mod classes;
+pub mod scripts;
