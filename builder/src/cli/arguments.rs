@@ -10,7 +10,7 @@ use super::size::parse_size;
 
 /// Build byte-reproducible distroless images from signed packages
 #[derive(Debug, Parser)]
-#[command(name = "tarsia", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "tarsia", version, max_term_width = 100)]
 #[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -66,13 +66,21 @@ pub(crate) struct Globals {
     pub(crate) verbose: bool,
 }
 
+/// Where the store is.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Store options")]
+pub(crate) struct StoreFlag {
+    /// Store directory [default: tarsia in the user's cache]
+    #[arg(long, value_name = "DIR", env = "TARSIA_STORE", hide_env_values = true)]
+    pub(crate) store: Option<PathBuf>,
+}
+
 /// Where the store is and how far it is trusted.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Store options")]
 pub(crate) struct StoreFlags {
-    /// Store directory [default: tarsia in the user's cache]
-    #[arg(long, value_name = "DIR", env = "TARSIA_STORE", hide_env_values = true)]
-    pub(crate) store: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) directory: StoreFlag,
 
     /// Hash everything that is read from the store again
     #[arg(long)]

@@ -171,7 +171,17 @@ mod tests {
     fn an_error_shows_place_caret_and_hints() {
         let source = Source::new("specs/web.yaml", "version: 1\npackages:\n  - libsll3\n  - nginx\n");
         let labels = vec![label(&source, "libsll3", ""), label(&source, "nginx", "asked for here")];
-        assert_snapshot!(error(&NoPackage { labels, cause: None }, PLAIN), @"");
+        assert_snapshot!(error(&NoPackage { labels, cause: None }, PLAIN), @r"
+        error: cannot lock `web`: no package named `libsll3`
+         --> specs/web.yaml:3:5
+          |
+        3 |   - libsll3
+          |     ^^^^^^^
+        4 |   - nginx
+          |     ----- asked for here
+        hint: `libssl3` is in `bookworm/main`
+        hint: a second one
+        ");
     }
 
     #[test]
@@ -180,7 +190,15 @@ mod tests {
         let cause = Some(std::io::Error::other("the disk said \x1b[2J"));
         let text = error(&NoPackage { labels: vec![label(&source, "red", "\x1b]0;x")], cause }, PLAIN);
         assert!(!text.contains('\x1b'), "{text}");
-        assert_snapshot!(text, @"");
+        assert_snapshot!(text, @r"
+        error: cannot lock `web`: no package named `libsll3`: the disk said ␛[2J
+         --> a.yaml:1:9
+          |
+        1 | k: ␛[31mred
+          |         ^^^ ␛]0;x
+        hint: `libssl3` is in `bookworm/main`
+        hint: a second one
+        ");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tarsia::diag::{Problems, Progress, Warning};
 use tarsia::spec::Platform;
 
-use super::arguments::{Globals, MachineFlags, StoreFlags};
+use super::arguments::{Globals, MachineFlags, StoreFlag};
 use super::environment::Environment;
 use super::error::Error;
 use super::progress::Bars;
@@ -36,7 +36,7 @@ impl Session {
     }
 
     /// Returns the directory of the store: the flag, `TARSIA_STORE`, or `tarsia` in the user's cache.
-    pub(crate) fn store(&self, flags: &StoreFlags) -> Result<PathBuf, Error> {
+    pub(crate) fn store(&self, flags: &StoreFlag) -> Result<PathBuf, Error> {
         match (&flags.store, &self.environment.cache) {
             (Some(named), _) => Ok(named.clone()),
             (None, Some(cache)) => Ok(cache.join("tarsia")),

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use tarsia::diag::Problems;
 
 use crate::cli::Answer;
-use crate::cli::arguments::StoreFlags;
+use crate::cli::arguments::StoreFlag;
 use crate::cli::error::Error;
 use crate::cli::session::Session;
 use crate::cli::size::parse_size;
@@ -27,12 +27,12 @@ pub(crate) enum Command {
         max_size: u64,
 
         #[command(flatten)]
-        store: StoreFlags,
+        store: StoreFlag,
     },
     /// Check everything in the store, and throw out what is broken
     Verify {
         #[command(flatten)]
-        store: StoreFlags,
+        store: StoreFlag,
     },
 }
 
