@@ -136,9 +136,7 @@ fn parse_mirror(text: &str) -> Result<Mirror, String> {
     }
     let known = ["https://", "http://", "file:/"].iter().find(|scheme| uri.starts_with(**scheme));
     match known {
-        Some(scheme) if uri.len() > scheme.len() => {
-            Ok((archive, uri.strip_suffix('/').unwrap_or(uri).to_owned()))
-        }
+        Some(scheme) if uri.len() > scheme.len() => Ok((archive, uri.strip_suffix('/').unwrap_or(uri).to_owned())),
         _ => Err("a mirror is an `https:`, `http:` or `file:` address".to_owned()),
     }
 }

@@ -50,9 +50,7 @@ impl Environment {
             threads: std::thread::available_parallelism()
                 .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
             terminal,
-            colour: terminal
-                && variable("NO_COLOR").is_none()
-                && variable("TERM").is_none_or(|name| name != "dumb"),
+            colour: terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|name| name != "dumb"),
             apt_sources: apt_sources(Path::new("/etc/apt")),
         }
     }

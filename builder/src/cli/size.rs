@@ -45,9 +45,14 @@ mod tests {
 
     #[test]
     fn sizes_are_read_with_binary_and_decimal_units() {
-        for (text, bytes) in
-            [("1", 1), ("192MiB", 192 << 20), ("1G", 1 << 30), ("64 M", 64 << 20), ("3kB", 3_000), ("2GB", 2_000_000_000)]
-        {
+        for (text, bytes) in [
+            ("1", 1),
+            ("192MiB", 192 << 20),
+            ("1G", 1 << 30),
+            ("64 M", 64 << 20),
+            ("3kB", 3_000),
+            ("2GB", 2_000_000_000),
+        ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         for wrong in ["", "0", "0MiB", "MiB", "-1", "1.5G", "1 0M", "12 parsecs", "99999999999T", "1é", "٣M"] {
@@ -57,7 +62,8 @@ mod tests {
 
     #[test]
     fn sizes_are_shown_with_one_digit_behind_the_point() {
-        for (bytes, text) in [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (19_149_999, "19.1 MB"), (u64::MAX, "18446744.0 TB")]
+        for (bytes, text) in
+            [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (19_149_999, "19.1 MB"), (u64::MAX, "18446744.0 TB")]
         {
             assert_eq!(human_size(bytes), text);
         }

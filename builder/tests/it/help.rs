@@ -426,7 +426,8 @@ fn every_shell_gets_completions() {
 
 #[test]
 fn a_wrong_command_line_is_a_2_and_says_so_on_standard_error() {
-    for arguments in [&["fly"][..], &["build"], &["build", "a.yaml", "--memory", "much"], &["-q", "-v", "schema"], &[]] {
+    for arguments in [&["fly"][..], &["build"], &["build", "a.yaml", "--memory", "much"], &["-q", "-v", "schema"], &[]]
+    {
         let output = tarsia(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty(), "{arguments:?}");

@@ -4,7 +4,7 @@ use clap::Args;
 use tarsia::diag::Problems;
 
 use crate::cli::Answer;
-use crate::cli::arguments::{PlatformFlag};
+use crate::cli::arguments::PlatformFlag;
 use crate::cli::error::Error;
 use crate::cli::session::Session;
 

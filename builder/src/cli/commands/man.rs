@@ -22,8 +22,7 @@ pub(crate) fn run(_session: &Session, arguments: &Arguments) -> Result<Answer, P
     whole.build();
     let mut command = &whole;
     for name in &arguments.command {
-        command =
-            command.find_subcommand(name).ok_or_else(|| Error::NoManual(arguments.command.join(" ")))?;
+        command = command.find_subcommand(name).ok_or_else(|| Error::NoManual(arguments.command.join(" ")))?;
     }
     let mut page = Vec::new();
     // The date would be the build's or the reader's; the version says which page this is.
