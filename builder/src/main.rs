@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `tarsia`: flags, environment, progress and rendering around the library's `ops`.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

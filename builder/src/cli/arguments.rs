@@ -1,0 +1,179 @@
+//! The flags of the program. One meaning, one flag, wherever it stands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tarsia::spec::Platform;
+
+use super::commands::{build, cache, check, completions, fetch, init, inspect, lock, man, outdated, schema, why};
+use super::size::parse_size;
+
+/// Build byte-reproducible distroless images from signed packages
+#[derive(Debug, Parser)]
+#[command(name = "tarsia", version, max_term_width = 100)]
+#[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One variant per command, in the order in which help lists them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a starter spec
+    Init(init::Arguments),
+    /// Check a spec and its lock without building
+    Check(check::Arguments),
+    /// Pin every input of a spec
+    Lock(lock::Arguments),
+    /// Show what an update would move
+    Outdated(outdated::Arguments),
+    /// Download locked inputs into the store
+    Fetch(fetch::Arguments),
+    /// Build images from specs
+    Build(build::Arguments),
+    /// Explain why a file is, or is not, in an image
+    Why(why::Arguments),
+    /// Show layers, packages, files and surface of an image
+    Inspect(inspect::Arguments),
+    /// Manage the store
+    Cache(cache::Arguments),
+    /// Print the JSON Schema of specs
+    Schema(schema::Arguments),
+    /// Print completions for a shell
+    Completions(completions::Arguments),
+    /// Print the manual page
+    Man(man::Arguments),
+}
+
+/// How the program speaks; every command takes these.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Output options")]
+pub(crate) struct Globals {
+    /// Print the answer, and any error, as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Print errors only, and no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// Where the store is.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Store options")]
+pub(crate) struct StoreFlag {
+    /// Store directory [default: tarsia in the user's cache]
+    #[arg(long, value_name = "DIR", env = "TARSIA_STORE", hide_env_values = true)]
+    pub(crate) store: Option<PathBuf>,
+}
+
+/// Where the store is and how far it is trusted.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Store options")]
+pub(crate) struct StoreFlags {
+    #[command(flatten)]
+    pub(crate) directory: StoreFlag,
+
+    /// Hash everything that is read from the store again
+    #[arg(long)]
+    pub(crate) paranoid: bool,
+}
+
+/// What may be reached, and where.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Network options")]
+pub(crate) struct NetworkFlags {
+    /// Mirror to try first, for one archive or for all
+    #[arg(long = "mirror", value_name = "[ARCHIVE=]URI", env = "TARSIA_MIRROR", hide_env_values = true)]
+    #[arg(value_delimiter = ' ', value_parser = parse_mirror)]
+    pub(crate) mirrors: Vec<Mirror>,
+
+    /// Use no network
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+/// How much of the machine may be used; never what the result is.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Machine options")]
+pub(crate) struct MachineFlags {
+    /// Threads to use [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+
+    /// Memory for buffers, as 192MiB or 1GiB
+    #[arg(long, value_name = "SIZE", default_value = "192MiB", value_parser = parse_size)]
+    pub(crate) memory: u64,
+}
+
+/// Which platforms of a spec are meant.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PlatformFlag {
+    /// Only this platform, as linux/arm64; may be repeated
+    #[arg(long = "platform", value_name = "OS/ARCH", value_parser = parse_platform)]
+    pub(crate) platforms: Vec<Platform>,
+}
+
+/// A mirror as the command line names it: the archive it holds (all of them where absent), and its base address.
+pub(crate) type Mirror = (Option<String>, String);
+
+/// Parses `[ARCHIVE=]URI`. A `=` behind the scheme's colon belongs to the address.
+fn parse_mirror(text: &str) -> Result<Mirror, String> {
+    let (archive, uri) = match text.split_once('=') {
+        Some((archive, uri)) if !archive.contains(':') => (Some(archive.to_owned()), uri),
+        _ => (None, text),
+    };
+    if archive.as_deref() == Some("") {
+        return Err("the archive's name before `=` is empty".to_owned());
+    }
+    let known = ["https://", "http://", "file:/"].iter().find(|scheme| uri.starts_with(**scheme));
+    match known {
+        Some(scheme) if uri.len() > scheme.len() => Ok((archive, uri.strip_suffix('/').unwrap_or(uri).to_owned())),
+        _ => Err("a mirror is an `https:`, `http:` or `file:` address".to_owned()),
+    }
+}
+
+fn parse_platform(text: &str) -> Result<Platform, String> {
+    Platform::from_oci(text).ok_or_else(|| "known are linux/amd64 and linux/arm64".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_holds_together() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_mirror_is_an_address_with_or_without_an_archive() {
+        let mirror = |archive: Option<&str>, uri: &str| (archive.map(str::to_owned), uri.to_owned());
+        assert_eq!(parse_mirror("https://example.org/debian/"), Ok(mirror(None, "https://example.org/debian")));
+        assert_eq!(parse_mirror("debian=http://example.org/d"), Ok(mirror(Some("debian"), "http://example.org/d")));
+        assert_eq!(parse_mirror("https://example.org/?a=b"), Ok(mirror(None, "https://example.org/?a=b")));
+        assert_eq!(parse_mirror("file:/srv/mirror"), Ok(mirror(None, "file:/srv/mirror")));
+        for wrong in ["", "example.org", "=https://example.org", "ftp://example.org", "https://", "debian="] {
+            assert!(parse_mirror(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn packages_to_update_follow_the_flag_and_the_spec_stands_before_it() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' ')).unwrap().command;
+        let Command::Lock(lock) = parse("tarsia lock web.yaml --update openssl zlib1g") else { panic!() };
+        assert_eq!(lock.update, Some(vec!["openssl".to_owned(), "zlib1g".to_owned()]));
+        let Command::Lock(lock) = parse("tarsia lock web.yaml --update") else { panic!() };
+        assert_eq!(lock.update, Some(Vec::new()));
+        let Command::Lock(lock) = parse("tarsia lock web.yaml") else { panic!() };
+        assert_eq!(lock.update, None);
+    }
+}

@@ -1,0 +1,60 @@
+//! `tarsia init`.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tarsia::diag::Problems;
+use tarsia::spec::Distro;
+
+use crate::cli::Answer;
+use crate::cli::error::Error;
+use crate::cli::session::Session;
+
+/// Flags of `init`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Name of the image
+    #[arg(value_name = "NAME", default_value = "app")]
+    pub(crate) name: String,
+
+    /// Distribution that packages come from
+    #[arg(long, value_name = "DISTRO", default_value = "debian/13")]
+    pub(crate) distro: String,
+
+    /// File to write [default: <NAME>.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Writes a starter spec; never over a file that is there.
+pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
+    let name = &arguments.name;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if !name.bytes().next().is_some_and(plain) || !name.bytes().all(|byte| plain(byte) || b"._-".contains(&byte)) {
+        return Err(Error::Name(name.clone()).into());
+    }
+    let distro = match arguments.distro.as_str() {
+        "debian/13" => Distro::Debian13,
+        "debian/12" => Distro::Debian12,
+        other => return Err(Error::Distro(other.to_owned()).into()),
+    };
+    let path = arguments.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.yaml")));
+    write_new(&path, &starter(name, distro)?)?;
+    session.finished(&format!("Wrote `{}`", path.display()));
+    session.detail(&format!("`tarsia build {}` builds it", path.display()));
+    Ok(Answer::Yes)
+}
+
+fn starter(_name: &str, _distro: Distro) -> Result<String, Problems> {
+    Err(Error::NotWired("init").into())
+}
+
+fn write_new(path: &Path, text: &str) -> Result<(), Error> {
+    let written = OpenOptions::new().write(true).create_new(true).open(path);
+    written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => Error::Exists(path.to_owned()),
+        _ => Error::File { verb: "write", path: path.to_owned(), source },
+    })
+}

@@ -1,0 +1,14 @@
+//! One file per command: its flags, and a function that calls the library and prints the answer.
+
+pub(crate) mod build;
+pub(crate) mod cache;
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod fetch;
+pub(crate) mod init;
+pub(crate) mod inspect;
+pub(crate) mod lock;
+pub(crate) mod man;
+pub(crate) mod outdated;
+pub(crate) mod schema;
+pub(crate) mod why;

@@ -1,0 +1,104 @@
+//! The one place that reads the environment, the clock and the machine.
+
+#![expect(clippy::disallowed_methods, reason = "the environment is read here, once, and handed down as values")]
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use tarsia::spec::Platform;
+
+/// Everything that the program knows beside its arguments, as plain values.
+#[derive(Debug, Clone)]
+pub(crate) struct Environment {
+    /// Seconds since 1970-01-01 UTC; decides on `Valid-Until` alone and reaches no byte.
+    pub(crate) now: i64,
+    /// The user's cache directory (XDG base directory specification), where one is known.
+    pub(crate) cache: Option<PathBuf>,
+    /// `SOURCE_DATE_EPOCH` as it stands.
+    pub(crate) source_date_epoch: Option<OsString>,
+    /// The platform that this program runs on, where it is one that images are built for.
+    pub(crate) platform: Option<Platform>,
+    /// Threads that the machine runs at once; at least 1.
+    pub(crate) threads: u32,
+    /// Standard error is a terminal.
+    pub(crate) terminal: bool,
+    /// Messages may be coloured.
+    pub(crate) colour: bool,
+    /// The machine's apt sources, sorted by path: file name and text. `.list` is the one-line format, `.sources` deb822.
+    pub(crate) apt_sources: Vec<(String, String)>,
+}
+
+impl Environment {
+    /// Reads all of it.
+    pub(crate) fn read() -> Self {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let terminal = std::io::stderr().is_terminal();
+        Self {
+            now: match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+                Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+                Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+            },
+            cache: cache(variable("XDG_CACHE_HOME"), variable("HOME")),
+            source_date_epoch: variable("SOURCE_DATE_EPOCH"),
+            platform: match std::env::consts::ARCH {
+                "x86_64" => Some(Platform::Amd64),
+                "aarch64" => Some(Platform::Arm64),
+                _ => None,
+            },
+            threads: std::thread::available_parallelism()
+                .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
+            terminal,
+            colour: terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|name| name != "dumb"),
+            apt_sources: apt_sources(Path::new("/etc/apt")),
+        }
+    }
+}
+
+/// Returns the cache directory. A relative `XDG_CACHE_HOME` is invalid and left out of account, as the XDG base directory
+/// specification asks.
+fn cache(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    xdg.map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| home.map(PathBuf::from).filter(|path| path.is_absolute()).map(|home| home.join(".cache")))
+}
+
+/// Reads `sources.list` and what stands in `sources.list.d` below `apt`. What is not there, or cannot be read, is no
+/// source: mirrors of the machine are a convenience.
+fn apt_sources(apt: &Path) -> Vec<(String, String)> {
+    let mut paths = vec![apt.join("sources.list")];
+    if let Ok(entries) = std::fs::read_dir(apt.join("sources.list.d")) {
+        paths.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
+    }
+    paths.retain(|path| path.extension().is_some_and(|end| end == "list" || end == "sources"));
+    paths.sort();
+    let read = |path: PathBuf| Some((path.display().to_string(), std::fs::read_to_string(&path).ok()?));
+    paths.into_iter().filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_follows_xdg_and_then_home() {
+        let path = |text: &str| Some(OsString::from(text));
+        assert_eq!(cache(path("/x"), path("/h")), Some("/x".into()));
+        assert_eq!(cache(path("x"), path("/h")), Some("/h/.cache".into()));
+        assert_eq!(cache(None, path("/h")), Some("/h/.cache".into()));
+        assert_eq!(cache(None, None), None);
+    }
+
+    #[test]
+    fn apt_sources_are_sorted_and_other_files_are_left_alone() {
+        let apt = tempfile::tempdir().unwrap();
+        assert_eq!(apt_sources(apt.path()), []);
+        std::fs::create_dir(apt.path().join("sources.list.d")).unwrap();
+        for name in ["sources.list.d/b.sources", "sources.list.d/a.list", "sources.list.d/c.list.bak", "sources.list"] {
+            std::fs::write(apt.path().join(name), name).unwrap();
+        }
+        let names: Vec<_> = apt_sources(apt.path()).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(names, ["sources.list", "sources.list.d/a.list", "sources.list.d/b.sources"]);
+    }
+}

@@ -1,0 +1,81 @@
+//! What the command line itself can get wrong.
+
+use std::io;
+use std::path::PathBuf;
+
+use tarsia::diag::Diagnose;
+
+/// An error of the program around the library.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A command whose operation is not there yet.
+    #[error("cannot run `{0}`: it is not there yet")]
+    NotWired(&'static str),
+    /// No place for the store is known.
+    #[error("cannot find a place for the store")]
+    NoStore,
+    /// The machine is of a platform that no image is built for.
+    #[error("cannot tell which platform to build for")]
+    NoPlatform,
+    /// `SOURCE_DATE_EPOCH` is set and no number.
+    #[error("cannot read `SOURCE_DATE_EPOCH`: `{0}` is no number of seconds")]
+    SourceDateEpoch(String),
+    /// A file that would be overwritten.
+    #[error("cannot write `{}`: it exists already", .0.display())]
+    Exists(PathBuf),
+    /// A name that no spec can have.
+    #[error("cannot start a spec named `{0}`: a name is made of a-z, 0-9, `.`, `_` and `-`")]
+    Name(String),
+    /// A distribution that is not known.
+    #[error("cannot start a spec on `{0}`: no such distribution is known")]
+    Distro(String),
+    /// No command of this name has a manual page.
+    #[error("cannot print a manual page for `{0}`: there is no such command")]
+    NoManual(String),
+    /// Several specs and one output.
+    #[error("cannot write several images to one output")]
+    OneOutput,
+    /// Reading or writing a file.
+    #[error("cannot {verb} `{}`", .path.display())]
+    File {
+        /// `read`, `write`.
+        verb: &'static str,
+        /// As the user wrote it.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Standard output.
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+}
+
+impl Diagnose for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotWired(_) => "cli::not-there-yet",
+            Self::NoStore => "cli::no-store",
+            Self::NoPlatform => "cli::no-platform",
+            Self::SourceDateEpoch(_) => "cli::source-date-epoch",
+            Self::Exists(_) => "cli::exists",
+            Self::Name(_) => "cli::name",
+            Self::Distro(_) => "cli::distro",
+            Self::NoManual(_) => "cli::no-manual",
+            Self::OneOutput => "cli::one-output",
+            Self::File { .. } => "cli::file",
+            Self::Output(_) => "cli::output",
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::NoStore => "set `HOME`, or name a directory with `--store DIR`",
+            Self::NoPlatform => "name them under `platforms:` in the spec",
+            Self::Exists(_) => "name another file with `-o FILE`, or remove this one",
+            Self::Distro(_) => "known are `debian/13` and `debian/12`",
+            Self::OneOutput => "leave `-o` out, and each image is written to `<name>.oci`",
+            _ => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
+}

@@ -1,0 +1,82 @@
+//! The command line: parses flags, reads the environment once, calls one function of the library per command and
+//! prints its answer.
+//!
+//! In: arguments and the environment. Out: the answer on standard output, everything else on standard error, and an
+//! exit status: 0 yes, 1 the answer is no, 2 it could not be told or done. Nothing here decides what an image holds.
+
+mod arguments;
+mod commands;
+mod environment;
+mod error;
+mod output;
+mod progress;
+mod render;
+mod session;
+mod size;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+use tarsia::diag::{Problems, Verdict};
+
+use arguments::{Arguments, Command};
+use environment::Environment;
+use session::Session;
+
+/// What a command that did its work has to say in one bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Exit status 0.
+    Yes,
+    /// Exit status 1; what is wrong has been printed.
+    #[expect(dead_code, reason = "the commands that answer no are wired to `ops` one by one")]
+    No,
+}
+
+/// Runs the program and returns its exit status.
+pub(crate) fn main() -> ExitCode {
+    let matches = match Arguments::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return refuse(&error),
+    };
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    let session = Session::new(Environment::read(), arguments.globals);
+    match run(&session, &arguments.command) {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(problems) => {
+            session.problems(&problems);
+            ExitCode::from(match problems.verdict() {
+                Verdict::No => 1,
+                Verdict::Unknown => 2,
+            })
+        }
+    }
+}
+
+fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
+    match command {
+        Command::Init(arguments) => commands::init::run(session, arguments),
+        Command::Check(arguments) => commands::check::run(session, arguments),
+        Command::Lock(arguments) => commands::lock::run(session, arguments),
+        Command::Outdated(arguments) => commands::outdated::run(session, arguments),
+        Command::Fetch(arguments) => commands::fetch::run(session, arguments),
+        Command::Build(arguments) => commands::build::run(session, arguments),
+        Command::Why(arguments) => commands::why::run(session, arguments),
+        Command::Inspect(arguments) => commands::inspect::run(session, arguments),
+        Command::Cache(arguments) => commands::cache::run(session, arguments),
+        Command::Schema(arguments) => commands::schema::run(session, arguments),
+        Command::Completions(arguments) => commands::completions::run(session, arguments),
+        Command::Man(arguments) => commands::man::run(session, arguments),
+    }
+}
+
+/// Prints what clap has to say: help and version are answers, all else is a command line that cannot be followed.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // A reader that has gone away (`tarsia --help | head -1`) is no reason to complain.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}

@@ -1,0 +1,466 @@
+//! Help is what `-h` prints, word for word; and the program is polite to pipes and wrong command lines.
+
+use std::process::{Command, Output, Stdio};
+
+use insta::assert_snapshot;
+
+/// Runs tarsia with `arguments` and nothing of the caller's environment.
+fn tarsia(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tarsia")).args(arguments).env_clear().stdin(Stdio::null()).output().unwrap()
+}
+
+fn help(arguments: &[&str]) -> String {
+    let output = tarsia(arguments);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_program() {
+    assert_snapshot!(help(&["-h"]), @r"
+    Build byte-reproducible distroless images from signed packages
+
+    Usage: tarsia [OPTIONS] <COMMAND>
+
+    Commands:
+      init         Write a starter spec
+      check        Check a spec and its lock without building
+      lock         Pin every input of a spec
+      outdated     Show what an update would move
+      fetch        Download locked inputs into the store
+      build        Build images from specs
+      why          Explain why a file is, or is not, in an image
+      inspect      Show layers, packages, files and surface of an image
+      cache        Manage the store
+      schema       Print the JSON Schema of specs
+      completions  Print completions for a shell
+      man          Print the manual page
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn init() {
+    assert_snapshot!(help(&["init", "-h"]), @r"
+    Write a starter spec
+
+    Usage: tarsia init [OPTIONS] [NAME]
+
+    Arguments:
+      [NAME]  Name of the image [default: app]
+
+    Options:
+          --distro <DISTRO>  Distribution that packages come from [default: debian/13]
+      -o, --output <FILE>    File to write [default: <NAME>.yaml]
+      -h, --help             Print help
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn check() {
+    assert_snapshot!(help(&["check", "-h"]), @r"
+    Check a spec and its lock without building
+
+    Usage: tarsia check [OPTIONS] <SPEC>...
+
+    Arguments:
+      <SPEC>...  Specs to check
+
+    Options:
+          --proof               Prove the lock against the signed archives
+          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
+      -h, --help                Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --offline                 Use no network
+
+    Machine options:
+          --threads <N>    Threads to use [default: one per core]
+          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn lock() {
+    assert_snapshot!(help(&["lock", "-h"]), @r"
+    Pin every input of a spec
+
+    Usage: tarsia lock [OPTIONS] <SPEC>...
+
+    Arguments:
+      <SPEC>...  Specs to lock
+
+    Options:
+          --update [<PKG>...]  Take the newest of these packages, or of all where none is named
+      -h, --help               Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --offline                 Use no network
+
+    Machine options:
+          --threads <N>    Threads to use [default: one per core]
+          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn outdated() {
+    assert_snapshot!(help(&["outdated", "-h"]), @r"
+    Show what an update would move
+
+    Usage: tarsia outdated [OPTIONS] <SPEC>...
+
+    Arguments:
+      <SPEC>...  Specs to look at
+
+    Options:
+      -h, --help  Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --offline                 Use no network
+
+    Machine options:
+          --threads <N>    Threads to use [default: one per core]
+          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn fetch() {
+    assert_snapshot!(help(&["fetch", "-h"]), @r"
+    Download locked inputs into the store
+
+    Usage: tarsia fetch [OPTIONS] <SPEC>...
+
+    Arguments:
+      <SPEC>...  Specs to fetch for
+
+    Options:
+          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
+      -h, --help                Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --offline                 Use no network
+
+    Machine options:
+          --threads <N>    Threads to use [default: one per core]
+          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn build() {
+    assert_snapshot!(help(&["build", "-h"]), @r"
+    Build images from specs
+
+    Usage: tarsia build [OPTIONS] <SPEC>...
+
+    Arguments:
+      <SPEC>...  Specs to build
+
+    Options:
+      -o, --output <DEST>       Where the image goes: a directory, or an archive where it ends in .tar
+                                [default: <name>.oci]
+          --locked              Write no lock; a stale one is an error
+          --require-proof       Refuse a lock that cannot be proved against its signed archives
+          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
+      -h, --help                Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --offline                 Use no network
+
+    Machine options:
+          --threads <N>    Threads to use [default: one per core]
+          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn why() {
+    assert_snapshot!(help(&["why", "-h"]), @r"
+    Explain why a file is, or is not, in an image
+
+    Usage: tarsia why [OPTIONS] <SPEC> <PACKAGE|PATH>
+
+    Arguments:
+      <SPEC>          Spec to explain
+      <PACKAGE|PATH>  Package, or path in the image
+
+    Options:
+          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
+      -h, --help                Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --offline                 Use no network
+
+    Machine options:
+          --threads <N>    Threads to use [default: one per core]
+          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn inspect() {
+    assert_snapshot!(help(&["inspect", "-h"]), @r"
+    Show layers, packages, files and surface of an image
+
+    Usage: tarsia inspect [OPTIONS] <IMAGE>
+
+    Arguments:
+      <IMAGE>  Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE
+
+    Options:
+          --files               List every file
+          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
+      -h, --help                Print help
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn cache() {
+    assert_snapshot!(help(&["cache", "-h"]), @r"
+    Manage the store
+
+    Usage: tarsia cache [OPTIONS] <COMMAND>
+
+    Commands:
+      gc      Remove what was not used for longest, down to a size
+      verify  Check everything in the store, and throw out what is broken
+
+    Options:
+      -h, --help  Print help
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+    assert_snapshot!(help(&["cache", "gc", "-h"]), @r"
+    Remove what was not used for longest, down to a size
+
+    Usage: tarsia cache gc [OPTIONS]
+
+    Options:
+          --max-size <SIZE>  Size that the store may keep, as 10GiB [default: 10GiB]
+      -h, --help             Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+    assert_snapshot!(help(&["cache", "verify", "-h"]), @r"
+    Check everything in the store, and throw out what is broken
+
+    Usage: tarsia cache verify [OPTIONS]
+
+    Options:
+      -h, --help  Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn schema() {
+    assert_snapshot!(help(&["schema", "-h"]), @r"
+    Print the JSON Schema of specs
+
+    Usage: tarsia schema [OPTIONS]
+
+    Options:
+      -h, --help  Print help
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn completions() {
+    assert_snapshot!(help(&["completions", "-h"]), @r"
+    Print completions for a shell
+
+    Usage: tarsia completions [OPTIONS] <SHELL>
+
+    Arguments:
+      <SHELL>  Shell to complete in [possible values: bash, elvish, fish, powershell, zsh]
+
+    Options:
+      -h, --help  Print help
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn man() {
+    assert_snapshot!(help(&["man", "-h"]), @r"
+    Print the manual page
+
+    Usage: tarsia man [OPTIONS] [COMMAND]...
+
+    Arguments:
+      [COMMAND]...  Command to describe, as `build` or `cache gc`; all of tarsia where absent
+
+    Options:
+      -h, --help  Print help
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn every_command_has_a_manual_page_without_a_date() {
+    for command in ["init", "check", "lock", "outdated", "fetch", "build", "why", "inspect", "schema", "man"] {
+        let page = help(&["man", command]);
+        assert!(page.contains(&format!("tarsia-{command}")) || page.contains(&format!("tarsia {command}")), "{page}");
+        assert!(page.contains(".TH "), "{page}");
+    }
+    assert!(help(&["man", "cache", "gc"]).contains("max\\-size"));
+    assert_eq!(tarsia(&["man", "fly"]).status.code(), Some(2));
+}
+
+#[test]
+fn every_shell_gets_completions() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(help(&["completions", shell]).contains("outdated"), "{shell}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_a_2_and_says_so_on_standard_error() {
+    for arguments in [&["fly"][..], &["build"], &["build", "a.yaml", "--memory", "much"], &["-q", "-v", "schema"], &[]]
+    {
+        let output = tarsia(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    for arguments in [&["completions", "zsh"][..], &["man"], &["-h"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tarsia"))
+            .args(arguments)
+            .env_clear()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_tarsia"))
+        .args(["completions", "zsh"])
+        .env_clear()
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: cannot write to standard output: "));
+}
