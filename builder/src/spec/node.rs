@@ -278,7 +278,7 @@ impl Builder<'_> {
     }
 
     fn scalar(&mut self, text: String, style: ScalarStyle, span: Span) {
-        let span = self.trim(span);
+        let span = self.own(span, style);
         let plain = style == ScalarStyle::Plain;
         if let Some(Open::Map { key: key @ None, seen, .. }) = self.open.last_mut() {
             if let Some(first) = seen.get(&text) {
@@ -343,6 +343,26 @@ impl Builder<'_> {
         tag.is_none() && anchor == 0
     }
 
+    /// Returns the span of a scalar alone: the parser's reaches to the next token behind a quoted one.
+    fn own(&self, span: Span, style: ScalarStyle) -> Span {
+        let quote = match style {
+            ScalarStyle::SingleQuoted => b'\'',
+            ScalarStyle::DoubleQuoted => b'"',
+            _ => return self.trim(span),
+        };
+        let text = &self.source.text.as_bytes()[span.start..span.end];
+        let mut at = 1;
+        while let Some(byte) = text.get(at) {
+            match *byte {
+                b'\\' if quote == b'"' => at += 2,
+                b'\'' if quote == b'\'' && text.get(at + 1) == Some(&b'\'') => at += 2,
+                byte if byte == quote => return Span { start: span.start, end: span.start + at + 1 },
+                _ => at += 1,
+            }
+        }
+        self.trim(span)
+    }
+
     /// Takes trailing blanks and line ends off a span.
     fn trim(&self, span: Span) -> Span {
         let text = &self.source.text[span.start..span.end];
@@ -367,7 +387,6 @@ impl Builder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diag::Diagnose as _;
 
     fn tree(text: &str) -> Result<String, String> {
         let source = Source::new("t.yaml", text);
@@ -432,7 +451,7 @@ mod tests {
 
     #[test]
     fn places_are_bytes_whatever_the_line_ends_and_letters() {
-        for text in ["ä: ü\r\nb: 'x y' # c\r\nc: [p,\r\n  q]\r\n", "ä: ü\nb: 'x y' # c\nc: [p,\n  q]\n"] {
+        for text in ["ä: ü\r\nb: 'x y' # c\r\nc: [p,\r\n  q] # d\r\n", "ä: ü # c\nb: 'x y' # c\nc: [p,\n  q]\n"] {
             let source = Source::new("t.yaml", text);
             let node = parse(&mut Report::new(&source)).unwrap();
             let at = |node: &Node| text[node.span.start..node.span.end].replace('\r', "");

@@ -63,12 +63,8 @@ pub(super) fn groups(root: &Node, users: &BTreeMap<String, UserSpec>, report: &m
                     .hint(format!("give user `{name}` a `gid`, or the group the number {}", user.uid));
             }
             Some(_) => {}
-            None => match numbers.get(&user.uid) {
-                Some((other, first)) if other != name && !(user.uid == 0 && name == "root") => {
-                    taken(report, user.span, *first, "group", user.uid, other);
-                }
-                _ => drop(numbers.insert(user.uid, (name, Some(user.span)))),
-            },
+            // A number that another user's own group has was reported with the users.
+            None => drop(numbers.entry(user.uid).or_insert((name, Some(user.span)))),
         }
     }
     for (key, node) in entries {
