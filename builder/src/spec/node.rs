@@ -151,9 +151,11 @@ pub(super) fn parse(report: &mut Report) -> Option<Node> {
             Event::DocumentStart(_) => {
                 documents += 1;
                 if documents > 1 {
-                    builder.report.add(Error::Syntax, span, "a second document begins").label("here").hint(
-                        "write one spec a file",
-                    );
+                    builder
+                        .report
+                        .add(Error::Syntax, span, "a second document begins")
+                        .label("here")
+                        .hint("write one spec a file");
                     return None;
                 }
                 if source.text[..span.start].lines().any(|line| line.starts_with('%')) {
@@ -322,25 +324,33 @@ impl Builder<'_> {
 
     /// Reports an anchor or a tag; returns whether there was none.
     fn bare(&mut self, anchor: usize, tag: Option<&saphyr_parser::Tag>, span: Span) -> bool {
-        let line = self.source.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-        let before = |sign: char, at: usize| self.source.text[line..at].rfind(sign).map(|at| line + at);
+        if tag.is_none() && anchor == 0 {
+            return true;
+        }
+        // The parser's span begins behind tag and anchor; both are short, and searched for no further than that.
+        let bytes = self.source.text.as_bytes();
+        let before = |sign: u8, at: usize| {
+            let from = at.saturating_sub(256);
+            bytes[from..at].iter().rposition(|byte| *byte == sign).map(|found| from + found)
+        };
         if let Some(tag) = tag {
-            let start = before('!', span.start).unwrap_or(span.start);
+            let start = before(b'!', span.start).unwrap_or(span.start);
             let word = self.source.text[start..].split([' ', ',', ']', '}', '\n', '\r']).next().unwrap_or_default();
             let span = Span { start, end: start + word.len() };
-            let problem = self.report.add(Error::Syntax, span, format!("`{word}` is a YAML tag, which specs do without"));
+            let problem =
+                self.report.add(Error::Syntax, span, format!("`{word}` is a YAML tag, which specs do without"));
             if tag.handle == "!" {
                 problem.hint(format!("quote a text that begins with `!`: `\"{word}\"`"));
             }
         }
         if anchor > 0 {
-            let start = before('&', span.start).unwrap_or(span.start);
+            let start = before(b'&', span.start).unwrap_or(span.start);
             let end = self.source.text[start..].find(char::is_whitespace).map_or(span.end, |length| start + length);
             self.report
                 .add(Error::Syntax, Span { start, end }, "anchors are not part of the spec language")
                 .hint("write the value out, or quote a text that begins with `&`");
         }
-        tag.is_none() && anchor == 0
+        false
     }
 
     /// Returns the span of a scalar alone: the parser's reaches to the next token behind a quoted one.
@@ -447,6 +457,25 @@ mod tests {
         assert!(tree(&"[".repeat(100_000)).unwrap_err().starts_with("spec::"));
         assert!(tree(&"- ".repeat(100_000)).unwrap_err().starts_with("spec::limit"));
         assert!(tree(&format!("{}{}", "[".repeat(32), "]".repeat(32))).is_ok());
+    }
+
+    #[test]
+    fn a_text_at_the_limit_takes_no_time_beyond_its_length() {
+        for (head, item, tail) in [
+            ("[", "a,", "]"),
+            ("[", "'',", "]"),
+            ("[", "[],", "]"),
+            ("{a: [", "&b c,", "]}"),
+            ("[", "!x y,", "]"),
+            ("", "- \n", ""),
+            ("", "a: 1\n", ""),
+            ("a: \"", "\\\"", "\""),
+            ("", "#\n", "a: 1"),
+        ] {
+            let count = (MAX_SIZE - head.len() - tail.len()) / item.len();
+            let text = format!("{head}{}{tail}", item.repeat(count));
+            parse(&mut Report::new(&Source::new("t.yaml", text)));
+        }
     }
 
     #[test]

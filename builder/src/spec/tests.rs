@@ -13,7 +13,11 @@ fn mistakes(text: &str) -> String {
                 let at = labels.first().map(|label| &text[label.span.start..label.span.end]).unwrap_or_default();
                 let hints = problem.hints();
                 let hints = if hints.is_empty() { String::new() } else { format!(" | {}", hints.join("; ")) };
-                format!("{} `{at}`: {}{hints}", problem.code(), problem.to_string().replace("cannot read spec `web.yaml`: ", ""))
+                format!(
+                    "{} `{at}`: {}{hints}",
+                    problem.code(),
+                    problem.to_string().replace("cannot read spec `web.yaml`: ", "")
+                )
             })
             .collect::<Vec<_>>()
             .join("\n"),
@@ -126,40 +130,108 @@ fn mistakes_are_told_together_and_in_order() {
 #[test]
 fn each_mistake_names_its_fix() {
     for (text, expected) in [
-        ("distro: debian/13\n", "spec::missing-key `distro: debian/13`: a spec needs the key `version` | add `version: 1`"),
+        (
+            "distro: debian/13\n",
+            "spec::missing-key `distro: debian/13`: a spec needs the key `version` | add `version: 1`",
+        ),
         ("version: 2\n", "spec::value `2`: `2` is out of range"),
         ("version: \"1\"\n", "spec::type `\"1\"`: expected a number, found a text | leave the quotes out: `1`"),
         ("[]\n", "spec::type `[]`: expected a mapping (a spec), found a list"),
-        ("version: 1\npackages: [a1]\n", "spec::missing-key `a1`: packages are asked for, and no archive to take them from | \
-          add `distro: debian/13`, or name an archive under `archives`"),
-        ("version: 1\nentrypoint: [x]\n", "spec::unknown-key `entrypoint`: unknown key `entrypoint` | `entrypoint` belongs under `run`"),
-        ("version: 1\nrun: {command: [x]}\n", "spec::unknown-key `command`: unknown key `command` | did you mean `cmd`?"),
-        ("version: 1\nrun: {env: {PORT: 8080}}\n", "spec::ambiguous-scalar `8080`: `8080` is a number to YAML, not a text | quote it: `\"8080\"`"),
-        ("version: 1\nrun: {env: {on: x}}\n", "spec::ambiguous-scalar `on`: key `on` is not a text to every YAML reader | quote it: `\"on\"`"),
-        ("version: 1\nlabels: {a: yes}\n", "spec::ambiguous-scalar `yes`: `yes` is true or false for YAML 1.1, a text for YAML 1.2 | quote it: `\"yes\"`"),
-        ("version: 1\ndistro: debian/13\npackages: [libc6:arm64]\n", "spec::value `libc6:arm64`: `libc6:arm64` is not a package: a name, \
-          perhaps with a relation and a version, or `!name` | leave the architecture out; `platforms` says it"),
-        ("version: 1\ndistro: debian/13\npackages: [aa, \"!aa\"]\n", "spec::conflict `aa`: package `aa` is both wanted and excluded | remove one of them"),
-        ("version: 1\ndistro: debian/13\npackages: [{name: aa, from: acme}]\n", "spec::value `acme`: there is no archive `acme` | add `acme:` under `archives`"),
-        ("version: 1\nusers: {a: {uid: 5}, b: {uid: 5}}\n", "spec::conflict `5`: user number 5 is taken by `a` | take another number"),
-        ("version: 1\nusers: {a: {uid: 65534, gid: 7}}\n", "spec::conflict `65534`: user number 65534 is taken by `nobody` | take another number"),
-        ("version: 1\nusers: {a: {uid: 5}}\ngroups: {g: {gid: 5}}\n", "spec::conflict `a`: group number 5 is taken by `a` | take another number"),
+        (
+            "version: 1\npackages: [a1]\n",
+            "spec::missing-key `a1`: packages are asked for, and no archive to take them from | \
+          add `distro: debian/13`, or name an archive under `archives`",
+        ),
+        (
+            "version: 1\nentrypoint: [x]\n",
+            "spec::unknown-key `entrypoint`: unknown key `entrypoint` | `entrypoint` belongs under `run`",
+        ),
+        (
+            "version: 1\nrun: {command: [x]}\n",
+            "spec::unknown-key `command`: unknown key `command` | did you mean `cmd`?",
+        ),
+        (
+            "version: 1\nrun: {env: {PORT: 8080}}\n",
+            "spec::ambiguous-scalar `8080`: `8080` is a number to YAML, not a text | quote it: `\"8080\"`",
+        ),
+        (
+            "version: 1\nrun: {env: {on: x}}\n",
+            "spec::ambiguous-scalar `on`: key `on` is not a text to every YAML reader | quote it: `\"on\"`",
+        ),
+        (
+            "version: 1\nlabels: {a: yes}\n",
+            "spec::ambiguous-scalar `yes`: `yes` is true or false for YAML 1.1, a text for YAML 1.2 | quote it: `\"yes\"`",
+        ),
+        (
+            "version: 1\ndistro: debian/13\npackages: [libc6:arm64]\n",
+            "spec::value `libc6:arm64`: `libc6:arm64` is not a package: a name, \
+          perhaps with a relation and a version, or `!name` | leave the architecture out; `platforms` says it",
+        ),
+        (
+            "version: 1\ndistro: debian/13\npackages: [aa, \"!aa\"]\n",
+            "spec::conflict `aa`: package `aa` is both wanted and excluded | remove one of them",
+        ),
+        (
+            "version: 1\ndistro: debian/13\npackages: [{name: aa, from: acme}]\n",
+            "spec::value `acme`: there is no archive `acme` | add `acme:` under `archives`",
+        ),
+        (
+            "version: 1\nusers: {a: {uid: 5}, b: {uid: 5}}\n",
+            "spec::conflict `5`: user number 5 is taken by `a` | take another number",
+        ),
+        (
+            "version: 1\nusers: {a: {uid: 65534, gid: 7}}\n",
+            "spec::conflict `65534`: user number 65534 is taken by `nobody` | take another number",
+        ),
+        (
+            "version: 1\nusers: {a: {uid: 5}}\ngroups: {g: {gid: 5}}\n",
+            "spec::conflict `a`: group number 5 is taken by `a` | take another number",
+        ),
         ("version: 1\nusers: {nobody: {uid: 99}}\nrun: {user: nobody}\n", "ok"),
         ("version: 1\nusers: {a: {uid: 5, gid: 0}}\ngroups: {g: {gid: 5, members: [a]}}\n", "ok"),
-        ("version: 1\nrun: {user: web}\n", "spec::value `web`: there is no user `web` | add `web: {uid: 10001}` under `users`"),
+        (
+            "version: 1\nrun: {user: web}\n",
+            "spec::value `web`: there is no user `web` | add `web: {uid: 10001}` under `users`",
+        ),
         ("version: 1\nlayers: {max: 31}\n", "spec::value `31`: `31` is out of range"),
         ("version: 1\nlayers: {compression: gzip, level: 10}\n", "spec::value `10`: `10` is no level of gzip"),
-        ("version: 1\nfiles: [{fetch: \"https://example.org/\", sha256: e3b0, to: /x}]\n", "spec::value `e3b0`: `e3b0` is not a SHA-256 of 64 lower-case hexadecimal digits"),
-        ("version: 1\nfiles: [{text: x, to: /etc/}]\n", "spec::value `/etc/`: `/etc` is a directory, and the file has no name | write `to: /etc/NAME`"),
-        ("version: 1\nfiles: [{text: x, copy: y, to: /etc/x}]\n", "spec::conflict `text`: `copy` and `text` exclude each other | make two entries of it"),
-        ("version: 1\nfiles: [{src: x, to: /x}]\n", "spec::unknown-key `src`: unknown key `src` | did you mean `copy`?"),
-        ("version: 1\nfiles: [{to: /x}]\n", "spec::missing-key `{to: /x}`: one of `copy`, `fetch`, `text`, `dir` or `symlink` is needed"),
-        ("version: 1\nfiles: [{copy: x, to: etc}]\n", "spec::value `etc`: `etc` is not a path in the image, beginning with `/` and without `..` | begin with `/`: `/etc`"),
-        ("version: 1\nfiles: [{copy: x, to: /x, include: [\"[\"]}]\n", "spec::value `\"[\"`: `[` is no glob: unclosed character class; missing ']'"),
-        ("version: 1\nrun: {ports: [80, 80/tcp]}\n", "spec::conflict `80`: port `80/tcp` is given twice | remove one of them"),
-        ("version: 1\nfiles: [{copy: x, to: /x, component: {name: a, version: 1.4}}]\n",
-         "spec::not-yet `component`: `component` is not there yet in this release of tarsia | leave it out for now\n\
-          spec::ambiguous-scalar `1.4`: `1.4` is a number to YAML, not a text | quote it: `\"1.4\"`"),
+        (
+            "version: 1\nfiles: [{fetch: \"https://example.org/\", sha256: e3b0, to: /x}]\n",
+            "spec::value `e3b0`: `e3b0` is not a SHA-256 of 64 lower-case hexadecimal digits",
+        ),
+        (
+            "version: 1\nfiles: [{text: x, to: /etc/}]\n",
+            "spec::value `/etc/`: `/etc` is a directory, and the file has no name | write `to: /etc/NAME`",
+        ),
+        (
+            "version: 1\nfiles: [{text: x, copy: y, to: /etc/x}]\n",
+            "spec::conflict `text`: `copy` and `text` exclude each other | make two entries of it",
+        ),
+        (
+            "version: 1\nfiles: [{src: x, to: /x}]\n",
+            "spec::unknown-key `src`: unknown key `src` | did you mean `copy`?",
+        ),
+        (
+            "version: 1\nfiles: [{to: /x}]\n",
+            "spec::missing-key `{to: /x}`: one of `copy`, `fetch`, `text`, `dir` or `symlink` is needed",
+        ),
+        (
+            "version: 1\nfiles: [{copy: x, to: etc}]\n",
+            "spec::value `etc`: `etc` is not a path in the image, beginning with `/` and without `..` | begin with `/`: `/etc`",
+        ),
+        (
+            "version: 1\nfiles: [{copy: x, to: /x, include: [\"[\"]}]\n",
+            "spec::value `\"[\"`: `[` is no glob: unclosed character class; missing ']'",
+        ),
+        (
+            "version: 1\nrun: {ports: [80, 80/tcp]}\n",
+            "spec::conflict `80`: port `80/tcp` is given twice | remove one of them",
+        ),
+        (
+            "version: 1\nfiles: [{copy: x, to: /x, component: {name: a, version: 1.4}}]\n",
+            "spec::not-yet `component`: `component` is not there yet in this release of tarsia | leave it out for now\n\
+          spec::ambiguous-scalar `1.4`: `1.4` is a number to YAML, not a text | quote it: `\"1.4\"`",
+        ),
     ] {
         assert_eq!(mistakes(text), expected, "{text}");
     }
@@ -274,9 +346,11 @@ fn json(text: &str) -> serde_json::Value {
             node::Value::Float(_) | node::Value::Ambiguous(..) => 0.5.into(),
             node::Value::Text(text) => text.as_str().into(),
             node::Value::List(items) => items.iter().map(value).collect(),
-            node::Value::Map(entries) => {
-                entries.iter().map(|(key, node)| (key.text.clone(), value(node))).collect::<serde_json::Map<_, _>>().into()
-            }
+            node::Value::Map(entries) => entries
+                .iter()
+                .map(|(key, node)| (key.text.clone(), value(node)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
         }
     }
     let source = Source::new("web.yaml", text);
@@ -331,7 +405,11 @@ fn every_key_of_the_table_is_tried_above() {
                     keys(&field.shape, found);
                 }
             }),
-            Shape::List(inner) | Shape::Some(inner) | Shape::Free(_, inner) | Shape::Partial(_, inner) | Shape::OrNull(inner) => {
+            Shape::List(inner)
+            | Shape::Some(inner)
+            | Shape::Free(_, inner)
+            | Shape::Partial(_, inner)
+            | Shape::OrNull(inner) => {
                 keys(inner, found);
             }
             Shape::Either(shapes) => shapes.iter().for_each(|shape| keys(shape, found)),
@@ -362,7 +440,8 @@ fn the_specs_of_the_repository_parse() {
 fn no_text_makes_the_parser_panic() {
     // Cuts and mangles a spec that has everything, by a fixed walk.
     let whole = format!("{WHOLE}{}", LATER.join("\n"));
-    let marks = ["\u{e9}", ":", "- ", "\"", "'", "{", "]", "\n", "\t", "!", "&a", "*a", "|", "0755", "~", "#", "\0", "? "];
+    let marks =
+        ["\u{e9}", ":", "- ", "\"", "'", "{", "]", "\n", "\t", "!", "&a", "*a", "|", "0755", "~", "#", "\0", "? "];
     let mut state: usize = 7;
     for round in 0..3000 {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
