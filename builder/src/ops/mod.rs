@@ -1,1 +1,225 @@
-//! One file per command: the stages in order.
+//! One file per command: the stages in order. Nothing here prints, and the outside world comes in by [`World`].
+
+use std::path::PathBuf;
+
+use crate::diag::{Diagnose, Label, Progress, Verdict};
+use crate::fetch::Transport;
+use crate::spec::Platform;
+use crate::store::Store;
+
+mod build;
+mod cache;
+mod check;
+mod fetch;
+mod init;
+mod inspect;
+mod lock;
+mod metadata;
+mod outdated;
+mod project;
+mod prove;
+mod why;
+
+pub use build::{BuildOptions, BuildOutcome, build};
+pub use cache::{gc, verify as verify_cache};
+pub use check::{CheckOptions, CheckOutcome, check};
+pub use fetch::{FetchOutcome, fetch};
+pub use init::init;
+pub use inspect::{Inspection, LayerSummary, ManifestSummary, PackageSummary, inspect};
+pub use lock::{LockOptions, LockOutcome, lock};
+pub use outdated::{Outdated, outdated};
+pub use project::Project;
+pub use prove::{Proof, prove};
+pub use why::{Answer, WhyOptions, why};
+
+/// The outside world as a command sees it: disk, network, clock and machine, all handed in.
+pub struct World<'a> {
+    /// Where everything fetched and made is kept.
+    pub store: &'a Store,
+    /// The network.
+    pub transport: &'a dyn Transport,
+    /// The clock: seconds since 1970-01-01 UTC.
+    pub now: i64,
+    /// The machine's own platform: the default of a spec that names none.
+    pub host: Platform,
+    /// The machine's apt sources: file name and text.
+    pub apt_sources: &'a [(String, String)],
+    /// `--mirror [ARCHIVE=]URI`, in the order given.
+    pub mirrors: &'a [(Option<String>, String)],
+    /// No network at all.
+    pub offline: bool,
+    /// `SOURCE_DATE_EPOCH`, which only `lock` reads.
+    pub source_date_epoch: Option<i64>,
+    /// Threads that work.
+    pub threads: usize,
+    /// Bytes that work may hold.
+    pub memory: u64,
+    /// Who hears of progress.
+    pub progress: &'a dyn Progress,
+}
+
+/// What a command can meet beside the errors of the stages.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of the user's cannot be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// As the user wrote it.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of the user's cannot be written.
+    #[error("cannot write `{path}`")]
+    Write {
+        /// As the user wrote it.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file that would be overwritten.
+    #[error("cannot write `{path}`: it exists")]
+    Exists {
+        /// As the user wrote it.
+        path: String,
+    },
+    /// No lock where one is needed.
+    #[error("cannot use `{path}`: there is no such lock")]
+    NoLock {
+        /// The lock's path.
+        path: String,
+    },
+    /// The lock does not fit the spec, and may not be written.
+    #[error("cannot use `{path}`: it is stale: {}", reasons.join("; "))]
+    Stale {
+        /// The lock's path.
+        path: String,
+        /// What moved.
+        reasons: Vec<String>,
+    },
+    /// A lock that its archives contradict.
+    #[error("cannot believe `{path}`: the signed archive contradicts it: {}", contradictions.join("; "))]
+    Contradicted {
+        /// The lock's path.
+        path: String,
+        /// Each with both values.
+        contradictions: Vec<String>,
+    },
+    /// A lock whose metadata can no longer be had, where proof is required.
+    #[error("cannot prove `{path}`: {}", missing.join("; "))]
+    Unproved {
+        /// The lock's path.
+        path: String,
+        /// Which sets are missing, and why.
+        missing: Vec<String>,
+    },
+    /// A file that the spec names has other bytes than the lock says.
+    #[error("cannot use `{name}`: it is {found}, and the lock says {locked}")]
+    InputMoved {
+        /// Path or URL as the spec says it.
+        name: String,
+        /// Digest of what is there.
+        found: String,
+        /// Digest in the lock.
+        locked: String,
+    },
+    /// A platform that the lock does not hold.
+    #[error("cannot build for `{platform}`: the lock holds {}", held.join(", "))]
+    NoPlatform {
+        /// What was asked for.
+        platform: String,
+        /// What there is.
+        held: Vec<String>,
+    },
+    /// An archive without any address to fetch it from.
+    #[error("cannot find a mirror of `{archive}`")]
+    NoMirror {
+        /// The archive's name.
+        archive: String,
+    },
+    /// A text that is no path in an image.
+    #[error("cannot look up `{path}`: {problem}")]
+    NoPath {
+        /// As given.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A package that is not in the lock.
+    #[error("cannot explain `{package}`: it is not in the lock")]
+    NoPackage {
+        /// As given.
+        package: String,
+    },
+    /// Threads could not be started.
+    #[error("cannot start {threads} threads")]
+    Threads {
+        /// How many.
+        threads: usize,
+        /// Why.
+        #[source]
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+impl Diagnose for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "ops::read",
+            Self::Write { .. } => "ops::write",
+            Self::Exists { .. } => "ops::exists",
+            Self::NoLock { .. } => "lock::absent",
+            Self::Stale { .. } => "lock::stale",
+            Self::Contradicted { .. } => "lock::contradicted",
+            Self::Unproved { .. } => "lock::unproved",
+            Self::InputMoved { .. } => "lock::input-moved",
+            Self::NoPlatform { .. } => "lock::no-platform",
+            Self::NoMirror { .. } => "fetch::no-mirror",
+            Self::NoPath { .. } => "why::no-path",
+            Self::NoPackage { .. } => "why::no-package",
+            Self::Threads { .. } => "ops::threads",
+        }
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        Vec::new()
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::NoLock { .. } => "`tarsia lock SPEC` writes it",
+            Self::Stale { .. } => "`tarsia lock SPEC` writes a new one",
+            Self::Contradicted { .. } => {
+                "find out who changed the lock; `tarsia lock --update SPEC` makes one from the signed archive"
+            }
+            Self::Unproved { .. } => "`tarsia lock --update SPEC` moves the lock to metadata that can be had",
+            Self::InputMoved { .. } => "`tarsia lock SPEC` takes the new bytes",
+            Self::NoPlatform { .. } => "name it under `platforms:` and run `tarsia lock SPEC`",
+            Self::NoMirror { .. } => "name one with `--mirror ARCHIVE=URI`",
+            Self::Exists { .. } => "choose another path, or remove the file",
+            Self::Read { .. } | Self::Write { .. } | Self::NoPath { .. } | Self::NoPackage { .. } | Self::Threads { .. } => {
+                return Vec::new();
+            }
+        };
+        vec![hint.to_owned()]
+    }
+
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Stale { .. } | Self::NoPackage { .. } => Verdict::No,
+            _ => Verdict::Unknown,
+        }
+    }
+}
+
+/// Returns `path` as a message shows it.
+fn shown(path: &std::path::Path) -> String {
+    path.display().to_string()
+}
+
+/// Returns the lock's path for a spec's: `web.yaml` → `web.lock`.
+fn lock_path(spec: &std::path::Path) -> PathBuf {
+    spec.with_extension("lock")
+}

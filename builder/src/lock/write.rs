@@ -1,0 +1,160 @@
+//! The canonical writer: one lock, one text. Keys stand in a fixed order, lists in the order the value gives them.
+
+use std::fmt::Write as _;
+
+use super::{Lock, LockedInput, LockedPackage, MetadataSet, PlatformLock};
+
+const HEAD: &str = "# Written by tarsia from the spec beside it: change that and run `tarsia lock`.\n";
+
+impl Lock {
+    /// Returns the lock as its file's text; [`Lock::parse`] reads it back to an equal value.
+    pub fn to_text(&self) -> String {
+        let mut out = Text(HEAD.to_owned());
+        out.number("version", i64::from(self.version));
+        out.number("revision", i64::from(self.revision));
+        out.string("tarsia", &self.tarsia);
+        out.number("encoding", i64::from(self.encoding));
+        out.number("rules", i64::from(self.rules));
+        out.string("spec", &self.spec.to_string());
+        out.string("keep", &self.keep);
+        out.number("source-date", self.source_date);
+        for set in &self.archives {
+            out.archive(set);
+        }
+        for input in &self.inputs {
+            out.input(input);
+        }
+        if self.platform.is_empty() {
+            out.0.push_str("\n[platform]\n");
+        }
+        for (name, share) in &self.platform {
+            out.platform(name, share);
+        }
+        out.0
+    }
+}
+
+struct Text(String);
+
+impl Text {
+    fn number(&mut self, key: &str, value: i64) {
+        let _ = writeln!(self.0, "{key} = {value}");
+    }
+
+    fn size(&mut self, key: &str, value: u64) {
+        let _ = writeln!(self.0, "{key} = {value}");
+    }
+
+    fn string(&mut self, key: &str, value: &str) {
+        let _ = writeln!(self.0, "{key} = {}", quoted(value));
+    }
+
+    fn list<'a>(&mut self, key: &str, values: impl Iterator<Item = &'a String>) {
+        let values: Vec<String> = values.map(|value| quoted(value)).collect();
+        let _ = writeln!(self.0, "{key} = [{}]", values.join(", "));
+    }
+
+    fn archive(&mut self, set: &MetadataSet) {
+        self.0.push_str("\n[[archive]]\n");
+        self.string("name", &set.name);
+        self.string("suite", &set.suite);
+        self.string("in-release", &set.in_release.to_string());
+        self.number("date", set.date);
+        if let Some(valid_until) = set.valid_until {
+            self.number("valid-until", valid_until);
+        }
+        self.list("signers", set.signers.iter());
+        self.0.push_str("packages = [\n");
+        for file in &set.packages {
+            let _ = writeln!(
+                self.0,
+                "    {{ path = {}, digest = {}, size = {} }},",
+                quoted(&file.path),
+                quoted(&file.digest.to_string()),
+                file.size
+            );
+        }
+        self.0.push_str("]\n");
+    }
+
+    fn input(&mut self, input: &LockedInput) {
+        self.0.push_str("\n[[input]]\n");
+        self.string("kind", &input.kind);
+        self.string("name", &input.name);
+        self.string("digest", &input.digest.to_string());
+        self.size("size", input.size);
+    }
+
+    fn platform(&mut self, name: &str, share: &PlatformLock) {
+        let _ = writeln!(self.0, "\n[platform.{}]", quoted(name));
+        self.list("layers", share.layers.iter());
+        for package in &share.packages {
+            let _ = writeln!(self.0, "\n[[platform.{}.package]]", quoted(name));
+            self.package(package);
+        }
+    }
+
+    fn package(&mut self, package: &LockedPackage) {
+        self.string("name", &package.name);
+        self.string("version", &package.version);
+        self.string("architecture", &package.architecture);
+        self.string("source", &package.source);
+        if let Some(version) = &package.source_version {
+            self.string("source-version", version);
+        }
+        self.string("archive", &package.archive);
+        self.string("in-release", &package.in_release.to_string());
+        self.string("path", &package.path);
+        self.size("size", package.size);
+        self.string("digest", &package.digest.to_string());
+        self.string("why", &package.why.to_string());
+        if package.script_only {
+            self.0.push_str("script-only = true\n");
+        }
+        self.string("layer", &package.layer);
+    }
+}
+
+/// Returns a TOML basic string (TOML 1.0, string).
+fn quoted(value: &str) -> String {
+    let mut text = String::with_capacity(value.len() + 2);
+    text.push('"');
+    for character in value.chars() {
+        match character {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            c if c.is_control() => {
+                let _ = write!(text, "\\u{:04X}", u32::from(c));
+            }
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read::tests::sample;
+    use super::*;
+
+    #[test]
+    fn a_lock_is_read_back_from_its_own_text() {
+        let lock = sample();
+        let text = lock.to_text();
+        assert_eq!(Lock::parse("web.lock", &text).unwrap(), lock);
+        assert_eq!(Lock::parse("web.lock", &text).unwrap().to_text(), text);
+    }
+
+    #[test]
+    fn the_text_is_what_the_format_says() {
+        let mut lock = sample();
+        lock.inputs.clear();
+        insta::assert_snapshot!(lock.to_text());
+    }
+
+    #[test]
+    fn strings_are_escaped() {
+        assert_eq!(quoted("a\"b\\c\n\u{7f}"), "\"a\\\"b\\\\c\\u000A\\u007F\"");
+    }
+}

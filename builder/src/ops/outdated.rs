@@ -1,0 +1,28 @@
+//! `outdated`: shows what an update would move.
+
+use std::path::Path;
+
+use crate::diag::{Problems, Warning};
+use crate::lock::{self, Move};
+use crate::resolve::Update;
+
+use super::lock::make;
+use super::{Project, World};
+
+/// What an update of everything would do.
+#[derive(Debug)]
+pub struct Outdated {
+    /// What would move.
+    pub moved: Vec<Move>,
+    /// Worth saying.
+    pub warnings: Vec<Warning>,
+}
+
+/// Resolves the spec at `path` against the newest metadata, and writes nothing but the store.
+pub fn outdated(world: &World<'_>, path: &Path) -> Result<Outdated, Problems> {
+    let project = Project::read(path)?;
+    let previous = project.locked()?.clone();
+    let mut warnings = Vec::new();
+    let newest = make(world, &project, &Update::All, &mut warnings)?;
+    Ok(Outdated { moved: lock::moved(&previous, &newest), warnings })
+}

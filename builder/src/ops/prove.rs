@@ -1,0 +1,111 @@
+//! A lock is a claim, and it is proved: every locked package is compared with its stanza in the signed metadata set.
+
+use crate::diag::{Problems, Warning};
+use crate::digest::Digest;
+use crate::lock::Lock;
+use crate::resolve;
+use crate::store::Kind;
+
+use super::metadata::suites;
+use super::{Error, Project, World, fetch, shown};
+
+/// How far a lock could be proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// Every package stands in signed metadata as the lock says.
+    Proved,
+    /// Some metadata sets can no longer be had; which, and why.
+    Missing(Vec<String>),
+}
+
+/// Proves a project's lock, or says what is missing for it; remembered in the store by the lock's digest.
+///
+/// # Errors
+/// A contradiction between lock and signed metadata, or metadata that is there and does not verify.
+pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
+    let lock = project.locked()?;
+    if lock.platform.values().all(|platform| platform.packages.is_empty()) {
+        return Ok(Proof::Proved);
+    }
+    let key = key(project)?;
+    if world.store.entry(Kind::Checks, &key).is_some_and(|record| record == b"proved") {
+        return Ok(Proof::Proved);
+    }
+    let suites = suites(project)?;
+    let mirrors = fetch::mirrors(world, project, Some(lock.source_date));
+    let fetcher = fetch::fetcher(world, &mirrors);
+    let mut indexes = Vec::new();
+    let mut missing = Vec::new();
+    world.progress.start("proof", lock.archives.len() as u64);
+    for set in &lock.archives {
+        let named = format!("{} {} of {}", set.name, set.suite, set.in_release);
+        let Some(suite) = suites.iter().find(|suite| suite.archive == set.name && suite.suite == set.suite) else {
+            missing.push(format!("{named}: the spec has no such archive"));
+            continue;
+        };
+        match suite.locked(&fetcher, set, world.now) {
+            Ok(Some(index)) if index.set == *set => indexes.push(index),
+            Ok(Some(_)) => {
+                let contradictions = vec![format!("{named}: date, signers or index digests are not what is signed")];
+                return Err(Error::Contradicted { path: shown(&project.lock_path), contradictions }.into());
+            }
+            Ok(None) => missing.push(format!("{named} cannot be had")),
+            Err(problems) if problems.iter().all(|problem| problem.code().starts_with("fetch::")) => {
+                missing.push(format!("{named}: {problems}"));
+            }
+            Err(problems) => return Err(problems),
+        }
+        world.progress.advance("proof", 1);
+    }
+    world.progress.finish("proof");
+    let contradictions: Vec<String> = resolve::prove(lock, &indexes)
+        .into_iter()
+        .filter(|found| missing.is_empty() || !found.is_for_missing_set())
+        .map(|found| found.to_string())
+        .collect();
+    if !contradictions.is_empty() {
+        return Err(Error::Contradicted { path: shown(&project.lock_path), contradictions }.into());
+    }
+    if missing.is_empty() {
+        world.store.put_entry(Kind::Checks, &key, b"proved")?;
+        Ok(Proof::Proved)
+    } else {
+        Ok(Proof::Missing(missing))
+    }
+}
+
+/// A proof holds for this lock, and for the archives and keys that its spec names.
+fn key(project: &Project) -> Result<Digest, Problems> {
+    let mut text = format!("lock proof 1\n{}\n{}\n", project.lock_digest(), project.spec.digest);
+    for archive in project.spec.archives.values() {
+        text.push_str(&Digest::of(&project.read_input(&archive.signed_by.value)?).hex());
+        text.push('\n');
+    }
+    Ok(Digest::of(text.as_bytes()))
+}
+
+/// Proves a lock for `build`: a gap is a warning, or an error where `required`.
+pub(super) fn prove_for_build(
+    world: &World<'_>,
+    project: &Project,
+    required: bool,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), Problems> {
+    match prove(world, project)? {
+        Proof::Proved => Ok(()),
+        Proof::Missing(missing) if required => Err(Error::Unproved { path: shown(&project.lock_path), missing }.into()),
+        Proof::Missing(missing) => {
+            warnings.push(Warning {
+                code: "lock::unproved",
+                message: format!("archive chain not proved: {}", missing.join("; ")),
+                hints: vec!["`--require-proof` makes this an error".to_owned()],
+            });
+            Ok(())
+        }
+    }
+}
+
+/// Whether the locked packages of `lock` all stand in the store, so that nothing needs the network.
+pub(super) fn complete(world: &World<'_>, lock: &Lock) -> bool {
+    lock.platform.values().flat_map(|platform| &platform.packages).all(|package| world.store.has_blob(&package.digest))
+}
