@@ -167,13 +167,22 @@ mod tests {
     }
 
     #[test]
-    fn packages_to_update_follow_the_flag_and_the_spec_stands_before_it() {
-        let parse = |line: &str| Arguments::try_parse_from(line.split(' ')).unwrap().command;
-        let Command::Lock(lock) = parse("tarsia lock web.yaml --update openssl zlib1g") else { panic!() };
-        assert_eq!(lock.update, Some(vec!["openssl".to_owned(), "zlib1g".to_owned()]));
-        let Command::Lock(lock) = parse("tarsia lock web.yaml --update") else { panic!() };
-        assert_eq!(lock.update, Some(Vec::new()));
-        let Command::Lock(lock) = parse("tarsia lock web.yaml") else { panic!() };
-        assert_eq!(lock.update, None);
+    fn a_spec_may_stand_before_or_behind_the_packages_to_update() {
+        let parse = |line: &str| {
+            let Command::Lock(lock) = Arguments::try_parse_from(line.split(' ')).unwrap().command else { panic!() };
+            lock.specs_and_update().map(|(specs, update)| {
+                (specs.iter().map(|spec| spec.display().to_string()).collect::<Vec<_>>().join(" "), update)
+            })
+        };
+        let packages = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let web = || "web.yaml".to_owned();
+        assert_eq!(parse("tarsia lock web.yaml").unwrap(), (web(), None));
+        assert_eq!(parse("tarsia lock web.yaml --update").unwrap(), (web(), packages(&[])));
+        assert_eq!(parse("tarsia lock --update web.yaml").unwrap(), (web(), packages(&[])));
+        assert_eq!(parse("tarsia lock web.yaml --update zlib1g tar").unwrap(), (web(), packages(&["zlib1g", "tar"])));
+        assert_eq!(parse("tarsia lock --update zlib1g ./s").unwrap(), ("./s".to_owned(), packages(&["zlib1g"])));
+        assert_eq!(parse("tarsia lock a b --update -q").unwrap(), ("a b".to_owned(), packages(&[])));
+        assert!(parse("tarsia lock --update zlib1g").is_err());
+        assert!(parse("tarsia lock").is_err());
     }
 }

@@ -11,6 +11,9 @@ pub(crate) enum Error {
     /// A command whose operation is not there yet.
     #[error("cannot run `{0}`: it is not there yet")]
     NotWired(&'static str),
+    /// No spec on the command line.
+    #[error("cannot lock: no spec is named")]
+    NoSpec,
     /// No place for the store is known.
     #[error("cannot find a place for the store")]
     NoStore,
@@ -54,6 +57,7 @@ impl Diagnose for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::NotWired(_) => "cli::not-there-yet",
+            Self::NoSpec => "cli::no-spec",
             Self::NoStore => "cli::no-store",
             Self::NoPlatform => "cli::no-platform",
             Self::SourceDateEpoch(_) => "cli::source-date-epoch",
@@ -69,6 +73,7 @@ impl Diagnose for Error {
 
     fn hints(&self) -> Vec<String> {
         let hint = match self {
+            Self::NoSpec => "name one: `tarsia lock SPEC`",
             Self::NoStore => "set `HOME`, or name a directory with `--store DIR`",
             Self::NoPlatform => "name them under `platforms:` in the spec",
             Self::Exists(_) => "name another file with `-o FILE`, or remove this one",

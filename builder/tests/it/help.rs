@@ -110,9 +110,10 @@ fn lock() {
     Pin every input of a spec
 
     Usage: tarsia lock [OPTIONS] <SPEC>...
+           tarsia lock [OPTIONS] <SPEC>... --update [PKG]...
 
     Arguments:
-      <SPEC>...  Specs to lock
+      [SPEC]...  Specs to lock
 
     Options:
           --update [<PKG>...]  Take the newest of these packages, or of all where none is named

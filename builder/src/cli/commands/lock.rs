@@ -12,14 +12,15 @@ use crate::cli::session::Session;
 
 /// Flags of `lock`.
 #[derive(Debug, Args)]
+#[command(override_usage = "tarsia lock [OPTIONS] <SPEC>...\n       tarsia lock [OPTIONS] <SPEC>... --update [PKG]...")]
 pub(crate) struct Arguments {
     /// Specs to lock
-    #[arg(required = true, value_name = "SPEC")]
-    pub(crate) specs: Vec<PathBuf>,
+    #[arg(value_name = "SPEC")]
+    specs: Vec<PathBuf>,
 
     /// Take the newest of these packages, or of all where none is named
     #[arg(long, value_name = "PKG", num_args = 0..)]
-    pub(crate) update: Option<Vec<String>>,
+    update: Option<Vec<String>>,
 
     #[command(flatten)]
     pub(crate) store: StoreFlags,
@@ -31,7 +32,24 @@ pub(crate) struct Arguments {
     pub(crate) machine: MachineFlags,
 }
 
+impl Arguments {
+    /// Returns the specs, and the packages to move: `None` where no update is asked for, empty for all.
+    ///
+    /// A spec may also stand behind `--update`: what ends in `.yaml` or `.yml`, or has a `/`, is no package.
+    pub(crate) fn specs_and_update(&self) -> Result<(Vec<PathBuf>, Option<Vec<String>>), Error> {
+        let is_spec = |word: &String| word.contains('/') || word.ends_with(".yaml") || word.ends_with(".yml");
+        let mut specs = self.specs.clone();
+        let update = self.update.as_ref().map(|words| {
+            let (more, packages): (Vec<_>, Vec<_>) = words.iter().cloned().partition(is_spec);
+            specs.extend(more.into_iter().map(PathBuf::from));
+            packages
+        });
+        if specs.is_empty() { Err(Error::NoSpec) } else { Ok((specs, update)) }
+    }
+}
+
 /// Writes the lock of each spec and prints what moved.
-pub(crate) fn run(_session: &Session, _arguments: &Arguments) -> Result<Answer, Problems> {
+pub(crate) fn run(_session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
+    let (_specs, _update) = arguments.specs_and_update()?;
     Err(Error::NotWired("lock").into())
 }
