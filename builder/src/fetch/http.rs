@@ -129,10 +129,9 @@ impl HttpTransport {
                         let text = causes(&error.without_url());
                         Err(io::Error::new(io::ErrorKind::ConnectionReset, text))
                     }
-                    Err(_) => Err(io::Error::new(
-                        io::ErrorKind::TimedOut,
-                        format!("nothing came for {} s", idle.as_secs()),
-                    )),
+                    Err(_) => {
+                        Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing came for {} s", idle.as_secs())))
+                    }
                 };
                 let last = piece.as_ref().map_or(true, |piece| piece.is_empty());
                 // A reader that is gone wants no more.
@@ -332,7 +331,8 @@ mod tests {
     fn redirects_are_followed_without_credentials_and_not_for_ever() {
         let (there, end) =
             serve(vec!["HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".to_owned()]);
-        let moved = format!("HTTP/1.1 302 Found\r\nLocation: {there}/x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let moved =
+            format!("HTTP/1.1 302 Found\r\nLocation: {there}/x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let (base, _) = serve(vec![moved]);
         let url = base.replace("http://", "http://user:password@") + "/file";
         assert_eq!(body(transport().get(&request(&url, 0)).unwrap()).unwrap(), "ok");
@@ -349,11 +349,8 @@ mod tests {
     fn a_silent_server_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/file", listener.local_addr().unwrap());
-        let options = HttpOptions {
-            proxies: Proxies::None,
-            idle_timeout: Duration::from_millis(50),
-            ..HttpOptions::default()
-        };
+        let options =
+            HttpOptions { proxies: Proxies::None, idle_timeout: Duration::from_millis(50), ..HttpOptions::default() };
         let error = HttpTransport::new(&options).unwrap().get(&request(&url, 0)).err().unwrap();
         assert!(matches!(error, TransportError::Failed(_)), "{error}");
     }
