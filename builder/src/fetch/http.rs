@@ -356,9 +356,9 @@ mod tests {
     fn a_redirect_never_leaves_tls() {
         let urls = |all: &[&str]| all.iter().map(|url| reqwest::Url::parse(url).unwrap()).collect::<Vec<_>>();
         let [plain, safe] = &urls(&["http://example.org/", "https://example.org/"])[..] else { unreachable!() };
-        assert_eq!(refusal(&[safe.clone()], safe), None);
-        assert_eq!(refusal(&[plain.clone()], plain), None);
-        assert_eq!(refusal(&[plain.clone()], safe), None);
+        assert_eq!(refusal(std::slice::from_ref(safe), safe), None);
+        assert_eq!(refusal(std::slice::from_ref(plain), plain), None);
+        assert_eq!(refusal(std::slice::from_ref(plain), safe), None);
         for previous in [&[safe.clone()][..], &[plain.clone(), safe.clone()]] {
             assert_eq!(refusal(previous, plain).as_deref(), Some("a redirect from https to plain http"));
         }
