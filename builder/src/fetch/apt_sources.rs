@@ -19,8 +19,18 @@ pub struct AptSource {
 
 /// Suites that only Debian's own archive has, without `-updates` and the like.
 const DEBIAN_SUITES: &[&str] = &[
-    "buster", "bullseye", "bookworm", "trixie", "forky", "duke", "sid", "oldoldstable", "oldstable", "stable",
-    "testing", "unstable",
+    "buster",
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "forky",
+    "duke",
+    "sid",
+    "oldoldstable",
+    "oldstable",
+    "stable",
+    "testing",
+    "unstable",
 ];
 
 /// Reads one-line sources (`deb [options] URI SUITE COMPONENT…`).

@@ -165,6 +165,8 @@ impl Download<'_> {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // All of it is here; how the connection ended does not matter.
+                Err(_) if self.expected.size.or(total) == Some(self.writer.length()) => break,
                 Err(error) => return Ok(Step::Again(error.to_string(), None)),
             };
             self.writer.write_all(&buffer[..count]).map_err(|error| self.unwritten(error))?;
@@ -234,7 +236,8 @@ fn retry_after(text: &str, now: i64) -> Option<Duration> {
     let seconds = match text.parse::<u64>() {
         Ok(seconds) => seconds,
         Err(_) => {
-            let then = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?.as_second();
+            let then =
+                jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok()?.as_second();
             u64::try_from(then.saturating_sub(now)).unwrap_or(0)
         }
     };

@@ -129,10 +129,9 @@ impl HttpTransport {
                         let text = causes(&error.without_url());
                         Err(io::Error::new(io::ErrorKind::ConnectionReset, text))
                     }
-                    Err(_) => Err(io::Error::new(
-                        io::ErrorKind::TimedOut,
-                        format!("nothing came for {} s", idle.as_secs()),
-                    )),
+                    Err(_) => {
+                        Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing came for {} s", idle.as_secs())))
+                    }
                 };
                 let last = piece.as_ref().map_or(true, |piece| piece.is_empty());
                 // A reader that is gone wants no more.
@@ -169,14 +168,21 @@ impl Drop for HttpTransport {
     }
 }
 
-/// Follows a redirect unless it is one too many or leaves TLS. Credentials are dropped by `reqwest` where the origin
-/// changes.
+/// Follows a redirect unless it is refused. Credentials are dropped by `reqwest` where the origin changes.
 fn redirect(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
-    if attempt.previous().len() > MAX_REDIRECTS {
-        return attempt.error(format!("more than {MAX_REDIRECTS} redirects"));
+    match refusal(attempt.previous(), attempt.url()) {
+        Some(why) => attempt.error(why),
+        None => attempt.follow(),
     }
-    let left_tls = attempt.url().scheme() != "https" && attempt.previous().iter().any(|url| url.scheme() == "https");
-    if left_tls { attempt.error("a redirect from https to plain http") } else { attempt.follow() }
+}
+
+/// Returns why a redirect is not followed: it is one too many, or leaves TLS.
+fn refusal(previous: &[reqwest::Url], next: &reqwest::Url) -> Option<String> {
+    if previous.len() > MAX_REDIRECTS {
+        return Some(format!("more than {MAX_REDIRECTS} redirects"));
+    }
+    let leaves_tls = next.scheme() != "https" && previous.iter().any(|url| url.scheme() == "https");
+    leaves_tls.then(|| "a redirect from https to plain http".to_owned())
 }
 
 fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
@@ -332,7 +338,8 @@ mod tests {
     fn redirects_are_followed_without_credentials_and_not_for_ever() {
         let (there, end) =
             serve(vec!["HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".to_owned()]);
-        let moved = format!("HTTP/1.1 302 Found\r\nLocation: {there}/x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let moved =
+            format!("HTTP/1.1 302 Found\r\nLocation: {there}/x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let (base, _) = serve(vec![moved]);
         let url = base.replace("http://", "http://user:password@") + "/file";
         assert_eq!(body(transport().get(&request(&url, 0)).unwrap()).unwrap(), "ok");
@@ -346,14 +353,23 @@ mod tests {
     }
 
     #[test]
+    fn a_redirect_never_leaves_tls() {
+        let urls = |all: &[&str]| all.iter().map(|url| reqwest::Url::parse(url).unwrap()).collect::<Vec<_>>();
+        let [plain, safe] = &urls(&["http://example.org/", "https://example.org/"])[..] else { unreachable!() };
+        assert_eq!(refusal(std::slice::from_ref(safe), safe), None);
+        assert_eq!(refusal(std::slice::from_ref(plain), plain), None);
+        assert_eq!(refusal(std::slice::from_ref(plain), safe), None);
+        for previous in [&[safe.clone()][..], &[plain.clone(), safe.clone()]] {
+            assert_eq!(refusal(previous, plain).as_deref(), Some("a redirect from https to plain http"));
+        }
+    }
+
+    #[test]
     fn a_silent_server_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/file", listener.local_addr().unwrap());
-        let options = HttpOptions {
-            proxies: Proxies::None,
-            idle_timeout: Duration::from_millis(50),
-            ..HttpOptions::default()
-        };
+        let options =
+            HttpOptions { proxies: Proxies::None, idle_timeout: Duration::from_millis(50), ..HttpOptions::default() };
         let error = HttpTransport::new(&options).unwrap().get(&request(&url, 0)).err().unwrap();
         assert!(matches!(error, TransportError::Failed(_)), "{error}");
     }

@@ -137,10 +137,11 @@ mod tests {
 
     #[test]
     fn mirrors_stand_in_the_order_flag_spec_apt_snapshot() {
-        let flags: Vec<_> = ["https://all.example.org/debian/", "acme=file:/srv/acme", "debian=http://near.example.org"]
-            .iter()
-            .map(|flag| MirrorFlag::parse(flag).unwrap())
-            .collect();
+        let flags: Vec<_> =
+            ["https://all.example.org/debian/", "acme=file:/srv/acme", "debian=http://near.example.org"]
+                .iter()
+                .map(|flag| MirrorFlag::parse(flag).unwrap())
+                .collect();
         let spec = BTreeMap::from([("acme".to_owned(), "https://apt.example.org/".to_owned())]);
         let apt = BTreeMap::from([(
             "debian".to_owned(),
