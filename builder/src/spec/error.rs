@@ -167,10 +167,13 @@ impl Diagnose for Error {
     }
 }
 
+/// Makes a mistake of one kind: a variant of [`Error`].
+type Kind = fn(Box<Problem>) -> Error;
+
 /// Mistakes found so far in one text.
 pub(super) struct Report {
     source: Arc<Source>,
-    found: Vec<(fn(Box<Problem>) -> Error, Problem)>,
+    found: Vec<(Kind, Problem)>,
     left_out: usize,
     scratch: Problem,
 }
@@ -188,12 +191,7 @@ impl Report {
     }
 
     /// Adds a mistake at `span`.
-    pub(super) fn add(
-        &mut self,
-        kind: fn(Box<Problem>) -> Error,
-        span: Span,
-        message: impl Into<String>,
-    ) -> &mut Problem {
+    pub(super) fn add(&mut self, kind: Kind, span: Span, message: impl Into<String>) -> &mut Problem {
         let problem = Problem {
             source: self.source.clone(),
             message: message.into(),
@@ -210,12 +208,7 @@ impl Report {
     }
 
     /// Adds a mistake at `span` unless one inside that span is known: the same mistake seen by a later check.
-    pub(super) fn add_unless_known(
-        &mut self,
-        kind: fn(Box<Problem>) -> Error,
-        span: Span,
-        message: impl Into<String>,
-    ) -> &mut Problem {
+    pub(super) fn add_unless_known(&mut self, kind: Kind, span: Span, message: impl Into<String>) -> &mut Problem {
         let known = |problem: &Problem| {
             let start = problem.start();
             start == span.start || (span.start..span.end).contains(&start)

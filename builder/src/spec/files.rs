@@ -73,7 +73,8 @@ fn entry(node: &Node, report: &mut Report) -> Option<(FileSource, ImagePath)> {
                 .label("an unpacked file keeps its own mode")
                 .hint("remove `mode`");
         }
-        let name = url.rsplit('/').next().filter(|name| !name.is_empty());
+        let path = url.split('?').next().unwrap_or_default();
+        let name = path.rsplit('/').next().filter(|name| !name.is_empty());
         let to = destination(node, if unpack { None } else { name }, unpack, report)?;
         return Some((FileSource::Fetch { url: url.to_owned(), digest, unpack, strip }, to));
     }

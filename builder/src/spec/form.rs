@@ -72,12 +72,22 @@ pub(super) const REQUEST: Form = Form {
     valid: |text| parse_package(text).is_some_and(|(excluded, ..)| !excluded),
     example: "nginx-light >= 1.22",
 };
-/// Address of an archive or a file.
+/// Address of an archive.
 pub(super) const URL: Form = Form {
     what: "an `https:`, `http:` or `file:` address without user, query and fragment",
     pattern: concat!("^", url_tail!(), "$"),
     valid: is_url,
     example: "https://example.org/debian",
+};
+/// Address of a file.
+pub(super) const FILE_URL: Form = Form {
+    what: "an `https:`, `http:` or `file:` address without user and fragment",
+    pattern: concat!("^", url_tail!(), r"(\?[^\s#\u0000]*)?$"),
+    valid: |text| match text.split_once('?') {
+        Some((path, query)) => is_url(path) && !query.contains(|c: char| c == '#' || c == '\0' || c.is_whitespace()),
+        None => is_url(text),
+    },
+    example: "https://example.org/app.tar.gz",
 };
 /// A suite or component of an archive.
 pub(super) const SUITE: Form = Form {
@@ -365,6 +375,7 @@ mod tests {
         &PACKAGE,
         &REQUEST,
         &URL,
+        &FILE_URL,
         &SUITE,
         &FINGERPRINT,
         &LOCAL,
@@ -432,6 +443,9 @@ mod tests {
         "https://u@example.org/",
         "https:///x",
         "http://example.org/?q",
+        "http://example.org?q",
+        "http://example.org/?q#f",
+        "file:/x?y?z",
         "file:/srv",
         "file:///srv/x",
         "file:x",

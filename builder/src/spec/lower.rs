@@ -200,7 +200,7 @@ fn run(root: &Node, report: &mut Report) -> Run {
     let user = match run.get("user") {
         Some(node) => {
             let value = node.int().map(|uid| uid.to_string()).or_else(|| node.text().map(str::to_owned));
-            let value = value.unwrap_or_default();
+            let value = value.unwrap_or_else(|| "nonroot".to_owned());
             let fits = |part: &str| part.parse::<u64>().is_ok_and(|id| id <= super::table::MAX_ID as u64);
             if value.starts_with(|first: char| first.is_ascii_digit()) && !value.split(':').all(fits) {
                 report.add_unless_known(Error::Value, node.span, format!("`{value}` is out of range"));

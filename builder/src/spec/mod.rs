@@ -83,10 +83,7 @@ impl Spec {
     pub fn parse(source: &Arc<Source>, stem: &str) -> Result<Self, Problems> {
         let mut report = error::Report::new(source);
         let spec = node::parse(&mut report).map(|root| {
-            // What is written in YAML that specs do without is told first: the tree behind it is not to be judged.
-            if report.is_empty() {
-                shape::check(&root, &shape::Shape::Map(&table::SPEC), &table::SPEC, &mut report);
-            }
+            shape::check(&root, &shape::Shape::Map(&table::SPEC), &table::SPEC, &mut report);
             lower::lower(&root, stem, &mut report)
         });
         if spec.is_none() && report.is_empty() {

@@ -34,6 +34,8 @@ pub(super) enum Value {
     /// A plain scalar that readers disagree about, as written, and what it is to whom.
     Ambiguous(String, &'static str),
     Text(String),
+    /// A tag, anchor or alias that has been reported; nothing more is to be said of it.
+    Refused,
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
 }
@@ -87,7 +89,7 @@ impl Node {
             out.push_str(&serde_json::Value::from(text).to_string());
         };
         match &self.value {
-            Value::Null => out.push_str("null"),
+            Value::Null | Value::Refused => out.push_str("null"),
             Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Value::Int(number) => out.push_str(&number.to_string()),
             Value::Float(text) | Value::Ambiguous(text, _) | Value::Text(text) => quote(text, out),
@@ -222,22 +224,18 @@ impl Builder<'_> {
                 self.report
                     .add(Error::Syntax, span, "aliases are not part of the spec language")
                     .hint("write the value out, or quote a text that begins with `*`");
-                self.put(Node { span, value: Value::Null });
+                self.put(Node { span, value: Value::Refused });
             }
-            Event::Scalar(text, style, anchor, tag) => {
-                if !self.bare(anchor, tag.as_deref(), span) {
-                    // One mistake a node: what stands behind a tag is not judged.
-                    self.put(Node { span, value: Value::Null });
-                    return Some(());
-                }
-                self.scalar(text.into_owned(), style, span);
-            }
+            Event::Scalar(text, style, anchor, tag) => match self.refused(anchor, tag.as_deref(), span) {
+                Some(span) => self.put(Node { span, value: Value::Refused }),
+                None => self.scalar(text.into_owned(), style, span),
+            },
             Event::SequenceStart(anchor, tag) => {
-                self.bare(anchor, tag.as_deref(), span);
+                self.refused(anchor, tag.as_deref(), span);
                 self.nest(Open::List { start: span.start, items: Vec::new() }, span)?;
             }
             Event::MappingStart(anchor, tag) => {
-                self.bare(anchor, tag.as_deref(), span);
+                self.refused(anchor, tag.as_deref(), span);
                 let open = Open::Map { start: span.start, entries: Vec::new(), key: None, seen: BTreeMap::new() };
                 self.nest(open, span)?;
             }
@@ -322,11 +320,12 @@ impl Builder<'_> {
         }
     }
 
-    /// Reports an anchor or a tag; returns whether there was none.
-    fn bare(&mut self, anchor: usize, tag: Option<&saphyr_parser::Tag>, span: Span) -> bool {
+    /// Reports an anchor or a tag; returns where it is.
+    fn refused(&mut self, anchor: usize, tag: Option<&saphyr_parser::Tag>, span: Span) -> Option<Span> {
         if tag.is_none() && anchor == 0 {
-            return true;
+            return None;
         }
+        let mut place = span;
         // The parser's span begins behind tag and anchor; both are short, and searched for no further than that.
         let bytes = self.source.text.as_bytes();
         let before = |sign: u8, at: usize| {
@@ -336,9 +335,9 @@ impl Builder<'_> {
         if let Some(tag) = tag {
             let start = before(b'!', span.start).unwrap_or(span.start);
             let word = self.source.text[start..].split([' ', ',', ']', '}', '\n', '\r']).next().unwrap_or_default();
-            let span = Span { start, end: start + word.len() };
+            place = Span { start, end: start + word.len() };
             let problem =
-                self.report.add(Error::Syntax, span, format!("`{word}` is a YAML tag, which specs do without"));
+                self.report.add(Error::Syntax, place, format!("`{word}` is a YAML tag, which specs do without"));
             if tag.handle == "!" {
                 problem.hint(format!("quote a text that begins with `!`: `\"{word}\"`"));
             }
@@ -346,11 +345,12 @@ impl Builder<'_> {
         if anchor > 0 {
             let start = before(b'&', span.start).unwrap_or(span.start);
             let end = self.source.text[start..].find(char::is_whitespace).map_or(span.end, |length| start + length);
+            place = Span { start, end };
             self.report
-                .add(Error::Syntax, Span { start, end }, "anchors are not part of the spec language")
+                .add(Error::Syntax, place, "anchors are not part of the spec language")
                 .hint("write the value out, or quote a text that begins with `&`");
         }
-        false
+        Some(place)
     }
 
     /// Returns the span of a scalar alone: the parser's reaches to the next token behind a quoted one.
@@ -472,7 +472,7 @@ mod tests {
             ("a: \"", "\\\"", "\""),
             ("", "#\n", "a: 1"),
         ] {
-            let count = (MAX_SIZE - head.len() - tail.len()) / item.len();
+            let count = MAX_SIZE / 8 / item.len();
             let text = format!("{head}{}{tail}", item.repeat(count));
             parse(&mut Report::new(&Source::new("t.yaml", text)));
         }

@@ -113,12 +113,12 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn value(&mut self, node: &Node, shape: &Shape, mode: Mode) {
         match (shape, &node.value) {
-            (Shape::OrNull(_), Value::Null) => {}
+            (Shape::OrNull(_), Value::Null) | (_, Value::Refused) => {}
             (Shape::OrNull(inner), _) => self.value(node, inner, mode),
             (Shape::Either(shapes), _) => match shapes.iter().find(|shape| fits(&node.value, shape)) {
                 Some(shape) => self.value(node, shape, mode),
-                None => match shapes.iter().find(|shape| matches!(shape, Shape::Text(_))) {
-                    Some(text) if is_scalar(&node.value) => self.value(node, text, mode),
+                None => match shapes.iter().find(|shape| answers(&node.value, shape)) {
+                    Some(shape) => self.value(node, shape, mode),
                     _ => {
                         self.wrong_kind(node, shape);
                     }
@@ -217,9 +217,10 @@ impl Walk<'_> {
 
     fn wrong_kind(&mut self, node: &Node, shape: &Shape) -> &mut super::error::Problem {
         let found = match &node.value {
-            Value::Null => "nothing",
+            Value::Null | Value::Refused => "nothing",
             Value::Bool(_) => "true or false",
-            Value::Int(_) | Value::Float(_) => "a number",
+            Value::Int(_) => "a number",
+            Value::Float(_) => "a number with a fraction or exponent",
             Value::Ambiguous(..) | Value::Text(_) => "a text",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
@@ -231,8 +232,14 @@ impl Walk<'_> {
         }
         let problem = self.report.add(Error::Type, span, format!("expected {}, found {found}", kind(shape)));
         problem.label(format!("expected {}", kind(shape)));
-        if node.value == Value::Null {
-            problem.hint("give it a value, or remove the key");
+        match (&node.value, shape) {
+            (Value::Null, _) => {
+                problem.hint("give it a value, or remove the key");
+            }
+            (Value::Text(text), Shape::List(_) | Shape::Some(_)) => {
+                problem.hint(format!("write a list: `[\"{}\"]`", clip(text)));
+            }
+            _ => {}
         }
         problem
     }
@@ -410,8 +417,13 @@ fn fits(value: &Value, shape: &Shape) -> bool {
     )
 }
 
-fn is_scalar(value: &Value) -> bool {
-    !matches!(value, Value::Null | Value::List(_) | Value::Map(_))
+/// Returns whether `shape` has the best answer to a scalar that is not of its kind.
+fn answers(value: &Value, shape: &Shape) -> bool {
+    match value {
+        Value::Ambiguous(text, _) if is_decimal(text) => matches!(shape, Shape::Int(..) | Shape::Text(_)),
+        Value::Null | Value::Refused | Value::List(_) | Value::Map(_) => false,
+        _ => matches!(shape, Shape::Text(_)),
+    }
 }
 
 fn is_decimal(text: &str) -> bool {
@@ -421,7 +433,8 @@ fn is_decimal(text: &str) -> bool {
 fn kind(shape: &Shape) -> String {
     match shape {
         Shape::Text(form) => form.what.to_owned(),
-        Shape::Int(..) => "a number".to_owned(),
+        Shape::Int(least, most) if least == most => format!("`{least}`"),
+        Shape::Int(..) => "a whole number".to_owned(),
         Shape::Bool => "`true` or `false`".to_owned(),
         Shape::Word(words) => any_of(words),
         Shape::List(_) | Shape::Some(_) => "a list".to_owned(),

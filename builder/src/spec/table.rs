@@ -1,8 +1,8 @@
 //! The language as one table: every key, its shape and one sentence on it. Parser and schema both read it.
 
 use super::form::{
-    BASE, DEB, FEATURE, FINGERPRINT, GLOB, LABEL, LICENSE, LOCAL, MODE, NAME, OWNER, PACKAGE, PATH, PORT, REQUEST,
-    RUN_USER, SHA256, SIGNAL, SIZE, SUITE, TEXT, URL, USER, VARIABLE, WORD,
+    BASE, DEB, FEATURE, FILE_URL, FINGERPRINT, GLOB, LABEL, LICENSE, LOCAL, MODE, NAME, OWNER, PACKAGE, PATH, PORT,
+    REQUEST, RUN_USER, SHA256, SIGNAL, SIZE, SUITE, TEXT, URL, USER, VARIABLE, WORD,
 };
 use super::shape::{Field, Fields, Shape};
 
@@ -23,7 +23,7 @@ macro_rules! key {
 
 const TEXTS: Shape = Shape::List(&Shape::Text(TEXT));
 const ID: Shape = Shape::Int(0, MAX_ID);
-const OWNER_SHAPE: Shape = Shape::Either(&[Shape::Text(OWNER), ID]);
+const OWNER_SHAPE: Shape = Shape::Either(&[ID, Shape::Text(OWNER)]);
 const PLATFORMS: Shape = Shape::List(&Shape::Word(&["linux/amd64", "linux/arm64"]));
 const KEEP: Shape = Shape::Word(&["needed", "runtime", "all"]);
 const FINDINGS: &[&str] =
@@ -101,7 +101,7 @@ const COPY: Fields = Fields {
 const FETCH: Fields = Fields {
     what: "a fetched file",
     keys: &[
-        key!(required "fetch", Shape::Text(URL), "Address."),
+        key!(required "fetch", Shape::Text(FILE_URL), "Address."),
         key!(required "sha256", Shape::Text(SHA256), "SHA-256 of what the address holds."),
         key!(required "to", Shape::Text(PATH), "Where; with `unpack`, the directory that receives the entries."),
         key!("unpack", Shape::Bool, "Unpack it as a tar, plain or packed with gzip, xz or zstd (false)."),
@@ -171,7 +171,7 @@ const GROUP_FIELDS: Fields = Fields {
 const RUN: Fields = Fields {
     what: "what is run",
     keys: &[
-        key!("user", Shape::Either(&[Shape::Text(RUN_USER), ID]), "User name, `uid` or `uid:gid` (nonroot)."),
+        key!("user", Shape::Either(&[ID, Shape::Text(RUN_USER)]), "User name, `uid` or `uid:gid` (nonroot)."),
         key!("entrypoint", TEXTS, "The program with its fixed arguments."),
         key!("cmd", TEXTS, "Arguments that a caller may replace."),
         key!("env", Shape::Free(VARIABLE, &Shape::Text(TEXT)), "Environment; a PATH is always there."),
