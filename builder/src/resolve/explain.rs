@@ -184,8 +184,7 @@ impl Told<'_, '_> {
 
     /// Tells of two packages that the roots lead to and that exclude each other.
     fn clash(&mut self, spec: &Spec, roots: &Roots, core: &[usize], dead: &Dead) {
-        let names: Vec<String> =
-            core.iter().map(|n| root_name(spec, self.universe, roots, *n)).collect();
+        let names: Vec<String> = core.iter().map(|n| root_name(spec, self.universe, roots, *n)).collect();
         self.lines.push(match names.len() {
             1 => format!("no choice of packages meets {}", names[0]),
             _ => format!("no choice of packages meets {} together", names.join(" and ")),

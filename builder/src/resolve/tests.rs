@@ -236,6 +236,8 @@ fn what_is_missing_is_named_with_its_place_and_what_it_might_be() {
     assert_eq!(error.to_string(), "cannot lock `web`: no package named `libssl3`; no package named `ngnix`");
     assert_eq!(error.hints(), ["`libssl3t64` is in `debian-suite`", "`nginx` is in `debian-suite`"]);
     assert_eq!(error.labels()[1].span, Span { start: 8, end: 13 });
+    let error = resolve_with("libsll3", &indexes, &ResolveOptions::default()).unwrap_err();
+    assert_eq!(error.hints(), ["`libssl3t64` is in `debian-suite`"]);
 }
 
 #[test]
@@ -355,7 +357,11 @@ fn a_lock_holds_what_is_not_to_move() {
     let lock = resolve_with("app", &old, &ResolveOptions::default()).unwrap();
     let new = [
         index_of("debian", 1, "app 1\nDepends: lib, tool\n\nlib 1\n\ntool 1"),
-        index_of("debian", 2, "app 1\nDepends: lib, tool\n\nlib 2\nBreaks: app (<< 2)\n\napp 2\nDepends: lib, tool\n\ntool 2"),
+        index_of(
+            "debian",
+            2,
+            "app 1\nDepends: lib, tool\n\nlib 2\nBreaks: app (<< 2)\n\napp 2\nDepends: lib, tool\n\ntool 2",
+        ),
     ];
     let with = |update| {
         let options = ResolveOptions { previous: Some(&lock), update };
