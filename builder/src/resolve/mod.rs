@@ -3,6 +3,9 @@
 //! In: a spec and the verified indexes of its archives. Out: one platform's share of a lock. The answer is what
 //! `apt-get install --no-install-recommends` would install into an empty root, plus the implicit packages of
 //! [`rules::implicit`](crate::rules::implicit); Essential packages are not implied. Nothing is read or fetched here.
+//!
+//! Where apt goes by the order of fields, an alternative that something else needs anyway is not doubled: of
+//! `python3-typing-extensions | python3 (>= 3.8)` beside `python3`, apt can install both, and this takes the second.
 
 mod error;
 mod explain;
@@ -122,18 +125,26 @@ pub fn resolve(
     Ok(PlatformLock { layers: plan.layers, packages })
 }
 
-/// Searches with the packages that are to move at their newest, and without that where it cannot be had.
+/// Searches with the packages that are to move at their newest, and without that for those that cannot have it.
 fn choose(universe: &Universe<'_>, roots: &Roots, update: &Update) -> Option<BTreeSet<universe::Id>> {
-    if let Update::Some(names) = update {
-        let mut strict = roots.clone();
-        for name in names.iter().filter_map(|name| universe.find(name)) {
-            strict.limits.push(Choice { name, ids: universe.candidates_of(name).take(1).collect() });
-        }
-        if let Some(chosen) = solve(universe, &strict) {
-            return Some(chosen);
+    let Update::Some(names) = update else { return solve(universe, roots) };
+    let newest: Vec<Choice> = names
+        .iter()
+        .filter_map(|name| universe.find(name))
+        .map(|name| Choice { name, ids: universe.candidates_of(name).take(1).collect() })
+        .collect();
+    let with = |limits: &[Choice]| Roots { required: roots.required.clone(), limits: limits.to_vec() };
+    if let Some(chosen) = solve(universe, &with(&newest)) {
+        return Some(chosen);
+    }
+    let mut limits: Vec<Choice> = Vec::new();
+    for limit in newest {
+        limits.push(limit);
+        if solve(universe, &with(&limits)).is_none() {
+            limits.pop();
         }
     }
-    solve(universe, roots)
+    solve(universe, &with(&limits))
 }
 
 /// Returns the requests as choices, in the spec's order, then the packages that always come.
