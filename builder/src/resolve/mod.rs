@@ -4,8 +4,7 @@
 //! `apt-get install --no-install-recommends` would install into an empty root, plus the implicit packages of
 //! [`rules::implicit`](crate::rules::implicit); Essential packages are not implied. Nothing is read or fetched here.
 //!
-//! Where apt goes by the order of fields, an alternative that something else needs anyway is not doubled: of
-//! `python3-typing-extensions | python3 (>= 3.8)` beside `python3`, apt can install both, and this takes the second.
+//! [`straight`] goes apt's way; where that is blocked, [`solve`] searches everything there is.
 
 mod error;
 mod explain;
@@ -15,6 +14,7 @@ mod prove;
 mod reasons;
 mod solve;
 mod stale;
+mod straight;
 mod universe;
 
 pub use error::{Error, Missing};
@@ -28,7 +28,7 @@ use crate::archive::Index;
 use crate::deb822::{Op, Relation, Version};
 use crate::lock::{LockedPackage, PlatformLock};
 use crate::spec::{PackageRequest, Platform, Spanned, Spec};
-use solve::{Roots, solve};
+use solve::Roots;
 use universe::{Bounds, Choice, Universe};
 
 /// Which locked packages may move.
@@ -123,6 +123,10 @@ pub fn resolve(
         .collect();
     packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
     Ok(PlatformLock { layers: plan.layers, packages })
+}
+
+fn solve(universe: &Universe<'_>, roots: &Roots) -> Option<BTreeSet<universe::Id>> {
+    straight::walk(universe, roots).or_else(|| solve::solve(universe, roots))
 }
 
 /// Searches with the packages that are to move at their newest, and without that for those that cannot have it.

@@ -392,9 +392,19 @@ fn what_cannot_move_stays_and_the_others_move() {
 }
 
 #[test]
-fn an_alternative_that_is_needed_anyway_is_not_doubled() {
+fn alternatives_are_decided_in_the_order_of_the_fields_as_apt_does() {
     let text = "app 1\nDepends: extra | python (>= 3), python\n\nextra 1\n\npython 3";
+    assert_eq!(chosen("app", &world(text)), "app 1, extra 1, python 3");
+    let text = "app 1\nDepends: python, extra | python (>= 3)\n\nextra 1\n\npython 3";
     assert_eq!(chosen("app", &world(text)), "app 1, python 3");
+}
+
+#[test]
+fn a_blocked_way_is_searched_anew() {
+    let text = "app 1\nDepends: aa | bb, ccc\n\naa 1\n\nbb 1\n\nccc 1\nConflicts: aa";
+    assert_eq!(chosen("app", &world(text)), "app 1, bb 1, ccc 1");
+    let text = "app 1\nDepends: lib, old\n\nlib 1\n\nlib 2\n\nold 1\nDepends: lib (<< 2)";
+    assert_eq!(chosen("app", &world(text)), "app 1, lib 1, old 1");
 }
 
 #[test]
