@@ -4,7 +4,7 @@
 //! `apt-get install --no-install-recommends` would install into an empty root, plus the implicit packages of
 //! [`rules::implicit`](crate::rules::implicit); Essential packages are not implied. Nothing is read or fetched here.
 //!
-//! [`straight`] goes apt's way; where that is blocked, [`solve`] searches everything there is.
+//! `straight` goes apt's way; where that is blocked, `solve` searches everything there is.
 
 mod error;
 mod explain;

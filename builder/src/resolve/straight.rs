@@ -1,7 +1,7 @@
 //! The straight way: dependencies in the order of their fields, depth first, the first alternative that fits.
 //!
 //! This is how apt walks, so the answer is apt's wherever apt needs no second thought. Nothing is ever taken back: where
-//! the way is blocked there is no answer from here, and the search of [`solve`](super::solve) is asked.
+//! the way is blocked there is no answer from here, and the search of `solve` is asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
