@@ -42,8 +42,7 @@ impl fmt::Display for Move {
 /// Returns the packages that were added, removed or changed, by name; equal moves of several platforms are one.
 pub fn moved(old: &Lock, new: &Lock) -> Vec<Move> {
     let platforms: BTreeSet<&String> = old.platform.keys().chain(new.platform.keys()).collect();
-    let mut moves: BTreeMap<(String, Option<String>, Option<String>, Option<String>), BTreeSet<String>> =
-        BTreeMap::new();
+    let mut moves: BTreeMap<Move, BTreeSet<String>> = BTreeMap::new();
     for platform in platforms {
         let (before, after) = (by_name(old, platform), by_name(new, platform));
         let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
@@ -52,16 +51,17 @@ pub fn moved(old: &Lock, new: &Lock) -> Vec<Move> {
             if from.map(identity) == to.map(identity) {
                 continue;
             }
-            let key = (
-                name.to_owned(),
-                from.map(|package| package.version.clone()),
-                to.map(|package| package.version.clone()),
-                to.and_then(|package| origin(new, package)),
-            );
+            let key = Move {
+                name: name.to_owned(),
+                from: from.map(|package| package.version.clone()),
+                to: to.map(|package| package.version.clone()),
+                origin: to.and_then(|package| origin(new, package)),
+                platforms: BTreeSet::new(),
+            };
             moves.entry(key).or_default().insert(platform.clone());
         }
     }
-    moves.into_iter().map(|((name, from, to, origin), platforms)| Move { name, from, to, origin, platforms }).collect()
+    moves.into_iter().map(|(same, platforms)| Move { platforms, ..same }).collect()
 }
 
 fn by_name<'a>(lock: &'a Lock, platform: &str) -> BTreeMap<&'a str, &'a LockedPackage> {
@@ -104,10 +104,7 @@ mod tests {
         share.packages.remove(1);
         share.packages.push(package("zlib1g", "1:1.3"));
         let moves: Vec<String> = moved(&old, &new).iter().map(ToString::to_string).collect();
-        assert_eq!(
-            moves,
-            ["hello 2.10-3 -> 2.10-4 (security)", "libc-bin 2.41-12 (removed)", "zlib1g 1:1.3 (added)"]
-        );
+        assert_eq!(moves, ["hello 2.10-3 -> 2.10-4 (security)", "libc-bin 2.41-12 (removed)", "zlib1g 1:1.3 (added)"]);
         assert!(moved(&old, &old).is_empty());
     }
 }

@@ -197,9 +197,10 @@ impl Lock {
     pub fn drop_unused_sets(&mut self) {
         let Self { archives, platform, .. } = self;
         archives.retain(|set| {
-            platform.values().flat_map(|share| &share.packages).any(|package| {
-                package.archive == set.name && package.in_release == set.in_release
-            })
+            platform
+                .values()
+                .flat_map(|share| &share.packages)
+                .any(|package| package.archive == set.name && package.in_release == set.in_release)
         });
     }
 }

@@ -13,7 +13,7 @@ use crate::spec::{Platform, Spec};
 /// How many steps a derivation shows.
 const STEPS: usize = 24;
 
-/// Returns the derivation for roots that [`solve`] found no answer to.
+/// Returns the derivation for roots that `solve` found no answer to.
 pub(super) fn explain(
     spec: &Spec,
     platform: Platform,
@@ -184,8 +184,7 @@ impl Told<'_, '_> {
 
     /// Tells of two packages that the roots lead to and that exclude each other.
     fn clash(&mut self, spec: &Spec, roots: &Roots, core: &[usize], dead: &Dead) {
-        let names: Vec<String> =
-            core.iter().map(|n| root_name(spec, self.universe, roots, *n)).collect();
+        let names: Vec<String> = core.iter().map(|n| root_name(spec, self.universe, roots, *n)).collect();
         self.lines.push(match names.len() {
             1 => format!("no choice of packages meets {}", names[0]),
             _ => format!("no choice of packages meets {} together", names.join(" and ")),

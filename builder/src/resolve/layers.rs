@@ -114,8 +114,12 @@ fn plan_beside(packages: &[Planned<'_>], max: usize, previous: Option<&PlatformL
     }
 
     let used: BTreeSet<&str> = layer_of.values().map(String::as_str).collect();
-    let mut layers: Vec<String> =
-        previous.map(|lock| lock.layers.clone()).unwrap_or_default().into_iter().filter(|l| used.contains(l.as_str())).collect();
+    let mut layers: Vec<String> = previous
+        .map(|lock| lock.layers.clone())
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|l| used.contains(l.as_str()))
+        .collect();
     let order = singles.iter().map(|(layer, _)| layer.clone()).chain(shared.names());
     for layer in order {
         if used.contains(layer.as_str()) && !layers.contains(&layer) {

@@ -23,8 +23,7 @@ pub(super) fn missing(
         let what = format!("`{name}` is asked for and excluded");
         (what, vec![format!("remove `{name}` or `!{name}`")])
     } else if let (Some(found), Some((op, bound))) = (universe.find(name), version) {
-        let there: Vec<String> =
-            universe.candidates_of(found).map(|id| place(universe.candidate(id), true)).collect();
+        let there: Vec<String> = universe.candidates_of(found).map(|id| place(universe.candidate(id), true)).collect();
         (format!("no version of `{name}` is {op} {bound}"), vec![format!("there is {}", there.join(", "))])
     } else if let Some(archive) = from.as_ref().filter(|_| everywhere().next().is_some()) {
         let there: BTreeSet<String> = everywhere().map(|candidate| place(candidate, false)).collect();
@@ -64,7 +63,10 @@ pub(super) fn near(name: &str, universe: &Universe<'_>) -> Vec<String> {
     let mut found: Vec<(usize, &str)> = universe
         .names()
         .iter()
-        .filter_map(|other| Some((distance(name, other, allowed)?, *other)))
+        .filter_map(|other| {
+            let old = other.strip_suffix("t64").and_then(|old| distance(name, old, allowed));
+            Some((distance(name, other, allowed).into_iter().chain(old).min()?, *other))
+        })
         .collect();
     found.sort_unstable();
     let best = found.first().map_or(0, |(distance, _)| *distance);

@@ -185,7 +185,8 @@ impl<'a> Universe<'a> {
                 (Some(_), None) => false,
                 (Some((op, bound)), Some(version)) => op.holds(version, bound),
             };
-            if fits && candidate.name != relation.name
+            if fits
+                && candidate.name != relation.name
                 && self.is_of_architecture(candidate, relation.qualifier.as_deref())
             {
                 let ids = by_name.entry(self.name_of(*id)).or_default();
@@ -199,7 +200,13 @@ impl<'a> Universe<'a> {
             let rank = |choice: &Choice| {
                 let best = self.candidates[choice.ids[0]];
                 let preferred = PREFERRED_PROVIDERS.contains(&(relation.name.as_str(), best.name.as_str()));
-                (!self.kept.contains(best.name.as_str()), !preferred, !best.essential, Reverse(&best.version), &best.name)
+                (
+                    !self.kept.contains(best.name.as_str()),
+                    !preferred,
+                    !best.essential,
+                    Reverse(&best.version),
+                    &best.name,
+                )
             };
             rank(a).cmp(&rank(b))
         });

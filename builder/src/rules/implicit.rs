@@ -44,9 +44,9 @@ impl Implicit {
             Trigger::Package(package) => name == package,
             Trigger::Numbered(package) => name.strip_prefix(package).is_some_and(|rest| {
                 rest.is_empty()
-                    || rest.strip_prefix('-').is_some_and(|digits| {
-                        !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
-                    })
+                    || rest
+                        .strip_prefix('-')
+                        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
             }),
         }
     }
@@ -79,11 +79,7 @@ pub const IMPLICIT: &[Implicit] = &[
         package: "dash",
         sentence: "git runs its shell commands and hooks with /bin/sh",
     },
-    Implicit {
-        trigger: Trigger::Package("git"),
-        package: "sed",
-        sentence: "git's shell commands run sed",
-    },
+    Implicit { trigger: Trigger::Package("git"), package: "sed", sentence: "git's shell commands run sed" },
     Implicit {
         trigger: Trigger::Package("git"),
         package: "coreutils",
