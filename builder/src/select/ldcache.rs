@@ -189,7 +189,8 @@ fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
-            tail.is_empty() || rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| glob_tail(tail, &rest[at..]))
+            tail.is_empty()
+                || rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| glob_tail(tail, &rest[at..]))
         }),
     }
 }
@@ -198,7 +199,8 @@ fn glob_tail(pattern: &str, rest: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == rest,
         Some((head, tail)) => rest.strip_prefix(head).is_some_and(|rest| {
-            tail.is_empty() || rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| glob_tail(tail, &rest[at..]))
+            tail.is_empty()
+                || rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| glob_tail(tail, &rest[at..]))
         }),
     }
 }
@@ -367,9 +369,8 @@ fn write(entries: &[Entry], strings: BTreeSet<String>, version: &str) -> Vec<u8>
         bytes.extend(offset(&entry.soname).to_le_bytes());
         bytes.extend(offset(&entry.path).to_le_bytes());
         bytes.extend([0; 4]);
-        let hwcap = entry.hwcaps.as_deref().map_or(0, |name| {
-            HWCAP_EXTENSION | u64::from(entry.isa_level) << 32 | index(name)
-        });
+        let hwcap =
+            entry.hwcaps.as_deref().map_or(0, |name| HWCAP_EXTENSION | u64::from(entry.isa_level) << 32 | index(name));
         bytes.extend(hwcap.to_le_bytes());
     }
     bytes.extend_from_slice(&table);

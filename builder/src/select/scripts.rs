@@ -102,8 +102,20 @@ fn is_covered(line: &str, alternatives: &mut Vec<Alternative>) -> bool {
             });
             let keyword = matches!(
                 first.as_str(),
-                "if" | "then" | "else" | "elif" | "fi" | "do" | "done" | "while" | "until" | "!" | "{" | "}" | "esac"
-                    | "exec" | "command"
+                "if" | "then"
+                    | "else"
+                    | "elif"
+                    | "fi"
+                    | "do"
+                    | "done"
+                    | "while"
+                    | "until"
+                    | "!"
+                    | "{"
+                    | "}"
+                    | "esac"
+                    | "exec"
+                    | "command"
             );
             if assignment && !first.contains("$(") && !first.contains('`') || keyword {
                 words = rest;
