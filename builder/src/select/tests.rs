@@ -292,19 +292,19 @@ fn package_layers_do_not_see_the_clock() {
 fn two_packages_agree_replace_or_are_refused() {
     let world = |b: &str, replaces: bool| {
         let mut world =
-            World::new().package("a", Why::Requested, "one", "usr/lib/x=1").package("b", Why::Requested, "two", b);
+            World::new().package("aa", Why::Requested, "one", "usr/lib/x=1").package("bb", Why::Requested, "two", b);
         if replaces {
-            world.packs.get_mut("b").unwrap().control.push(("Replaces".into(), "a (<< 2.0)".into()));
+            world.packs.get_mut("bb").unwrap().control.push(("Replaces".into(), "aa (<< 2.0)".into()));
         }
         world.select()
     };
     let same = world("usr/lib/x=1", false).unwrap();
-    assert_eq!(same.nodes["usr/lib/x"].origin, Origin::Package("a".into()));
+    assert_eq!(same.nodes["usr/lib/x"].origin, Origin::Package("aa".into()));
     let replaced = world("usr/lib/x=2", true).unwrap();
-    assert_eq!(replaced.nodes["usr/lib/x"].origin, Origin::Package("b".into()));
+    assert_eq!(replaced.nodes["usr/lib/x"].origin, Origin::Package("bb".into()));
     let error = world("usr/lib/x=2", false).unwrap_err();
     assert_eq!(error.code(), "select::conflict");
-    assert!(error.to_string().starts_with("cannot put /usr/lib/x into the image: `a` ships"), "{error}");
+    assert!(error.to_string().starts_with("cannot put /usr/lib/x into the image: `aa` ships"), "{error}");
 }
 
 #[test]
