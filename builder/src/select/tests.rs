@@ -348,3 +348,38 @@ fn alternatives_become_links() {
     assert!(state.contains("/usr/bin/awk -> /etc/alternatives/awk\n"));
     assert!(!state.contains("/etc/alternatives/a "));
 }
+
+/// A root made by `openssl req -x509 -subj "/CN=Test Root"`; `openssl x509 -subject_hash` says `2faabc7f`.
+const ROOT: &str = "-----BEGIN CERTIFICATE-----\n\
+MIIBfjCCASWgAwIBAgIUTcVo+RW4tVTGAxHP9zq3bv+lqoowCgYIKoZIzj0EAwIw\n\
+FDESMBAGA1UEAwwJVGVzdCBSb290MCAXDTI2MTEyNTAxMzAxMVoYDzIxMjYxMTAx\n\
+MDEzMDExWjAUMRIwEAYDVQQDDAlUZXN0IFJvb3QwWTATBgcqhkjOPQIBBggqhkjO\n\
+PQMBBwNCAATvrHlF2BJjJd71NsDPNylbIMXb14BeJ4z3ooQ0/lh574jmKod0zsoR\n\
+8h+MzJ9loZXY1/3Q04UaLHIAfxIsU+eVo1MwUTAdBgNVHQ4EFgQUIqqA1xAhiEQg\n\
+DCfoQO3a/VzZ+lIwHwYDVR0jBBgwFoAUIqqA1xAhiEQgDCfoQO3a/VzZ+lIwDwYD\n\
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiBhkL1CsNfze+M0Q8jTaFDA\n\
+f4ZVbdH2FPThF+Me5S6RKAIgRtfa04VZMCuYbuPjh5YOk3XbzRJ4em/Lz2d2i4HH\n\
+M3M=\n\
+-----END CERTIFICATE-----\n\n";
+
+#[test]
+fn certificates_of_the_spec_need_no_package() {
+    let mut world = World::new();
+    world.spec.certificates.push(Spanned { value: "certs/corp root.pem".into(), span: Span { start: 0, end: 3 } });
+    world.local.certificates.push(ROOT.as_bytes().to_vec());
+    let selection = world.select().unwrap();
+    let target = |path: &str| {
+        let entries = selection.layers[2].groups.iter().flat_map(|group| &group.entries);
+        entries.clone().find(|entry| entry.path.as_str() == path).map(|entry| entry.body.clone())
+    };
+    let bundle = target("etc/ssl/certs/ca-certificates.crt");
+    assert_eq!(bundle, Some(Body::Inline(ROOT.as_bytes().to_vec())));
+    assert_eq!(
+        target("etc/ssl/certs/corp_root.pem"),
+        Some(Body::Symlink("/usr/local/share/ca-certificates/corp root.crt".into()))
+    );
+    assert_eq!(target("etc/ssl/certs/2faabc7f.0"), Some(Body::Symlink("corp_root.pem".into())));
+    world.local.certificates[0] = b"no PEM".to_vec();
+    let error = world.select().unwrap_err();
+    assert_eq!(error.to_string(), "cannot add certificate `certs/corp root.pem`: it holds no PEM certificate");
+}
