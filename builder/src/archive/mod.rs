@@ -1,28 +1,28 @@
 //! Signed metadata in, verified index out.
+//!
+//! An InRelease passes a strict frame (`clearsign`), then OpenPGP with a policy of its own (`certificate`), then
+//! the rules for its dates and its suite (`release`); only then are the Packages files it signs read (`index`).
+//! Nothing is fetched here and no clock is read: bytes and the present are passed in. Nothing weaker than SHA-256
+//! counts anywhere.
 
 mod candidate;
-
-use crate::lock::MetadataSet;
+mod certificate;
+mod clearsign;
+mod date;
+mod distro;
+mod error;
+mod index;
+mod keyring;
+mod release;
+#[cfg(test)]
+#[path = "../../tests/it/signing.rs"]
+mod signing;
+#[cfg(test)]
+mod tests;
 
 pub use candidate::{Candidate, MultiArch};
-
-/// The verified list of one suite: what its signed Packages files say of one architecture and of `all`.
-///
-/// Only [`Keyring::verify`] leads here, so whoever holds an `Index` need not ask whether its signature was good.
-#[derive(Debug, Clone)]
-pub struct Index {
-    /// What was verified, as the lock names it.
-    pub set: MetadataSet,
-    /// Packages in the order of the files read.
-    pub candidates: Vec<Candidate>,
-    /// Keeps others from making one.
-    _verified: (),
-}
-
-impl Index {
-    /// Returns an index that nobody verified.
-    #[cfg(test)]
-    pub(crate) fn unverified(set: MetadataSet, candidates: Vec<Candidate>) -> Self {
-        Self { set, candidates, _verified: () }
-    }
-}
+pub use distro::{DistroArchive, archives_of};
+pub use error::Error;
+pub use index::Index;
+pub use keyring::{Keyring, Policy};
+pub use release::Release;

@@ -182,7 +182,7 @@ mod tests {
         );
         assert_eq!(all[0].get("package"), Some("a"));
         assert_eq!(all[0].get("Version"), None);
-        assert_eq!(all.iter().map(Stanza::line).collect::<Vec<_>>(), [2, 9]);
+        assert_eq!(all.iter().map(Stanza::line).collect::<Vec<_>>(), [2, 10]);
     }
 
     #[test]

@@ -150,7 +150,72 @@ mod tests {
     fn the_text_is_what_the_format_says() {
         let mut lock = sample();
         lock.inputs.clear();
-        insta::assert_snapshot!(lock.to_text());
+        insta::assert_snapshot!(lock.to_text(), @r#"
+        # Written by tarsia from the spec beside it: change that and run `tarsia lock`.
+        version = 1
+        revision = 0
+        tarsia = "0.1.0"
+        encoding = 1
+        rules = 1
+        spec = "sha256:d4f02eaafd1a9e9de7d10972ca8e47fa7a985825c3c9c1e249c72683cb3e4f19"
+        keep = "needed"
+        source-date = 1750000000
+
+        [[archive]]
+        name = "debian"
+        suite = "trixie"
+        in-release = "sha256:8ae765d7c7194ee0681f289a423c5d161ed4b13154fa89cb772bfc686b2f45d3"
+        date = 1750000000
+        valid-until = 1760000000
+        signers = ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
+        packages = [
+            { path = "main/binary-amd64/Packages.xz", digest = "sha256:b28b1ed9821f38c64524ea13e19264bb0772f8376afffd5d8a1f8277621833eb", size = 5 },
+        ]
+
+        [platform."linux/amd64"]
+        layers = ["small-1"]
+
+        [[platform."linux/amd64".package]]
+        name = "hello"
+        version = "2.10-3"
+        architecture = "amd64"
+        source = "hello"
+        source-version = "2.10-2"
+        archive = "debian"
+        in-release = "sha256:8ae765d7c7194ee0681f289a423c5d161ed4b13154fa89cb772bfc686b2f45d3"
+        path = "pool/main/hello_2.10-3_amd64.deb"
+        size = 10
+        digest = "sha256:edadfe586c76007bd2c1be184bfb83aa41d45d0e984bc16dd13f389cd07cf820"
+        why = "requested"
+        layer = "small-1"
+
+        [[platform."linux/amd64".package]]
+        name = "libc-bin"
+        version = "2.41-12"
+        architecture = "amd64"
+        source = "libc-bin"
+        archive = "debian"
+        in-release = "sha256:8ae765d7c7194ee0681f289a423c5d161ed4b13154fa89cb772bfc686b2f45d3"
+        path = "pool/main/libc-bin_2.41-12_amd64.deb"
+        size = 10
+        digest = "sha256:bd58521751ac38b3cb51e9e3329e23ca397a9d0d9d93c39f8a4f1593b5ff3b0a"
+        why = "implicit: libc6"
+        script-only = true
+        layer = "small-1"
+
+        [[platform."linux/amd64".package]]
+        name = "libc6"
+        version = "2.41-12"
+        architecture = "amd64"
+        source = "libc6"
+        archive = "debian"
+        in-release = "sha256:8ae765d7c7194ee0681f289a423c5d161ed4b13154fa89cb772bfc686b2f45d3"
+        path = "pool/main/libc6_2.41-12_amd64.deb"
+        size = 10
+        digest = "sha256:ef4ab11da6bc7c2c77b4343f1c7d021aaddcb43a2941d45bf5e73a86ceff76b9"
+        why = "hello"
+        layer = "small-1"
+        "#);
     }
 
     #[test]

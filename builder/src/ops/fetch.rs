@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use crate::archive::archives_of;
 use crate::diag::Problems;
-use crate::fetch::{FetchOptions, Fetcher, MirrorSources, Mirrors, Wanted};
+use crate::fetch::{Fetched, Fetcher, MirrorSources, Mirrors, Snapshot, Wanted};
 use crate::lock::Lock;
 use crate::spec::FileSource;
 
-use super::metadata::require_mirror;
-use super::{Project, World};
+use super::{Error, Project, World};
 
 /// The largest file that a spec may fetch, in bytes.
 pub(super) const MAX_FETCHED: u64 = 8 << 30;
@@ -34,16 +34,24 @@ pub fn fetch(world: &World<'_>, path: &Path) -> Result<FetchOutcome, Problems> {
     locked_inputs(world, &project, &lock, None)
 }
 
-/// Returns the mirrors of the project's archives, for a lock of `date`.
-pub(super) fn mirrors(world: &World<'_>, project: &Project, date: Option<i64>) -> Mirrors {
+/// Returns the mirrors of the project's archives: for its lock, or for the newest state.
+pub(super) fn mirrors(world: &World<'_>, project: &Project, locked: Option<i64>) -> Mirrors {
     let spec = project.spec.archives.iter().map(|(name, archive)| (name.clone(), archive.uri.clone())).collect();
-    Mirrors::order(&MirrorSources { flags: world.mirrors, spec: &spec, apt: world.apt_sources, date: date.unwrap_or(world.now) })
+    let mut archives: Vec<&str> = project.spec.archives.keys().map(String::as_str).collect();
+    if let Some(distro) = &project.spec.distro {
+        archives.extend(archives_of(distro.value).iter().map(|archive| archive.name));
+    }
+    let snapshot = match locked {
+        _ if world.offline => Snapshot::Never,
+        Some(date) => Snapshot::LockedAt(date),
+        None => Snapshot::Newest(world.now),
+    };
+    Mirrors::order(&archives, &MirrorSources { flags: world.mirrors, spec: &spec, apt: world.apt, snapshot })
 }
 
 /// Returns a fetcher over the world's store and network.
 pub(super) fn fetcher<'a>(world: &'a World<'_>, mirrors: &'a Mirrors) -> Fetcher<'a> {
-    let options = FetchOptions { offline: world.offline, ..FetchOptions::default() };
-    Fetcher::new(world.store, world.transport, mirrors, options, world.progress)
+    Fetcher::new(world.store, world.transport, mirrors, world.fetch, world.clock, world.progress)
 }
 
 /// Makes sure that the store has every package and fetched file of a lock, for one platform or all.
@@ -55,42 +63,31 @@ pub(super) fn locked_inputs(
 ) -> Result<FetchOutcome, Problems> {
     let mirrors = mirrors(world, project, Some(lock.source_date));
     let fetcher = fetcher(world, &mirrors);
-    let mut wanted: Vec<Wanted> = Vec::new();
-    for (name, held) in &lock.platform {
-        if platform.is_some_and(|only| only != name) {
-            continue;
-        }
-        for package in &held.packages {
-            let set = lock.archives.iter().find(|set| set.in_release == package.in_release);
-            wanted.push(Wanted {
-                archive: package.archive.clone(),
-                paths: vec![package.path.clone()],
-                digest: package.digest,
-                size: Some(package.size),
-                label: package.name.clone(),
-                date: set.map_or(lock.source_date, |set| set.date),
-            });
+    let packages = lock.platform.iter().filter(|(name, _)| platform.is_none_or(|only| only == name.as_str()));
+    let wanted: Vec<Wanted> = packages.flat_map(|(_, held)| &held.packages).map(Wanted::package).collect();
+    let mut outcome = FetchOutcome { wanted: wanted.len(), ..FetchOutcome::default() };
+    for (one, fetched) in wanted.iter().zip(fetcher.blobs(&wanted)?) {
+        if fetched == Fetched::Downloaded {
+            outcome.fetched += 1;
+            outcome.bytes += one.size;
         }
     }
-    wanted.sort_by(|a, b| a.digest.cmp(&b.digest));
-    wanted.dedup_by(|a, b| a.digest == b.digest);
-    let missing: Vec<Wanted> = wanted.iter().filter(|file| !fetcher.has(&file.digest)).cloned().collect();
-    if !world.offline {
-        for file in &missing {
-            require_mirror(&file.archive, mirrors.of(&file.archive))?;
-        }
-    }
-    let mut outcome = FetchOutcome { wanted: wanted.len(), fetched: missing.len(), bytes: 0 };
-    outcome.bytes = missing.iter().filter_map(|file| file.size).sum();
-    fetcher.blobs(&missing)?;
     for file in &project.spec.files {
         if let FileSource::Fetch { url, digest, .. } = &file.value.what {
             outcome.wanted += 1;
-            if !fetcher.has(digest) {
+            let there = world.store.blob(digest)?.is_some();
+            let fetched = fetcher.url(url, digest, MAX_FETCHED)?;
+            if !there {
                 outcome.fetched += 1;
-                outcome.bytes += fetcher.url(url, digest, MAX_FETCHED)?;
+                outcome.bytes += size(&fetched, url)?;
             }
         }
     }
     Ok(outcome)
+}
+
+/// Returns the size of a fetched file.
+pub(super) fn size(file: &std::fs::File, name: &str) -> Result<u64, Problems> {
+    let metadata = file.metadata().map_err(|source| Error::Read { path: name.to_owned(), source })?;
+    Ok(metadata.len())
 }

@@ -8,9 +8,9 @@ use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
 use crate::fetch::Fetcher;
 use crate::lock::{self, Lock, LockedInput, Move, PlatformLock};
-use crate::resolve::{ResolveOptions, Update, resolve};
+use crate::resolve::{self, ResolveOptions, Update, resolve};
 use crate::spec::{FileSource, Platform};
-use crate::store::output;
+use crate::store::output::Staging;
 
 use super::metadata::{Suite, suites};
 use super::{Error, Project, World, fetch, shown};
@@ -54,8 +54,10 @@ pub(super) fn renew(world: &World<'_>, project: &mut Project, update: &Update) -
     let text = lock.to_text();
     let written = project.lock_text.as_deref() != Some(text.as_str());
     if written {
-        output::write_file(&project.lock_path, text.as_bytes())
+        let staging = Staging::file(&project.lock_path)?;
+        std::fs::write(staging.path(), &text)
             .map_err(|source| Error::Write { path: shown(&project.lock_path), source })?;
+        staging.commit()?;
     }
     let moved = project.lock.as_ref().map(|previous| lock::moved(previous, &lock)).unwrap_or_default();
     let packages = lock.platform.values().map(|platform| platform.packages.len()).sum();
@@ -142,12 +144,11 @@ fn indexes(
         }
     }
     // A spec change is resolved against the locked sets alone, if every suite is among them.
-    let covered = |suite: &Suite| {
-        indexes.iter().any(|index: &Index| index.set.name == suite.archive && index.set.suite == suite.suite)
-    };
+    let covered: BTreeSet<(String, String)> =
+        indexes.iter().map(|index| (index.set.name.clone(), index.set.suite.clone())).collect();
     let settled = matches!(update, Update::None) && !indexes.is_empty();
     for suite in &suites {
-        if !(settled && covered(suite)) {
+        if !(settled && covered.contains(&(suite.archive.clone(), suite.suite.clone()))) {
             let index = suite.newest(fetcher, platforms, previous, world.now)?;
             if !indexes.iter().any(|known| known.set == index.set) {
                 indexes.push(index);
@@ -179,9 +180,9 @@ fn locked_indexes(
         let Some(suite) = suites.iter().find(|suite| suite.archive == set.name && suite.suite == set.suite) else {
             continue;
         };
-        match suite.locked(fetcher, set, world.now)? {
-            Some(index) => indexes.push(index),
-            None => return Ok(Err(format!("the locked metadata of `{}` (`{}`)", set.suite, set.in_release))),
+        match suite.locked(world.store, fetcher, set, world.now)? {
+            Ok(index) => indexes.push(index),
+            Err(_) => return Ok(Err(format!("the locked metadata of `{}` ({})", set.suite, set.in_release))),
         }
     }
     Ok(Ok(indexes))
@@ -201,7 +202,7 @@ fn inputs(project: &Project, fetcher: &Fetcher<'_>) -> Result<Vec<LockedInput>, 
     }
     for file in &project.spec.files {
         if let FileSource::Fetch { url, digest, .. } = &file.value.what {
-            let size = fetcher.url(url, digest, fetch::MAX_FETCHED)?;
+            let size = fetch::size(&fetcher.url(url, digest, fetch::MAX_FETCHED)?, url)?;
             inputs.push(LockedInput { kind: "fetch".to_owned(), name: url.clone(), digest: *digest, size });
         }
     }
@@ -220,7 +221,7 @@ pub(super) fn local_inputs(project: &Project) -> Vec<(&'static str, &str)> {
 /// Returns why the project's lock does not fit its spec; empty where it does.
 pub(super) fn stale(world: &World<'_>, project: &Project) -> Result<Vec<String>, Problems> {
     let Some(lock) = &project.lock else { return Ok(vec!["there is none".to_owned()]) };
-    let mut reasons = lock::stale(lock, &project.spec);
+    let mut reasons = resolve::stale(lock, &project.spec);
     let platforms: BTreeSet<&str> = project.platforms(world).iter().map(|platform| platform.oci()).collect();
     let held: BTreeSet<&str> = lock.platform.keys().map(String::as_str).collect();
     if !platforms.is_subset(&held) && !reasons.iter().any(|reason| reason.contains("platform")) {

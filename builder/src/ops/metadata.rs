@@ -2,17 +2,15 @@
 
 use std::io::Read;
 
-use crate::archive::{Index, Keyring, Policy, Release, archives_of};
+use crate::archive::{self, Index, Keyring, Policy, Release, archives_of};
 use crate::diag::Problems;
 use crate::digest::Digest;
-use crate::fetch::{Fetcher, Wanted};
+use crate::fetch::{Error as FetchError, Fetcher, MAX_IN_RELEASE, Wanted};
 use crate::lock::{Lock, MetadataSet, PackagesFile};
 use crate::spec::{Platform, Spec};
+use crate::store::Store;
 
-use super::{Error, Project};
-
-/// The largest InRelease in bytes.
-const MAX_IN_RELEASE: u64 = 4 << 20;
+use super::Project;
 
 /// One suite of one archive, with all that is needed to believe it.
 pub(super) struct Suite {
@@ -64,8 +62,14 @@ impl Suite {
         format!("dists/{}/{below}", self.suite)
     }
 
-    /// Verifies `in_release`; `now` is the clock for a fresh one, `None` for one that a lock names by digest.
-    fn verify(&self, in_release: &[u8], now: i64, not_before: Option<i64>, fresh: bool) -> Result<Release, Problems> {
+    /// Verifies `in_release`; freshness is judged where the lock is made, not where it is used.
+    fn verify(
+        &self,
+        in_release: &[u8],
+        now: i64,
+        not_before: Option<i64>,
+        fresh: bool,
+    ) -> Result<Release, archive::Error> {
         let policy = Policy {
             min_signatures: self.min_signatures,
             require_key: self.require_key.clone(),
@@ -73,7 +77,7 @@ impl Suite {
             not_before,
             check_valid_until: fresh,
         };
-        Ok(self.keyring.verify(&self.archive, &self.suite, in_release, &policy)?)
+        self.keyring.verify(&self.archive, &self.suite, in_release, &policy)
     }
 
     /// Fetches the newest metadata of this suite, refusing any older than `previous` stands on.
@@ -88,8 +92,29 @@ impl Suite {
             let sets = lock.archives.iter().filter(|set| set.name == self.archive && set.suite == self.suite);
             sets.map(|set| set.date).max()
         });
-        let in_release = fetcher.metadata(&self.archive, &self.path("InRelease"), MAX_IN_RELEASE)?;
-        let release = self.verify(&in_release, now, not_before, true)?;
+        // A mirror that is stale, or not of this archive at all, is passed over for the next one; where none will do,
+        // the refusal of the last one is the error.
+        let mut release = None;
+        let mut refusal = None;
+        let mut accept = |bytes: &[u8]| match self.verify(bytes, now, not_before, true) {
+            Ok(verified) => {
+                release = Some(verified);
+                Ok(())
+            }
+            Err(error) => {
+                let why = error.to_string();
+                refusal = Some(error);
+                Err(why)
+            }
+        };
+        let path = self.path("InRelease");
+        let fetched = fetcher.metadata_where(&self.archive, &path, MAX_IN_RELEASE, &mut accept);
+        let release = match (fetched, release, refusal) {
+            (Ok(_), Some(release), _) => release,
+            (Err(FetchError::Unavailable { .. }), _, Some(refusal)) => return Err(refusal.into()),
+            (Err(error), ..) => return Err(error.into()),
+            (Ok(_), None, _) => unreachable!("what is fetched has been accepted"),
+        };
         let mut files: Vec<PackagesFile> = Vec::new();
         for platform in platforms {
             files.extend(release.packages_files(&self.components, platform.architecture())?);
@@ -99,42 +124,52 @@ impl Suite {
         self.read(fetcher, release, files)
     }
 
-    /// Returns the index for a set that a lock names by digest, or `None` where its InRelease cannot be had.
-    pub(super) fn locked(&self, fetcher: &Fetcher<'_>, set: &MetadataSet, now: i64) -> Result<Option<Index>, Problems> {
-        let Some(in_release) = self.locked_in_release(fetcher, set) else { return Ok(None) };
+    /// Returns the index for a set that a lock names by digest, or why its metadata cannot be had.
+    pub(super) fn locked(
+        &self,
+        store: &Store,
+        fetcher: &Fetcher<'_>,
+        set: &MetadataSet,
+        now: i64,
+    ) -> Result<Result<Index, String>, Problems> {
+        let in_release = match store.blob_bytes(&set.in_release, MAX_IN_RELEASE)? {
+            Some(bytes) => bytes,
+            None => {
+                let mut accept = |bytes: &[u8]| {
+                    let found = Digest::of(bytes);
+                    if found == set.in_release { Ok(()) } else { Err(format!("it is {found} there")) }
+                };
+                let path = self.path("InRelease");
+                match fetcher.metadata_where(&self.archive, &path, MAX_IN_RELEASE, &mut accept) {
+                    Ok(bytes) => bytes,
+                    Err(FetchError::Store(error)) => return Err(error.into()),
+                    Err(error) => return Ok(Err(error.to_string())),
+                }
+            }
+        };
         let release = self.verify(&in_release, now.max(set.date), None, false)?;
-        self.read(fetcher, release, set.packages.clone()).map(Some)
-    }
-
-    fn locked_in_release(&self, fetcher: &Fetcher<'_>, set: &MetadataSet) -> Option<Vec<u8>> {
-        if let Some(bytes) = fetcher.stored(&set.in_release, MAX_IN_RELEASE) {
-            return Some(bytes);
+        match self.read(fetcher, release, set.packages.clone()) {
+            Ok(index) => Ok(Ok(index)),
+            Err(problems) if problems.iter().all(|problem| problem.code().starts_with("fetch::")) => {
+                Ok(Err(problems.to_string()))
+            }
+            Err(problems) => Err(problems),
         }
-        let found = fetcher.metadata_by_digest(&self.archive, &self.path("InRelease"), &set.in_release, set.date, MAX_IN_RELEASE);
-        found.ok().filter(|bytes| Digest::of(bytes) == set.in_release)
     }
 
     fn read(&self, fetcher: &Fetcher<'_>, release: Release, files: Vec<PackagesFile>) -> Result<Index, Problems> {
         let mut parts: Vec<(PackagesFile, Box<dyn Read + Send>)> = Vec::new();
-        for file in files {
-            let mut paths = Vec::new();
-            paths.extend(release.by_hash_path(&file).map(|path| self.path(&path)));
-            paths.push(self.path(&file.path));
-            let opened = fetcher.index(&Wanted {
-                archive: self.archive.clone(),
-                paths,
-                digest: file.digest,
-                size: Some(file.size),
-                label: format!("{} {}", self.suite, file.path),
-                date: release.date,
-            })?;
-            parts.push((file, Box::new(opened)));
+        let wanted: Vec<Wanted> = files
+            .iter()
+            .map(|file| {
+                let by_hash = release.by_hash_path(file);
+                Wanted::packages_file(&self.archive, &self.suite, file, by_hash.as_deref())
+            })
+            .collect();
+        fetcher.blobs(&wanted)?;
+        for (file, wanted) in files.into_iter().zip(&wanted) {
+            parts.push((file, Box::new(fetcher.blob(wanted)?)));
         }
         Ok(release.index(parts)?)
     }
-}
-
-/// Returns an error where an archive has no mirror at all.
-pub(super) fn require_mirror(archive: &str, mirrors: &[String]) -> Result<(), Problems> {
-    if mirrors.is_empty() { Err(Error::NoMirror { archive: archive.to_owned() }.into()) } else { Ok(()) }
 }

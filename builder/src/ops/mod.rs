@@ -1,36 +1,37 @@
 //! One file per command: the stages in order. Nothing here prints, and the outside world comes in by [`World`].
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::diag::{Diagnose, Label, Progress, Verdict};
-use crate::fetch::Transport;
+use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
 use crate::spec::Platform;
 use crate::store::Store;
 
-mod build;
+// mod build;
 mod cache;
-mod check;
+// mod check;
 mod fetch;
 mod init;
-mod inspect;
+// mod inspect;
 mod lock;
 mod metadata;
 mod outdated;
 mod project;
 mod prove;
-mod why;
+// mod why;
 
-pub use build::{BuildOptions, BuildOutcome, build};
+// pub use build::{BuildOptions, BuildOutcome, build};
 pub use cache::{gc, verify as verify_cache};
-pub use check::{CheckOptions, CheckOutcome, check};
+// pub use check::{CheckOptions, CheckOutcome, check};
 pub use fetch::{FetchOutcome, fetch};
 pub use init::init;
-pub use inspect::{Inspection, LayerSummary, ManifestSummary, PackageSummary, inspect};
+// pub use inspect::{Inspection, LayerSummary, ManifestSummary, PackageSummary, inspect};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use project::Project;
 pub use prove::{Proof, prove};
-pub use why::{Answer, WhyOptions, why};
+// pub use why::{Answer, WhyOptions, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
 pub struct World<'a> {
@@ -42,10 +43,14 @@ pub struct World<'a> {
     pub now: i64,
     /// The machine's own platform: the default of a spec that names none.
     pub host: Platform,
-    /// The machine's apt sources: file name and text.
-    pub apt_sources: &'a [(String, String)],
+    /// The machine's apt sources, by archive of the distro.
+    pub apt: &'a BTreeMap<String, Vec<String>>,
     /// `--mirror [ARCHIVE=]URI`, in the order given.
-    pub mirrors: &'a [(Option<String>, String)],
+    pub mirrors: &'a [MirrorFlag],
+    /// How downloads are made.
+    pub fetch: &'a FetchOptions,
+    /// Time to wait by.
+    pub clock: &'a dyn Clock,
     /// No network at all.
     pub offline: bool,
     /// `SOURCE_DATE_EPOCH`, which only `lock` reads.
@@ -133,12 +138,6 @@ pub enum Error {
         /// What there is.
         held: Vec<String>,
     },
-    /// An archive without any address to fetch it from.
-    #[error("cannot find a mirror of `{archive}`")]
-    NoMirror {
-        /// The archive's name.
-        archive: String,
-    },
     /// A text that is no path in an image.
     #[error("cannot look up `{path}`: {problem}")]
     NoPath {
@@ -176,7 +175,6 @@ impl Diagnose for Error {
             Self::Unproved { .. } => "lock::unproved",
             Self::InputMoved { .. } => "lock::input-moved",
             Self::NoPlatform { .. } => "lock::no-platform",
-            Self::NoMirror { .. } => "fetch::no-mirror",
             Self::NoPath { .. } => "why::no-path",
             Self::NoPackage { .. } => "why::no-package",
             Self::Threads { .. } => "ops::threads",
@@ -197,7 +195,6 @@ impl Diagnose for Error {
             Self::Unproved { .. } => "`tarsia lock --update SPEC` moves the lock to metadata that can be had",
             Self::InputMoved { .. } => "`tarsia lock SPEC` takes the new bytes",
             Self::NoPlatform { .. } => "name it under `platforms:` and run `tarsia lock SPEC`",
-            Self::NoMirror { .. } => "name one with `--mirror ARCHIVE=URI`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::Read { .. } | Self::Write { .. } | Self::NoPath { .. } | Self::NoPackage { .. } | Self::Threads { .. } => {
                 return Vec::new();

@@ -2,7 +2,6 @@
 
 use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
-use crate::lock::Lock;
 use crate::resolve;
 use crate::store::Kind;
 
@@ -43,26 +42,15 @@ pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
             missing.push(format!("{named}: the spec has no such archive"));
             continue;
         };
-        match suite.locked(&fetcher, set, world.now) {
-            Ok(Some(index)) if index.set == *set => indexes.push(index),
-            Ok(Some(_)) => {
-                let contradictions = vec![format!("{named}: date, signers or index digests are not what is signed")];
-                return Err(Error::Contradicted { path: shown(&project.lock_path), contradictions }.into());
-            }
-            Ok(None) => missing.push(format!("{named} cannot be had")),
-            Err(problems) if problems.iter().all(|problem| problem.code().starts_with("fetch::")) => {
-                missing.push(format!("{named}: {problems}"));
-            }
-            Err(problems) => return Err(problems),
+        match suite.locked(world.store, &fetcher, set, world.now)? {
+            Ok(index) => indexes.push(index),
+            Err(why) => missing.push(format!("{named}: {why}")),
         }
         world.progress.advance("proof", 1);
     }
     world.progress.finish("proof");
-    let contradictions: Vec<String> = resolve::prove(lock, &indexes)
-        .into_iter()
-        .filter(|found| missing.is_empty() || !found.is_for_missing_set())
-        .map(|found| found.to_string())
-        .collect();
+    let contradictions: Vec<String> =
+        resolve::prove(lock, &indexes).into_iter().map(|found| found.to_string()).collect();
     if !contradictions.is_empty() {
         return Err(Error::Contradicted { path: shown(&project.lock_path), contradictions }.into());
     }
@@ -103,9 +91,4 @@ pub(super) fn prove_for_build(
             Ok(())
         }
     }
-}
-
-/// Whether the locked packages of `lock` all stand in the store, so that nothing needs the network.
-pub(super) fn complete(world: &World<'_>, lock: &Lock) -> bool {
-    lock.platform.values().flat_map(|platform| &platform.packages).all(|package| world.store.has_blob(&package.digest))
 }

@@ -55,7 +55,17 @@ struct Group<'a> {
 /// Returns the plan for `packages` in at most `max` layers.
 pub(super) fn plan(packages: &[Planned<'_>], max: u32, previous: Option<&PlatformLock>) -> Plan {
     let max = usize::try_from(max.max(1)).unwrap_or(1);
-    let previous = previous.filter(|lock| lock.layers.len() <= max && !lock.layers.is_empty());
+    if let Some(previous) = previous.filter(|lock| lock.layers.len() <= max && !lock.layers.is_empty()) {
+        let plan = plan_beside(packages, max, Some(previous));
+        // A lock made for another `max` can share in more layers than this one has room for.
+        if plan.layers.len() <= max {
+            return plan;
+        }
+    }
+    plan_beside(packages, max, None)
+}
+
+fn plan_beside(packages: &[Planned<'_>], max: usize, previous: Option<&PlatformLock>) -> Plan {
     let mut layer_of: BTreeMap<String, String> = BTreeMap::new();
     let mut newcomers: BTreeMap<&str, Group<'_>> = BTreeMap::new();
     let (by_package, by_source) = previous.map(assignments).unwrap_or_default();
@@ -175,7 +185,7 @@ fn updates(version: &str) -> u64 {
             let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
             digits[..end].parse().ok()
         })
-        .next_back()
+        .last()
         .unwrap_or(0)
 }
 

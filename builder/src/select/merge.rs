@@ -20,16 +20,16 @@ const KNOWN_MODES: &[(&str, u32)] = &[("root", 0o700), ("run/lock", 0o1777), ("t
 
 /// A package that takes part.
 pub(super) struct Package<'a> {
-    pub name: &'a str,
-    pub locked: &'a LockedPackage,
-    pub index: &'a PackIndex,
-    pub key: Digest,
-    pub layer: usize,
+    pub(super) name: &'a str,
+    pub(super) locked: &'a LockedPackage,
+    pub(super) index: &'a PackIndex,
+    pub(super) key: Digest,
+    pub(super) layer: usize,
     /// Something of it is kept, so its status is.
-    pub keeps: bool,
+    pub(super) keeps: bool,
     /// Directories that it ships empty and keeps.
-    pub bare: Vec<ImagePath>,
-    pub reason: String,
+    pub(super) bare: Vec<ImagePath>,
+    pub(super) reason: String,
 }
 
 /// Who put a node where it is.
@@ -37,6 +37,8 @@ pub(super) struct Package<'a> {
 pub(super) enum Owner {
     /// Index into [`Tree::packages`].
     Package(usize),
+    /// dpkg's metadata of a package.
+    Status(usize),
     /// A derivation, by name.
     Derived(&'static str),
     /// Index into the spec's `files`.
@@ -76,9 +78,9 @@ fn short(digest: &Digest) -> String {
 /// A node of the tree.
 #[derive(Debug, Clone)]
 pub(super) struct Node<'a> {
-    pub owner: Owner,
-    pub meta: Meta,
-    pub what: What<'a>,
+    pub(super) owner: Owner,
+    pub(super) meta: Meta,
+    pub(super) what: What<'a>,
 }
 
 /// What packages say of a directory.
@@ -94,18 +96,24 @@ struct Shipped {
 
 /// The merged tree.
 pub(super) struct Tree<'a> {
-    pub packages: Vec<Package<'a>>,
-    pub nodes: BTreeMap<ImagePath, Node<'a>>,
+    pub(super) packages: Vec<Package<'a>>,
+    pub(super) nodes: BTreeMap<ImagePath, Node<'a>>,
     shipped: BTreeMap<ImagePath, Shipped>,
-    pub report: Report,
+    pub(super) local: &'a PackIndex,
+    pub(super) report: Report,
 }
 
 impl<'a> Tree<'a> {
     /// Merges the kept entries of all packages of the lock.
-    pub fn merge(input: &SelectInput<'a>, keep: Keep) -> Result<Self, Error> {
+    pub(super) fn merge(input: &SelectInput<'a>, keep: Keep) -> Result<Self, Error> {
         let platform = input.platform_lock()?;
-        let mut tree =
-            Self { packages: Vec::new(), nodes: BTreeMap::new(), shipped: BTreeMap::new(), report: Report::default() };
+        let mut tree = Self {
+            packages: Vec::new(),
+            nodes: BTreeMap::new(),
+            shipped: BTreeMap::new(),
+            local: &input.local.index,
+            report: Report::default(),
+        };
         let mut locked: Vec<&LockedPackage> = platform.packages.iter().collect();
         locked.sort_by(|a, b| a.name.cmp(&b.name));
         for locked in locked {
@@ -218,6 +226,7 @@ impl<'a> Tree<'a> {
                 }
                 continue;
             }
+            let entry: &Entry = entry;
             let (what, meta) = match &entry.kind {
                 EntryKind::Directory => {
                     self.packages[number].bare.push(path.clone());
@@ -276,7 +285,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Returns what a package layer gives a directory: base-files' word, else what all packages agree on.
-    pub fn directory(&self, path: &ImagePath) -> Result<Meta, Error> {
+    pub(super) fn directory(&self, path: &ImagePath) -> Result<Meta, Error> {
         let Some(shipped) = self.shipped.get(path.as_str()) else {
             let mode = KNOWN_MODES.iter().find(|(known, _)| *known == path.as_str()).map_or(0o755, |(_, mode)| *mode);
             return Ok(Meta::root(mode, 0));
@@ -375,7 +384,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Returns the owner as a person reads it.
-    pub fn owner_name(&self, owner: Owner) -> String {
+    pub(super) fn owner_name(&self, owner: Owner) -> String {
         match self.origin(owner) {
             Origin::Package(name) => name,
             Origin::Derived(rule) => format!("rule {rule}"),
@@ -384,9 +393,10 @@ impl<'a> Tree<'a> {
     }
 
     /// Returns the owner as it is written down.
-    pub fn origin(&self, owner: Owner) -> Origin {
+    pub(super) fn origin(&self, owner: Owner) -> Origin {
         match owner {
             Owner::Package(number) => Origin::Package(self.packages[number].name.to_owned()),
+            Owner::Status(_) => Origin::Derived("dpkg-status".to_owned()),
             Owner::Derived(rule) => Origin::Derived(rule.to_owned()),
             Owner::File(number) => Origin::Spec(format!("files[{number}]")),
             Owner::Certificate(number) => Origin::Spec(format!("certificates[{number}]")),
@@ -394,25 +404,46 @@ impl<'a> Tree<'a> {
     }
 
     /// Returns whether the lock brings this package and it was not dropped.
-    pub fn package(&self, name: &str) -> Option<&Package<'a>> {
+    pub(super) fn package(&self, name: &str) -> Option<&Package<'a>> {
         self.packages.binary_search_by(|package| package.name.cmp(name)).ok().map(|at| &self.packages[at])
     }
 
     /// Returns a small file's content by its path in the image, kept or not, from the package's texts.
-    pub fn text(&self, package: &str, path: &str) -> Option<&'a [u8]> {
+    pub(super) fn text(&self, package: &str, path: &str) -> Option<&'a [u8]> {
         let index = self.package(package)?.index;
         let at = index.entries.iter().position(|entry| entry.path == path)?;
         let at = u32::try_from(at).ok()?;
         index.texts.iter().find(|(number, _)| *number == at).map(|(_, text)| text.as_slice())
     }
 
+    /// Returns a small file's content by its node, where its pack's texts hold it.
+    pub(super) fn content<'b>(&self, node: &'b Node<'a>) -> Option<Cow<'b, [u8]>>
+    where
+        'a: 'b,
+    {
+        let facts = match &node.what {
+            What::File { facts, .. } => *facts,
+            What::Inline(bytes) => return Some(Cow::Borrowed(bytes)),
+            _ => return None,
+        };
+        let index = match node.owner {
+            Owner::Package(number) => self.packages[number].index,
+            _ => self.local,
+        };
+        let holds = |at: u32| {
+            let entry = usize::try_from(at).ok().and_then(|at| index.entries.get(at));
+            entry.is_some_and(|entry| matches!(&entry.kind, EntryKind::File(other) if other.digest == facts.digest))
+        };
+        index.texts.iter().find(|(at, _)| holds(*at)).map(|(_, text)| Cow::Borrowed(text.as_slice()))
+    }
+
     /// Returns where `path` leads after every symbolic link, the last one too; the result may not exist.
-    pub fn resolve(&self, path: &ImagePath) -> Result<ImagePath, Error> {
+    pub(super) fn resolve(&self, path: &ImagePath) -> Result<ImagePath, Error> {
         self.walk(path, true)
     }
 
     /// Returns where `path` stands after the symbolic links of its ancestors, the last component left alone.
-    pub fn resolve_parent(&self, path: &ImagePath) -> Result<ImagePath, Error> {
+    pub(super) fn resolve_parent(&self, path: &ImagePath) -> Result<ImagePath, Error> {
         self.walk(path, false)
     }
 
@@ -453,20 +484,20 @@ impl<'a> Tree<'a> {
     }
 
     /// Returns the regular file that `path` leads to, if any.
-    pub fn file(&self, path: &ImagePath) -> Option<&Node<'a>> {
+    pub(super) fn file(&self, path: &ImagePath) -> Option<&Node<'a>> {
         let real = self.resolve(path).ok()?;
         self.nodes.get(real.as_str()).filter(|node| matches!(node.what, What::File { .. } | What::Inline(_)))
     }
 
     /// Adds what a derivation makes, with the directories it needs, unless something stands there already.
-    pub fn derive(&mut self, rule: &'static str, path: &str, meta: Meta, what: What<'a>) -> Result<bool, Error> {
+    pub(super) fn derive(&mut self, rule: &'static str, path: &str, meta: Meta, what: What<'a>) -> Result<bool, Error> {
         let path = ImagePath::parse(path).map_err(|error| Error::Local(error.to_string()))?;
         let path = self.resolve_parent(&path)?;
         self.insert(path, Node { owner: Owner::Derived(rule), meta, what }, None)
     }
 
     /// Adds a node and its missing ancestors where nothing stands; `false` where something does.
-    pub fn insert(&mut self, path: ImagePath, node: Node<'a>, place: Option<&Place>) -> Result<bool, Error> {
+    pub(super) fn insert(&mut self, path: ImagePath, node: Node<'a>, place: Option<&Place>) -> Result<bool, Error> {
         if path.is_root() || self.nodes.contains_key(path.as_str()) {
             return Ok(false);
         }

@@ -1,8 +1,7 @@
 //! `Replaces` (Debian policy 7.6): who may take over whose files.
 
 use super::merge::Package;
-use crate::deb822::Version;
-use crate::deb822::relation::parse_dependencies;
+use crate::deb822::{Version, parse_dependencies};
 
 /// Returns whether `winner` declares that it replaces this version of `loser`.
 pub(super) fn replaces(winner: &Package<'_>, loser: &Package<'_>) -> bool {

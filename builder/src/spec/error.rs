@@ -158,7 +158,12 @@ impl Diagnose for Error {
     }
 
     fn hints(&self) -> Vec<String> {
-        self.problem().map(|problem| problem.hints.clone()).unwrap_or_default()
+        match self {
+            Self::Read { cause, .. } if cause.0.kind() == std::io::ErrorKind::NotFound => {
+                vec!["`tarsia init` writes a starter spec".to_owned()]
+            }
+            _ => self.problem().map(|problem| problem.hints.clone()).unwrap_or_default(),
+        }
     }
 }
 
@@ -173,8 +178,7 @@ pub(super) struct Report {
 impl Report {
     /// Returns a report on `source` without mistakes.
     pub(super) fn new(source: &Arc<Source>) -> Self {
-        let scratch =
-            Problem { source: source.clone(), message: String::new(), labels: Vec::new(), hints: Vec::new() };
+        let scratch = Problem { source: source.clone(), message: String::new(), labels: Vec::new(), hints: Vec::new() };
         Self { source: source.clone(), found: Vec::new(), left_out: 0, scratch }
     }
 

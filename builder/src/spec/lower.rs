@@ -3,7 +3,7 @@
 //! Works on trees with mistakes too, so that mistakes of both kinds are told at once: what has no right shape has
 //! been reported, and is passed over here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{Error, Report};
 use super::form;
@@ -31,7 +31,7 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
         Some(Spanned { value, span: node.span })
     });
     let archives = archives(root, distro.is_some(), report);
-    let (packages, excluded) = packages(root, distro.is_some(), &archives, report);
+    let (packages, excluded) = packages(root, distro.is_some(), report);
     let users = users::users(root, report);
     let groups = users::groups(root, &users, report);
     let run = run(root, report);
@@ -116,16 +116,16 @@ fn archives(root: &Node, distro: bool, report: &mut Report) -> BTreeMap<String, 
 
 type Requests = (Vec<Spanned<PackageRequest>>, Vec<Spanned<String>>);
 
-fn packages(root: &Node, distro: bool, archives: &BTreeMap<String, ArchiveSpec>, report: &mut Report) -> Requests {
+fn packages(root: &Node, distro: bool, report: &mut Report) -> Requests {
     let mut requests: Vec<Spanned<PackageRequest>> = Vec::new();
     let mut excluded: Vec<Spanned<String>> = Vec::new();
-    let mut seen: BTreeMap<String, Span> = BTreeMap::new();
+    let mut seen: BTreeMap<String, (Span, bool)> = BTreeMap::new();
     let declared = root.get("archives").map(Node::entries).unwrap_or_default();
+    let names: BTreeSet<&str> = declared.iter().map(|(key, _)| key.text.as_str()).collect();
     for node in root.get("packages").map(Node::items).unwrap_or_default() {
         let text_node = node.get("name").unwrap_or(node);
         let Some((exclude, name, version)) = text_node.text().and_then(form::parse_package) else { continue };
-        if let Some(first) = seen.insert(name.to_owned(), text_node.span) {
-            let was_excluded = excluded.iter().any(|other| other.value == name);
+        if let Some((first, was_excluded)) = seen.insert(name.to_owned(), (text_node.span, exclude)) {
             if was_excluded == exclude {
                 twice(report, text_node.span, first, &format!("package `{name}`"));
             } else {
@@ -142,11 +142,9 @@ fn packages(root: &Node, distro: bool, archives: &BTreeMap<String, ArchiveSpec>,
         }
         let from = node.get("from").and_then(|from| {
             let text = from.text()?;
-            let known = archives.contains_key(text)
-                || declared.iter().any(|(key, _)| key.text == text)
-                || (distro && DISTRO_ARCHIVES.contains(&text));
+            let known = names.contains(text) || (distro && DISTRO_ARCHIVES.contains(&text));
             if !known {
-                let near = super::error::nearest(text, declared.iter().map(|(key, _)| key.text.as_str()));
+                let near = super::error::nearest(text, names.iter().copied().take(100));
                 let problem = report.add(Error::Value, from.span, format!("there is no archive `{text}`"));
                 match near {
                     Some(near) => problem.hint(format!("did you mean `{near}`?")),
@@ -185,10 +183,11 @@ fn keep(root: &Node, report: &mut Report) -> Keep {
 
 fn certificates(root: &Node, report: &mut Report) -> Vec<Spanned<String>> {
     let mut all: Vec<Spanned<String>> = Vec::new();
+    let mut seen: BTreeMap<String, Span> = BTreeMap::new();
     for node in root.get("certificates").map(Node::items).unwrap_or_default() {
         let Some(path) = local(Some(node)) else { continue };
-        match all.iter().find(|other| other.value == path.value) {
-            Some(first) => twice(report, node.span, first.span, &format!("certificate file `{}`", path.value)),
+        match seen.insert(path.value.clone(), path.span) {
+            Some(first) => twice(report, node.span, first, &format!("certificate file `{}`", path.value)),
             None => all.push(path),
         }
     }
@@ -232,18 +231,19 @@ fn run(root: &Node, report: &mut Report) -> Run {
 }
 
 fn ports(run: &Node, report: &mut Report) -> Vec<String> {
-    let mut all: Vec<(String, Span)> = Vec::new();
+    let mut all = Vec::new();
+    let mut seen: BTreeMap<String, Span> = BTreeMap::new();
     for node in run.get("ports").map(Node::items).unwrap_or_default() {
         let Some(text) = node.int().map(|port| port.to_string()).or_else(|| node.text().map(str::to_owned)) else {
             continue;
         };
         let port = if text.contains('/') { text } else { format!("{text}/tcp") };
-        match all.iter().find(|(other, _)| *other == port) {
-            Some((_, first)) => twice(report, node.span, *first, &format!("port `{port}`")),
-            None => all.push((port, node.span)),
+        match seen.insert(port.clone(), node.span) {
+            Some(first) => twice(report, node.span, first, &format!("port `{port}`")),
+            None => all.push(port),
         }
     }
-    all.into_iter().map(|(port, _)| port).collect()
+    all
 }
 
 fn layers(root: &Node, report: &mut Report) -> LayerSpec {
@@ -255,7 +255,9 @@ fn layers(root: &Node, report: &mut Report) -> LayerSpec {
             if let Some((level, span)) = level
                 && !(1..=9).contains(&level)
             {
-                report.add_unless_known(Error::Value, span, format!("`{level}` is no level of gzip")).label("expected 1 to 9");
+                report
+                    .add_unless_known(Error::Value, span, format!("`{level}` is no level of gzip"))
+                    .label("expected 1 to 9");
             }
             Compression::Gzip(number(get("level")).unwrap_or(6))
         }

@@ -151,9 +151,11 @@ pub(super) fn parse(report: &mut Report) -> Option<Node> {
             Event::DocumentStart(_) => {
                 documents += 1;
                 if documents > 1 {
-                    builder.report.add(Error::Syntax, span, "a second document begins").label("here").hint(
-                        "write one spec a file",
-                    );
+                    builder
+                        .report
+                        .add(Error::Syntax, span, "a second document begins")
+                        .label("here")
+                        .hint("write one spec a file");
                     return None;
                 }
                 if source.text[..span.start].lines().any(|line| line.starts_with('%')) {
@@ -278,7 +280,7 @@ impl Builder<'_> {
     }
 
     fn scalar(&mut self, text: String, style: ScalarStyle, span: Span) {
-        let span = self.trim(span);
+        let span = self.own(span, style);
         let plain = style == ScalarStyle::Plain;
         if let Some(Open::Map { key: key @ None, seen, .. }) = self.open.last_mut() {
             if let Some(first) = seen.get(&text) {
@@ -322,25 +324,53 @@ impl Builder<'_> {
 
     /// Reports an anchor or a tag; returns whether there was none.
     fn bare(&mut self, anchor: usize, tag: Option<&saphyr_parser::Tag>, span: Span) -> bool {
-        let line = self.source.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-        let before = |sign: char, at: usize| self.source.text[line..at].rfind(sign).map(|at| line + at);
+        if tag.is_none() && anchor == 0 {
+            return true;
+        }
+        // The parser's span begins behind tag and anchor; both are short, and searched for no further than that.
+        let bytes = self.source.text.as_bytes();
+        let before = |sign: u8, at: usize| {
+            let from = at.saturating_sub(256);
+            bytes[from..at].iter().rposition(|byte| *byte == sign).map(|found| from + found)
+        };
         if let Some(tag) = tag {
-            let start = before('!', span.start).unwrap_or(span.start);
+            let start = before(b'!', span.start).unwrap_or(span.start);
             let word = self.source.text[start..].split([' ', ',', ']', '}', '\n', '\r']).next().unwrap_or_default();
             let span = Span { start, end: start + word.len() };
-            let problem = self.report.add(Error::Syntax, span, format!("`{word}` is a YAML tag, which specs do without"));
+            let problem =
+                self.report.add(Error::Syntax, span, format!("`{word}` is a YAML tag, which specs do without"));
             if tag.handle == "!" {
                 problem.hint(format!("quote a text that begins with `!`: `\"{word}\"`"));
             }
         }
         if anchor > 0 {
-            let start = before('&', span.start).unwrap_or(span.start);
+            let start = before(b'&', span.start).unwrap_or(span.start);
             let end = self.source.text[start..].find(char::is_whitespace).map_or(span.end, |length| start + length);
             self.report
                 .add(Error::Syntax, Span { start, end }, "anchors are not part of the spec language")
                 .hint("write the value out, or quote a text that begins with `&`");
         }
-        tag.is_none() && anchor == 0
+        false
+    }
+
+    /// Returns the span of a scalar alone: the parser's reaches to the next token behind a quoted one.
+    fn own(&self, span: Span, style: ScalarStyle) -> Span {
+        let quote = match style {
+            ScalarStyle::SingleQuoted => b'\'',
+            ScalarStyle::DoubleQuoted => b'"',
+            _ => return self.trim(span),
+        };
+        let text = &self.source.text.as_bytes()[span.start..span.end];
+        let mut at = 1;
+        while let Some(byte) = text.get(at) {
+            match *byte {
+                b'\\' if quote == b'"' => at += 2,
+                b'\'' if quote == b'\'' && text.get(at + 1) == Some(&b'\'') => at += 2,
+                byte if byte == quote => return Span { start: span.start, end: span.start + at + 1 },
+                _ => at += 1,
+            }
+        }
+        self.trim(span)
     }
 
     /// Takes trailing blanks and line ends off a span.
@@ -367,7 +397,6 @@ impl Builder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diag::Diagnose as _;
 
     fn tree(text: &str) -> Result<String, String> {
         let source = Source::new("t.yaml", text);
@@ -431,8 +460,27 @@ mod tests {
     }
 
     #[test]
+    fn a_text_at_the_limit_takes_no_time_beyond_its_length() {
+        for (head, item, tail) in [
+            ("[", "a,", "]"),
+            ("[", "'',", "]"),
+            ("[", "[],", "]"),
+            ("{a: [", "&b c,", "]}"),
+            ("[", "!x y,", "]"),
+            ("", "- \n", ""),
+            ("", "a: 1\n", ""),
+            ("a: \"", "\\\"", "\""),
+            ("", "#\n", "a: 1"),
+        ] {
+            let count = (MAX_SIZE - head.len() - tail.len()) / item.len();
+            let text = format!("{head}{}{tail}", item.repeat(count));
+            parse(&mut Report::new(&Source::new("t.yaml", text)));
+        }
+    }
+
+    #[test]
     fn places_are_bytes_whatever_the_line_ends_and_letters() {
-        for text in ["ä: ü\r\nb: 'x y' # c\r\nc: [p,\r\n  q]\r\n", "ä: ü\nb: 'x y' # c\nc: [p,\n  q]\n"] {
+        for text in ["ä: ü\r\nb: 'x y' # c\r\nc: [p,\r\n  q] # d\r\n", "ä: ü # c\nb: 'x y' # c\nc: [p,\n  q]\n"] {
             let source = Source::new("t.yaml", text);
             let node = parse(&mut Report::new(&source)).unwrap();
             let at = |node: &Node| text[node.span.start..node.span.end].replace('\r', "");

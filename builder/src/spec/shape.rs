@@ -229,9 +229,12 @@ impl Walk<'_> {
             let text = &self.report.source().text[span.start..span.end];
             span.end = span.start + text.lines().next().map_or(0, |line| line.trim_end().len());
         }
-        self.report
-            .add(Error::Type, span, format!("expected {}, found {found}", kind(shape)))
-            .label(format!("expected {}", kind(shape)))
+        let problem = self.report.add(Error::Type, span, format!("expected {}, found {found}", kind(shape)));
+        problem.label(format!("expected {}", kind(shape)));
+        if node.value == Value::Null {
+            problem.hint("give it a value, or remove the key");
+        }
+        problem
     }
 
     fn map(&mut self, node: &Node, entries: &[(Key, Node)], fields: &'static Fields, mode: Mode, tag: Option<&str>) {
@@ -297,11 +300,8 @@ impl Walk<'_> {
                 match strange {
                     Some((key, _)) => {
                         let near = nearest(&key.text, tags.iter().copied()).or_else(|| elsewhere(&key.text, &tags));
-                        let problem = self.report.add(
-                            Error::UnknownKey,
-                            key.span,
-                            format!("unknown key `{}`", key.text),
-                        );
+                        let problem =
+                            self.report.add(Error::UnknownKey, key.span, format!("unknown key `{}`", key.text));
                         problem.label(format!("expected {}", any_of(&tags)));
                         if let Some(near) = near {
                             problem.hint(format!("did you mean `{near}`?"));

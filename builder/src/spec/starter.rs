@@ -1,10 +1,12 @@
 //! The spec that `tarsia init` writes.
 
 use super::Distro;
+use super::scalar::{Plain, resolve};
 
-/// Returns the text of a starter spec that builds as it stands.
+/// Returns the text of a starter spec that builds as it stands; `name` must be one that specs allow.
 pub fn starter(name: &str, distro: Distro) -> String {
-    STARTER.replace("{name}", name).replace("{distro}", distro.as_str())
+    let quoted = if resolve(name) == Plain::Text { name.to_owned() } else { format!("\"{name}\"") };
+    STARTER.replace("`{name}`", &format!("`{name}`")).replace("{name}", &quoted).replace("{distro}", distro.as_str())
 }
 
 const STARTER: &str = r#"# What goes into the image `{name}`. `tarsia build` locks every input by digest and builds it;
@@ -58,6 +60,8 @@ mod tests {
             assert_eq!(spec.name, "web");
             assert_eq!(spec.distro.unwrap().value, distro);
             assert_eq!(spec.packages.len(), 2);
+            let text = starter("1.5", distro);
+            assert_eq!(Spec::parse(&Source::new("web.yaml", text), "web").unwrap().name, "1.5");
         }
     }
 }

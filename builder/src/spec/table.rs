@@ -65,8 +65,10 @@ const LOCAL_PACKAGE: Fields = Fields {
     ],
 };
 
-const PACKAGES: Shape =
-    Shape::List(&Shape::Either(&[Shape::Text(PACKAGE), Shape::Tagged(&[("name", &NAMED_PACKAGE), ("deb", &LOCAL_PACKAGE)])]));
+const PACKAGES: Shape = Shape::List(&Shape::Either(&[
+    Shape::Text(PACKAGE),
+    Shape::Tagged(&[("name", &NAMED_PACKAGE), ("deb", &LOCAL_PACKAGE)]),
+]));
 
 const COMPONENT: Fields = Fields {
     what: "a component",
@@ -87,7 +89,11 @@ const COPY: Fields = Fields {
         key!("exclude", Shape::List(&Shape::Text(WORD)), "Globs relative to the directory that are left out."),
         key!("owner", OWNER_SHAPE, "User name or number (0)."),
         key!("group", OWNER_SHAPE, "Group name or number (the owner's)."),
-        key!("mode", Shape::Text(MODE), "Quoted octal mode of files (\"0644\", or \"0755\" where the owner may execute)."),
+        key!(
+            "mode",
+            Shape::Text(MODE),
+            "Quoted octal mode of files (\"0644\", or \"0755\" where the owner may execute)."
+        ),
         key!(later "component", Shape::Map(&COMPONENT), "What the SBOM says of it."),
     ],
 };
@@ -170,7 +176,11 @@ const RUN: Fields = Fields {
         key!("cmd", TEXTS, "Arguments that a caller may replace."),
         key!("env", Shape::Free(VARIABLE, &Shape::Text(TEXT)), "Environment; a PATH is always there."),
         key!("workdir", Shape::Text(PATH), "Working directory (`/`)."),
-        key!("ports", Shape::List(&Shape::Either(&[Shape::Int(1, 65535), Shape::Text(PORT)])), "Ports the program listens on."),
+        key!(
+            "ports",
+            Shape::List(&Shape::Either(&[Shape::Int(1, 65535), Shape::Text(PORT)])),
+            "Ports the program listens on."
+        ),
         key!("volumes", Shape::List(&Shape::Text(PATH)), "Directories meant for volumes."),
         key!("stop-signal", Shape::Text(SIGNAL), "Signal that asks the program to stop."),
     ],

@@ -44,7 +44,11 @@ pub(super) fn users(root: &Node, report: &mut Report) -> BTreeMap<String, UserSp
 }
 
 /// Returns the groups by name, held against each other and against the users' own groups.
-pub(super) fn groups(root: &Node, users: &BTreeMap<String, UserSpec>, report: &mut Report) -> BTreeMap<String, GroupSpec> {
+pub(super) fn groups(
+    root: &Node,
+    users: &BTreeMap<String, UserSpec>,
+    report: &mut Report,
+) -> BTreeMap<String, GroupSpec> {
     let entries = root.get("groups").map(Node::entries).unwrap_or_default();
     let mut all = BTreeMap::new();
     let mut numbers: BTreeMap<u32, (&str, Option<Span>)> = BTreeMap::from([(0, ("root", None))]);
@@ -53,9 +57,9 @@ pub(super) fn groups(root: &Node, users: &BTreeMap<String, UserSpec>, report: &m
             numbers.insert(*gid, (name, None));
         }
     }
-    let declared = |name: &str| entries.iter().find(|(key, _)| key.text == name);
+    let declared: BTreeMap<&str, &Node> = entries.iter().map(|(key, node)| (key.text.as_str(), node)).collect();
     for (name, user) in users.iter().filter(|(_, user)| user.gid.is_none()) {
-        match declared(name).and_then(|(_, node)| Some((number(node.get("gid"))?, node.get("gid")?.span))) {
+        match declared.get(name.as_str()).and_then(|node| Some((number(node.get("gid"))?, node.get("gid")?.span))) {
             Some((gid, span)) if gid != user.uid => {
                 report
                     .add(Error::Conflict, span, format!("group `{name}` has the number {gid}, its user {}", user.uid))
@@ -63,12 +67,8 @@ pub(super) fn groups(root: &Node, users: &BTreeMap<String, UserSpec>, report: &m
                     .hint(format!("give user `{name}` a `gid`, or the group the number {}", user.uid));
             }
             Some(_) => {}
-            None => match numbers.get(&user.uid) {
-                Some((other, first)) if other != name && !(user.uid == 0 && name == "root") => {
-                    taken(report, user.span, *first, "group", user.uid, other);
-                }
-                _ => drop(numbers.insert(user.uid, (name, Some(user.span)))),
-            },
+            // A number that another user's own group has was reported with the users.
+            None => drop(numbers.entry(user.uid).or_insert((name, Some(user.span)))),
         }
     }
     for (key, node) in entries {
