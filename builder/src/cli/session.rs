@@ -1,12 +1,14 @@
 //! What every command is given: the environment, the flags on how to speak, and a way to speak.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
 use tarsia::diag::{Problems, Warning};
+use tarsia::fetch::{FetchOptions, MachineClock, apt_sources};
 use tarsia::ops::World;
-use tarsia::store::{Error as StoreError, Store, StoreOptions};
+use tarsia::store::{Store, StoreOptions};
 
 use super::arguments::{Globals, MachineFlags, NetworkFlags, StoreFlags};
 use super::environment::Environment;
@@ -49,8 +51,10 @@ impl Session {
             transport: &Network::default(),
             now: self.environment.now,
             host: self.environment.platform.ok_or(Error::NoPlatform)?,
-            apt_sources: &self.environment.apt_sources,
+            apt: &self.apt_mirrors(),
             mirrors: &network.mirrors,
+            fetch: &FetchOptions { offline: network.offline, ..FetchOptions::default() },
+            clock: &MachineClock::starting_at(self.environment.now),
             offline: network.offline,
             source_date_epoch: self.source_date_epoch()?,
             threads: machine.threads.unwrap_or(self.environment.threads).max(1) as usize,
@@ -78,19 +82,15 @@ impl Session {
             _ => Path::new("."),
         };
         let options = StoreOptions { paranoid: flags.paranoid, ..StoreOptions::default() };
-        match Store::open(&directory, options) {
-            Ok(store) if store.is_writable() => Ok(store),
-            Ok(store) => {
-                self.detail(&format!("The store at `{}` is read-only: a private one is used", directory.display()));
-                Ok(Store::private_over(beside, store)?)
-            }
-            // A store that was asked for by name is not replaced by another one.
-            Err(StoreError::Open { .. }) if flags.directory.store.is_none() => {
-                self.detail(&format!("There is no store at `{}`: a private one is used", directory.display()));
-                Ok(Store::private(beside)?)
-            }
-            Err(error) => Err(error.into()),
-        }
+        Ok(Store::open_or_private(&directory, options, beside)?)
+    }
+
+    /// Returns the mirrors that the machine's apt sources name, by archive.
+    fn apt_mirrors(&self) -> BTreeMap<String, Vec<String>> {
+        let parsed = self.environment.apt_sources.iter().flat_map(|(name, text)| {
+            if name.ends_with(".sources") { apt_sources::parse_deb822(text) } else { apt_sources::parse_list(text) }
+        });
+        apt_sources::mirrors(&parsed.collect::<Vec<_>>())
     }
 
     /// Returns `SOURCE_DATE_EPOCH` in seconds.
