@@ -9,7 +9,7 @@ use tarsia::store::{Store, StoreOptions};
 use crate::cli::Answer;
 use crate::cli::arguments::StoreFlag;
 use crate::cli::session::Session;
-use crate::cli::size::{human_size, parse_size};
+use crate::cli::size::{counted, human_size, parse_size};
 
 /// Flags of `cache`.
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
             let removed = ops::gc(&open(session, store)?, *max_size)?;
             let answer = json!({ "removed": { "files": removed.files, "bytes": removed.bytes } });
             session.answer(&answer, "")?;
-            session.finished(&format!("Removed {} files, {}", removed.files, human_size(removed.bytes)));
+            session.finished(&format!("Removed {}, {}", counted(removed.files, "file"), human_size(removed.bytes)));
             Ok(Answer::Yes)
         }
         Command::Verify { store } => {
@@ -55,8 +55,8 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
             let lines: String = broken.iter().map(|path| format!("{path}\n")).collect();
             session.answer(&json!({ "sound": sound, "thrown-out": broken }), &lines)?;
             session.finished(&format!(
-                "Checked {} files, {}; threw out {}",
-                found.sound.files + broken.len() as u64,
+                "Checked {}, {}; threw out {}",
+                counted(found.sound.files + broken.len() as u64, "file"),
                 human_size(found.sound.bytes),
                 broken.len()
             ));

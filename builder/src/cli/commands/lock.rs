@@ -13,6 +13,7 @@ use crate::cli::arguments::{MachineFlags, NetworkFlags, StoreFlags};
 use crate::cli::error::Error;
 use crate::cli::moves;
 use crate::cli::session::Session;
+use crate::cli::size::counted;
 
 /// Flags of `lock`.
 #[derive(Debug, Args)]
@@ -68,7 +69,11 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
             let outcome = ops::lock(world, spec, &options)?;
             session.warnings(&outcome.warnings);
             let verb = if outcome.written { "Locked" } else { "Kept" };
-            session.finished(&format!("{verb} {} packages of `{}`", outcome.packages, spec.display()));
+            session.finished(&format!(
+                "{verb} {} of `{}`",
+                counted(outcome.packages as u64, "package"),
+                spec.display()
+            ));
             let name = spec.display().to_string();
             answers.push((name, outcome.packages, outcome.written, outcome.moved));
         }

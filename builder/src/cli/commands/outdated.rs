@@ -11,6 +11,7 @@ use crate::cli::Answer;
 use crate::cli::arguments::{MachineFlags, NetworkFlags, StoreFlags};
 use crate::cli::moves;
 use crate::cli::session::Session;
+use crate::cli::size::counted;
 
 /// Flags of `outdated`.
 #[derive(Debug, Args)]
@@ -42,7 +43,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
             count += outdated.moved.len();
         }
         session.answer(&json, &text)?;
-        session.finished(&format!("Found {count} packages that would move"));
+        session.finished(&format!("Found {} to move", counted(count as u64, "package")));
         Ok(Answer::Yes)
     })
 }
