@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
 use super::commands::{build, cache, check, completions, fetch, init, inspect, lock, man, outdated, schema, why};
@@ -94,7 +95,7 @@ pub(crate) struct NetworkFlags {
     /// Mirror to try first, for one archive or for all
     #[arg(long = "mirror", value_name = "[ARCHIVE=]URI", env = "TARSIA_MIRROR", hide_env_values = true)]
     #[arg(value_delimiter = ' ', value_parser = parse_mirror)]
-    pub(crate) mirrors: Vec<Mirror>,
+    pub(crate) mirrors: Vec<MirrorFlag>,
 
     /// Use no network
     #[arg(long)]
@@ -122,23 +123,9 @@ pub(crate) struct PlatformFlag {
     pub(crate) platforms: Vec<Platform>,
 }
 
-/// A mirror as the command line names it: the archive it holds (all of them where absent), and its base address.
-pub(crate) type Mirror = (Option<String>, String);
-
-/// Parses `[ARCHIVE=]URI`. A `=` behind the scheme's colon belongs to the address.
-fn parse_mirror(text: &str) -> Result<Mirror, String> {
-    let (archive, uri) = match text.split_once('=') {
-        Some((archive, uri)) if !archive.contains(':') => (Some(archive.to_owned()), uri),
-        _ => (None, text),
-    };
-    if archive.as_deref() == Some("") {
-        return Err("the archive's name before `=` is empty".to_owned());
-    }
-    let known = ["https://", "http://", "file:/"].iter().find(|scheme| uri.starts_with(**scheme));
-    match known {
-        Some(scheme) if uri.len() > scheme.len() => Ok((archive, uri.strip_suffix('/').unwrap_or(uri).to_owned())),
-        _ => Err("a mirror is an `https:`, `http:` or `file:` address".to_owned()),
-    }
+/// Parses `[ARCHIVE=]URI`.
+fn parse_mirror(text: &str) -> Result<MirrorFlag, String> {
+    MirrorFlag::parse(text).ok_or_else(|| "a mirror is an `https:`, `http:` or `file:` address".to_owned())
 }
 
 fn parse_platform(text: &str) -> Result<Platform, String> {
@@ -152,18 +139,6 @@ mod tests {
     #[test]
     fn the_definition_of_the_command_line_holds_together() {
         <Arguments as clap::CommandFactory>::command().debug_assert();
-    }
-
-    #[test]
-    fn a_mirror_is_an_address_with_or_without_an_archive() {
-        let mirror = |archive: Option<&str>, uri: &str| (archive.map(str::to_owned), uri.to_owned());
-        assert_eq!(parse_mirror("https://example.org/debian/"), Ok(mirror(None, "https://example.org/debian")));
-        assert_eq!(parse_mirror("debian=http://example.org/d"), Ok(mirror(Some("debian"), "http://example.org/d")));
-        assert_eq!(parse_mirror("https://example.org/?a=b"), Ok(mirror(None, "https://example.org/?a=b")));
-        assert_eq!(parse_mirror("file:/srv/mirror"), Ok(mirror(None, "file:/srv/mirror")));
-        for wrong in ["", "example.org", "=https://example.org", "ftp://example.org", "https://", "debian="] {
-            assert!(parse_mirror(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What the command line itself can get wrong.
 
 use std::io;
-use std::path::PathBuf;
 
 use tarsia::diag::Diagnose;
 
@@ -23,9 +22,6 @@ pub(crate) enum Error {
     /// `SOURCE_DATE_EPOCH` is set and no number.
     #[error("cannot read `SOURCE_DATE_EPOCH`: `{0}` is no number of seconds")]
     SourceDateEpoch(String),
-    /// A file that would be overwritten.
-    #[error("cannot write `{}`: it exists already", .0.display())]
-    Exists(PathBuf),
     /// A name that no spec can have.
     #[error("cannot start a spec named `{0}`: a name is made of a-z, 0-9, `.`, `_` and `-`")]
     Name(String),
@@ -38,16 +34,6 @@ pub(crate) enum Error {
     /// Several specs and one output.
     #[error("cannot write several images to one output")]
     OneOutput,
-    /// Reading or writing a file.
-    #[error("cannot {verb} `{}`", .path.display())]
-    File {
-        /// `read`, `write`.
-        verb: &'static str,
-        /// As the user wrote it.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
     /// Standard output.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
@@ -61,12 +47,10 @@ impl Diagnose for Error {
             Self::NoStore => "cli::no-store",
             Self::NoPlatform => "cli::no-platform",
             Self::SourceDateEpoch(_) => "cli::source-date-epoch",
-            Self::Exists(_) => "cli::exists",
             Self::Name(_) => "cli::name",
             Self::Distro(_) => "cli::distro",
             Self::NoManual(_) => "cli::no-manual",
             Self::OneOutput => "cli::one-output",
-            Self::File { .. } => "cli::file",
             Self::Output(_) => "cli::output",
         }
     }
@@ -76,7 +60,6 @@ impl Diagnose for Error {
             Self::NoSpec => "name one: `tarsia lock SPEC`",
             Self::NoStore => "set `HOME`, or name a directory with `--store DIR`",
             Self::NoPlatform => "name them under `platforms:` in the spec",
-            Self::Exists(_) => "name another file with `-o FILE`, or remove this one",
             Self::Distro(_) => "known are `debian/13` and `debian/12`",
             Self::OneOutput => "leave `-o` out, and each image is written to `<name>.oci`",
             _ => return Vec::new(),

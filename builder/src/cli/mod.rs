@@ -8,6 +8,8 @@ mod arguments;
 mod commands;
 mod environment;
 mod error;
+mod moves;
+mod network;
 mod output;
 mod progress;
 mod render;
@@ -29,7 +31,6 @@ pub(crate) enum Answer {
     /// Exit status 0.
     Yes,
     /// Exit status 1; what is wrong has been printed.
-    #[expect(dead_code, reason = "the commands that answer no are wired to `ops` one by one")]
     No,
 }
 

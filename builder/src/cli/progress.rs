@@ -82,7 +82,7 @@ fn title(stage: &'static str) -> Cow<'static, str> {
     match stage {
         "metadata" => "Reading".into(),
         "resolve" => "Resolving".into(),
-        "prove" => "Proving".into(),
+        "proof" => "Proving".into(),
         "fetch" => "Fetching".into(),
         "open" => "Opening".into(),
         "select" => "Selecting".into(),

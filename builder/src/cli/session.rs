@@ -1,15 +1,19 @@
 //! What every command is given: the environment, the flags on how to speak, and a way to speak.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
-use tarsia::diag::{Problems, Progress, Warning};
-use tarsia::spec::Platform;
+use tarsia::diag::{Problems, Warning};
+use tarsia::fetch::{FetchOptions, MachineClock, apt_sources};
+use tarsia::ops::World;
+use tarsia::store::{Store, StoreOptions};
 
-use super::arguments::{Globals, MachineFlags, StoreFlag};
+use super::arguments::{Globals, MachineFlags, NetworkFlags, StoreFlags};
 use super::environment::Environment;
 use super::error::Error;
+use super::network::Network;
 use super::progress::Bars;
 use super::{output, render};
 
@@ -30,32 +34,67 @@ impl Session {
         Self { environment, globals, bars: Bars::new(drawn), started: Instant::now() }
     }
 
-    /// Returns where progress goes.
-    pub(crate) fn progress(&self) -> &dyn Progress {
-        &self.bars
+    /// Opens the store, and does `work` in the world that the flags and the environment make.
+    ///
+    /// Where the store can only be read, or not be made at all, a private one stands in beside `output`, and is gone
+    /// with the command.
+    pub(crate) fn in_world<T>(
+        &self,
+        flags: (&StoreFlags, &NetworkFlags, &MachineFlags),
+        output: &Path,
+        work: impl FnOnce(&World<'_>) -> Result<T, Problems>,
+    ) -> Result<T, Problems> {
+        let (store, network, machine) = flags;
+        let store = self.open_store(store, output)?;
+        let world = World {
+            store: &store,
+            transport: &Network::default(),
+            now: self.environment.now,
+            host: self.environment.platform.ok_or(Error::NoPlatform)?,
+            apt: &self.apt_mirrors(),
+            mirrors: &network.mirrors,
+            fetch: &FetchOptions { offline: network.offline, ..FetchOptions::default() },
+            clock: &MachineClock::starting_at(self.environment.now),
+            offline: network.offline,
+            source_date_epoch: self.source_date_epoch()?,
+            threads: machine.threads.unwrap_or(self.environment.threads).max(1) as usize,
+            memory: machine.memory,
+            progress: &self.bars,
+        };
+        let done = work(&world);
+        self.warnings(&store.take_warnings());
+        done
     }
 
     /// Returns the directory of the store: the flag, `TARSIA_STORE`, or `tarsia` in the user's cache.
-    pub(crate) fn store(&self, flags: &StoreFlag) -> Result<PathBuf, Error> {
-        match (&flags.store, &self.environment.cache) {
+    pub(crate) fn store_directory(&self, named: Option<&PathBuf>) -> Result<PathBuf, Error> {
+        match (named, &self.environment.cache) {
             (Some(named), _) => Ok(named.clone()),
             (None, Some(cache)) => Ok(cache.join("tarsia")),
             (None, None) => Err(Error::NoStore),
         }
     }
 
-    /// Returns how many threads to use.
-    pub(crate) fn threads(&self, flags: &MachineFlags) -> usize {
-        flags.threads.unwrap_or(self.environment.threads).max(1) as usize
+    fn open_store(&self, flags: &StoreFlags, output: &Path) -> Result<Store, Problems> {
+        let directory = self.store_directory(flags.directory.store.as_ref())?;
+        let beside = match output.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let options = StoreOptions { paranoid: flags.paranoid, ..StoreOptions::default() };
+        Ok(Store::open_or_private(&directory, options, beside)?)
     }
 
-    /// Returns the platform that this program runs on: the default of a spec that names none.
-    pub(crate) fn host(&self) -> Result<Platform, Error> {
-        self.environment.platform.ok_or(Error::NoPlatform)
+    /// Returns the mirrors that the machine's apt sources name, by archive.
+    fn apt_mirrors(&self) -> BTreeMap<String, Vec<String>> {
+        let parsed = self.environment.apt_sources.iter().flat_map(|(name, text)| {
+            if name.ends_with(".sources") { apt_sources::parse_deb822(text) } else { apt_sources::parse_list(text) }
+        });
+        apt_sources::mirrors(&parsed.collect::<Vec<_>>())
     }
 
-    /// Returns `SOURCE_DATE_EPOCH` in seconds; read by `lock` alone.
-    pub(crate) fn source_date_epoch(&self) -> Result<Option<i64>, Error> {
+    /// Returns `SOURCE_DATE_EPOCH` in seconds.
+    fn source_date_epoch(&self) -> Result<Option<i64>, Error> {
         let Some(value) = &self.environment.source_date_epoch else { return Ok(None) };
         match value.to_str().and_then(|text| text.parse::<i64>().ok()).filter(|seconds| *seconds >= 0) {
             Some(seconds) => Ok(Some(seconds)),
@@ -89,16 +128,25 @@ impl Session {
         }
     }
 
-    /// Shows a warning.
-    pub(crate) fn warning(&self, warning: &Warning) {
-        let text = if self.globals.json {
-            render::warning_json(warning)
-        } else if self.globals.quiet {
-            return;
-        } else {
-            render::warning(warning, self.style())
-        };
-        self.bars.around(|| output::say(&text));
+    /// Says lines that belong to what a command has done, such as what moved.
+    pub(crate) fn note(&self, lines: &str) {
+        if !self.globals.quiet && !self.globals.json && !lines.is_empty() {
+            self.bars.around(|| output::say(lines.trim_end()));
+        }
+    }
+
+    /// Shows warnings.
+    pub(crate) fn warnings(&self, warnings: &[Warning]) {
+        for warning in warnings {
+            let text = if self.globals.json {
+                render::warning_json(warning)
+            } else if self.globals.quiet {
+                return;
+            } else {
+                render::warning(warning, self.style())
+            };
+            self.bars.around(|| output::say(&text));
+        }
     }
 
     /// Shows why a command did not do what it was asked.

@@ -181,8 +181,7 @@ fn fetch() {
       <SPEC>...  Specs to fetch for
 
     Options:
-          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
-      -h, --help                Print help
+      -h, --help  Print help
 
     Store options:
           --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]

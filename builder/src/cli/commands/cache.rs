@@ -1,13 +1,15 @@
 //! `tarsia cache`.
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 use tarsia::diag::Problems;
+use tarsia::ops;
+use tarsia::store::{Store, StoreOptions};
 
 use crate::cli::Answer;
 use crate::cli::arguments::StoreFlag;
-use crate::cli::error::Error;
 use crate::cli::session::Session;
-use crate::cli::size::parse_size;
+use crate::cli::size::{counted, human_size, parse_size};
 
 /// Flags of `cache`.
 #[derive(Debug, Args)]
@@ -37,9 +39,32 @@ pub(crate) enum Command {
 }
 
 /// Tidies or checks the store; the answer of `verify` is no where something was broken.
-pub(crate) fn run(_session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
+pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
     match &arguments.command {
-        Command::Gc { .. } => Err(Error::NotWired("cache gc").into()),
-        Command::Verify { .. } => Err(Error::NotWired("cache verify").into()),
+        Command::Gc { max_size, store } => {
+            let removed = ops::gc(&open(session, store)?, *max_size)?;
+            let answer = json!({ "removed": { "files": removed.files, "bytes": removed.bytes } });
+            session.answer(&answer, "")?;
+            session.finished(&format!("Removed {}, {}", counted(removed.files, "file"), human_size(removed.bytes)));
+            Ok(Answer::Yes)
+        }
+        Command::Verify { store } => {
+            let found = ops::verify_cache(&open(session, store)?)?;
+            let broken = &found.thrown_out;
+            let sound = json!({ "files": found.sound.files, "bytes": found.sound.bytes });
+            let lines: String = broken.iter().map(|path| format!("{path}\n")).collect();
+            session.answer(&json!({ "sound": sound, "thrown-out": broken }), &lines)?;
+            session.finished(&format!(
+                "Checked {}, {}; threw out {}",
+                counted(found.sound.files + broken.len() as u64, "file"),
+                human_size(found.sound.bytes),
+                broken.len()
+            ));
+            Ok(if broken.is_empty() { Answer::Yes } else { Answer::No })
+        }
     }
+}
+
+fn open(session: &Session, flag: &StoreFlag) -> Result<Store, Problems> {
+    Ok(Store::open(&session.store_directory(flag.store.as_ref())?, StoreOptions::default())?)
 }

@@ -1,11 +1,10 @@
 //! `tarsia init`.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use tarsia::diag::Problems;
+use tarsia::ops;
 use tarsia::spec::Distro;
 
 use crate::cli::Answer;
@@ -35,26 +34,10 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
     if !name.bytes().next().is_some_and(plain) || !name.bytes().all(|byte| plain(byte) || b"._-".contains(&byte)) {
         return Err(Error::Name(name.clone()).into());
     }
-    let distro = match arguments.distro.as_str() {
-        "debian/13" => Distro::Debian13,
-        "debian/12" => Distro::Debian12,
-        other => return Err(Error::Distro(other.to_owned()).into()),
-    };
+    let distro = Distro::from_word(&arguments.distro).ok_or_else(|| Error::Distro(arguments.distro.clone()))?;
     let path = arguments.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.yaml")));
-    write_new(&path, &starter(name, distro)?)?;
+    ops::init(&path, distro)?;
     session.finished(&format!("Wrote `{}`", path.display()));
     session.detail(&format!("`tarsia build {}` builds it", path.display()));
     Ok(Answer::Yes)
-}
-
-fn starter(_name: &str, _distro: Distro) -> Result<String, Problems> {
-    Err(Error::NotWired("init").into())
-}
-
-fn write_new(path: &Path, text: &str) -> Result<(), Error> {
-    let written = OpenOptions::new().write(true).create_new(true).open(path);
-    written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => Error::Exists(path.to_owned()),
-        _ => Error::File { verb: "write", path: path.to_owned(), source },
-    })
 }

@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 use tarsia::diag::Problems;
+use tarsia::ops::{self, LockOptions};
+use tarsia::resolve::Update;
 
 use crate::cli::Answer;
 use crate::cli::arguments::{MachineFlags, NetworkFlags, StoreFlags};
 use crate::cli::error::Error;
+use crate::cli::moves;
 use crate::cli::session::Session;
+use crate::cli::size::counted;
 
 /// Flags of `lock`.
 #[derive(Debug, Args)]
@@ -49,7 +54,37 @@ impl Arguments {
 }
 
 /// Writes the lock of each spec and prints what moved.
-pub(crate) fn run(_session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
-    let (_specs, _update) = arguments.specs_and_update()?;
-    Err(Error::NotWired("lock").into())
+pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
+    let (specs, update) = arguments.specs_and_update()?;
+    let update = match update {
+        None => Update::None,
+        Some(packages) if packages.is_empty() => Update::All,
+        Some(packages) => Update::Some(packages.into_iter().collect()),
+    };
+    let options = LockOptions { update };
+    let flags = (&arguments.store, &arguments.network, &arguments.machine);
+    session.in_world(flags, &specs[0], |world| {
+        let mut answers = Vec::new();
+        for spec in &specs {
+            let outcome = ops::lock(world, spec, &options)?;
+            session.warnings(&outcome.warnings);
+            let verb = if outcome.written { "Locked" } else { "Kept" };
+            session.finished(&format!(
+                "{verb} {} of `{}`",
+                counted(outcome.packages as u64, "package"),
+                spec.display()
+            ));
+            let name = spec.display().to_string();
+            answers.push((name, outcome.packages, outcome.written, outcome.moved));
+        }
+        let text: String = answers.iter().map(|(_, _, _, moved)| moves::text(moved)).collect();
+        let json: Vec<_> = answers
+            .iter()
+            .map(|(spec, packages, written, moved)| {
+                json!({ "spec": spec, "packages": packages, "written": written, "moved": moves::json(moved) })
+            })
+            .collect();
+        session.answer(&json, &text)?;
+        Ok(Answer::Yes)
+    })
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use tarsia::diag::Problems;
 
 use crate::cli::Answer;
-use crate::cli::error::Error;
+use crate::cli::output;
 use crate::cli::session::Session;
 
 /// Flags of `schema`.
@@ -13,5 +13,6 @@ pub(crate) struct Arguments {}
 
 /// Prints the JSON Schema that editors check specs with.
 pub(crate) fn run(_session: &Session, _arguments: &Arguments) -> Result<Answer, Problems> {
-    Err(Error::NotWired("schema").into())
+    output::print(&format!("{:#}\n", tarsia::spec::schema()))?;
+    Ok(Answer::Yes)
 }
