@@ -1,1 +1,3 @@
 //! Bounded decompressors and the encoders.
+
+pub mod decode;

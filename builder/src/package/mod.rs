@@ -1,9 +1,38 @@
-//! A package opened once: [`Pack`]. Hostile input is assumed.
+//! A package opened once. Hostile input is assumed.
+//!
+//! In: the bytes of a `.deb` ([`open_deb`]), or the spec's own files ([`local::open`]). Out: a [`PackIndex`], and the
+//! pack's data written to a file that the caller gives. What is in a pack depends on the package alone. Nothing is
+//! unpacked to disk, and no maintainer script is ever run.
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use crate::elf;
+
+mod ar;
+mod control;
+mod error;
+pub mod local;
+mod open;
+mod scan;
+mod texts;
+
+pub use error::Error;
+pub use open::{Limits, decoder_memory, open_deb};
+
+/// Version of packs: of [`PackIndex`] as stored, of what is read into it, and of the data's layout.
+///
+/// It is part of a pack's key, so a reader of another version never finds the pack.
+pub const PACK_FORMAT: u32 = 1;
+
+/// Returns the key under which the pack of the `.deb` with this digest is stored.
+pub fn pack_key(deb: &Digest) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher.update(b"tarsia pack\n");
+    hasher.update(&PACK_FORMAT.to_be_bytes());
+    hasher.update(deb.as_bytes());
+    hasher.digest()
+}
 
 /// What selection reads of a package; its bytes stay in the pack's data.
 ///
@@ -32,6 +61,27 @@ pub struct PackIndex {
     pub texts: Vec<(u32, Vec<u8>)>,
     /// Findings in file contents, by index into `entries`.
     pub scans: Vec<(u32, Scan)>,
+}
+
+impl PackIndex {
+    /// Returns the stored form; equal indexes have equal bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("an index holds nothing that postcard cannot write")
+    }
+
+    /// Reads the stored form of this [`PACK_FORMAT`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((index, [])) => Ok(index),
+            _ => Err(Error::Index),
+        }
+    }
+
+    /// Returns the value of a control field; names match without regard to case.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.control.iter().find(|(field, _)| field.eq_ignore_ascii_case(name))?;
+        Some(value)
+    }
 }
 
 /// One entry of a package's data.
@@ -91,3 +141,6 @@ pub struct Scan {
     /// Absolute paths named in a script, sorted.
     pub paths: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests;

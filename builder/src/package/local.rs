@@ -1,0 +1,1 @@
+//! The spec's own files as a pack.

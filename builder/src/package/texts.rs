@@ -1,0 +1,75 @@
+//! Which files' whole contents go into a pack's index, because selection reads them.
+//!
+//! A change here changes packs: raise [`PACK_FORMAT`](super::PACK_FORMAT).
+
+/// The largest file whose contents are kept.
+pub(super) const MAX_TEXT: u64 = 64 << 10;
+
+/// Exact paths.
+const FILES: [&str; 9] = [
+    "etc/ca-certificates.conf",
+    "etc/debian_version",
+    "etc/host.conf",
+    "etc/ld.so.conf",
+    "etc/nsswitch.conf",
+    "etc/os-release",
+    "etc/passwd",
+    "usr/lib/os-release",
+    "usr/share/libc-bin/nsswitch.conf",
+];
+
+/// Everything directly in these directories.
+const DIRECTORIES: [&str; 13] = [
+    "etc/fonts",
+    "etc/fonts/conf.d",
+    "etc/ld.so.conf.d",
+    "etc/pam.d",
+    "usr/lib/pam.d",
+    "usr/lib/sysusers.d",
+    "usr/lib/tmpfiles.d",
+    "usr/share/base-files",
+    "usr/share/base-passwd",
+    "usr/share/dictionaries-common",
+    "usr/share/pam",
+    "usr/share/pam-configs",
+    "usr/share/python3",
+];
+
+/// Everything below these directories.
+const TREES: [&str; 3] = ["usr/share/ca-certificates/", "usr/share/fontconfig/", "usr/share/xml/fontconfig/"];
+
+/// Returns whether the contents of a file at this path (as shipped, without leading slash) are kept.
+pub(super) fn wanted(path: &str) -> bool {
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    // A package may still ship to /lib what belongs to /usr/lib.
+    let usr = |path: &str| if path.starts_with("lib/") { format!("usr/{path}") } else { path.to_owned() };
+    FILES.contains(&usr(path).as_str())
+        || DIRECTORIES.contains(&usr(parent).as_str())
+        || TREES.iter().any(|tree| path.starts_with(tree))
+        || name == "copyright" && parent.strip_prefix("usr/share/doc/").is_some_and(|package| !package.contains('/'))
+        || name.starts_with("gconv-modules") && (name.ends_with(".conf") || name == "gconv-modules")
+        || matches!(name, "RECORD" | "METADATA" | "PKG-INFO" | "entry_points.txt")
+            && (parent.ends_with(".dist-info") || parent.ends_with(".egg-info"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        for path in [
+            "etc/ld.so.conf.d/x86_64-linux-gnu.conf",
+            "usr/share/ca-certificates/mozilla/A.crt",
+            "lib/tmpfiles.d/x.conf",
+            "usr/share/doc/hello/copyright",
+            "usr/lib/x86_64-linux-gnu/gconv/gconv-modules.d/gconv-modules-extra.conf",
+            "usr/lib/python3/dist-packages/x-1.dist-info/RECORD",
+        ] {
+            assert!(wanted(path), "{path}");
+        }
+        for path in ["etc/x", "usr/share/doc/a/b/copyright", "RECORD", "usr/bin/gconv-modules.bin", ""] {
+            assert!(!wanted(path), "{path}");
+        }
+    }
+}
