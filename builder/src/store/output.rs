@@ -1,0 +1,287 @@
+//! Output paths: the whole result stands there, or what stood there before.
+//!
+//! An output is written beside its destination under a temporary name, synced to disk, and renamed. A directory is
+//! replaced only where everything in it is of the kind that is being written.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Seek};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags};
+
+use super::{Error, walk};
+
+/// What an OCI image layout holds (OCI image-spec 1.1, image layout); the first is in every one.
+pub const OCI_LAYOUT: &[&str] = &["oci-layout", "index.json", "blobs"];
+
+/// An output that is being written. Dropped without [`Staging::commit`], it leaves nothing.
+#[derive(Debug)]
+pub struct Staging {
+    destination: PathBuf,
+    temporary: Temporary,
+}
+
+#[derive(Debug)]
+enum Temporary {
+    File(tempfile::NamedTempFile),
+    Directory(tempfile::TempDir),
+}
+
+impl Staging {
+    /// Starts a file at `destination`; a file that stands there is replaced at the end.
+    pub fn file(destination: &Path) -> Result<Self, Error> {
+        if destination.is_dir() {
+            return Err(occupied(destination, "a directory stands there"));
+        }
+        let (parent, prefix) = beside(destination)?;
+        let made = tempfile::Builder::new()
+            .prefix(&prefix)
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(parent)
+            .map_err(|source| Error::write("an output", destination, source))?;
+        Ok(Self { destination: destination.to_owned(), temporary: Temporary::File(made) })
+    }
+
+    /// Starts a directory at `destination`.
+    ///
+    /// A directory that stands there is replaced at the end if it is empty, or holds the first of the `known` names
+    /// and no others.
+    pub fn directory(destination: &Path, known: &[&str]) -> Result<Self, Error> {
+        refuse_foreign(destination, known)?;
+        let (parent, prefix) = beside(destination)?;
+        let made = tempfile::Builder::new()
+            .prefix(&prefix)
+            .permissions(Permissions::from_mode(0o777))
+            .tempdir_in(parent)
+            .map_err(|source| Error::write("an output", destination, source))?;
+        Ok(Self { destination: destination.to_owned(), temporary: Temporary::Directory(made) })
+    }
+
+    /// Returns the temporary path to write to: an empty file, or an empty directory.
+    pub fn path(&self) -> &Path {
+        match &self.temporary {
+            Temporary::File(file) => file.path(),
+            Temporary::Directory(directory) => directory.path(),
+        }
+    }
+
+    /// Returns where the output will stand.
+    pub fn destination(&self) -> &Path {
+        &self.destination
+    }
+
+    /// Syncs what was written to disk and puts it in its place.
+    pub fn commit(self) -> Result<(), Error> {
+        let Self { destination, temporary } = self;
+        let failed = |source| Error::write("an output", &destination, source);
+        match temporary {
+            Temporary::File(file) => {
+                // Opened anew: the writer may have replaced the file at the path.
+                sync(file.path()).map_err(failed)?;
+                file.persist(&destination).map_err(|error| failed(error.error))?;
+            }
+            Temporary::Directory(directory) => {
+                for (path, meta) in walk::below(directory.path()).map_err(failed)? {
+                    if meta.is_file() || meta.is_dir() {
+                        sync(&path).map_err(failed)?;
+                    }
+                }
+                sync(directory.path()).map_err(failed)?;
+                place(directory, &destination).map_err(failed)?;
+            }
+        }
+        match parent(&destination) {
+            Some(parent) => sync(parent).map_err(failed),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Renames a directory to its destination, in place of what stands there.
+fn place(directory: tempfile::TempDir, destination: &Path) -> io::Result<()> {
+    let from = directory.path();
+    match rustix::fs::renameat_with(CWD, from, CWD, destination, RenameFlags::EXCHANGE) {
+        // What stood there is now at the temporary path, and goes with it.
+        Ok(()) => {
+            // The new output stands; what is left of the old one does not make it wrong.
+            let _ = directory.close();
+            Ok(())
+        }
+        Err(rustix::io::Errno::NOENT) => {
+            fs::rename(from, destination)?;
+            let _gone = directory.keep();
+            Ok(())
+        }
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
+            replace(directory, destination)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// As [`place`], in two steps, where the file system cannot exchange names.
+fn replace(directory: tempfile::TempDir, destination: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(destination).is_ok() {
+        let old = directory.path().with_extension("old");
+        fs::rename(destination, &old)?;
+        if let Err(error) = fs::rename(directory.path(), destination) {
+            fs::rename(&old, destination)?;
+            return Err(error);
+        }
+        let _ = fs::remove_dir_all(&old);
+    } else {
+        fs::rename(directory.path(), destination)?;
+    }
+    let _gone = directory.keep();
+    Ok(())
+}
+
+fn refuse_foreign(destination: &Path, known: &[&str]) -> Result<(), Error> {
+    match fs::symlink_metadata(destination) {
+        Ok(meta) if meta.is_dir() => {}
+        Ok(meta) if meta.is_symlink() => return Err(occupied(destination, "a symbolic link stands there")),
+        Ok(_) => return Err(occupied(destination, "a file stands there")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(Error::write("an output", destination, source)),
+    }
+    let entries = walk::names(destination).map_err(|source| Error::Read { path: destination.to_owned(), source })?;
+    let names: Vec<_> = entries.iter().filter_map(|path| path.file_name()).collect();
+    if let Some(foreign) = names.iter().find(|name| !known.iter().any(|known| *name == known)) {
+        let why = format!("a directory with `{}` in it stands there", foreign.display());
+        return Err(occupied(destination, &why));
+    }
+    match known.first() {
+        Some(first) if !names.is_empty() && !names.iter().any(|name| name == first) => {
+            Err(occupied(destination, &format!("a directory without `{first}` stands there")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn occupied(destination: &Path, why: &str) -> Error {
+    Error::Occupied { path: destination.to_owned(), why: why.to_owned() }
+}
+
+/// Returns the directory that an output goes to, and the prefix of its temporary name there.
+fn beside(destination: &Path) -> Result<(&Path, std::ffi::OsString), Error> {
+    match (parent(destination), destination.file_name()) {
+        (Some(parent), Some(name)) => {
+            let mut prefix = std::ffi::OsString::from(".");
+            prefix.push(name);
+            prefix.push(".tarsia-");
+            Ok((parent, prefix))
+        }
+        _ => Err(occupied(destination, "it names no file")),
+    }
+}
+
+fn parent(path: &Path) -> Option<&Path> {
+    let parent = path.parent()?;
+    Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+}
+
+fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Copies a file of the store to a new file at `to`, sharing its blocks where the file system can; returns the count
+/// of bytes.
+///
+/// Never a hard link: an edit of the output would change the store.
+pub fn export(file: &File, to: &Path) -> Result<u64, Error> {
+    let failed = |source| Error::write("an output", to, source);
+    let mut new = File::create_new(to).map_err(failed)?;
+    if rustix::fs::ioctl_ficlone(&new, file).is_ok() {
+        return new.metadata().map(|meta| meta.len()).map_err(failed);
+    }
+    let mut from = file;
+    from.rewind().map_err(failed)?;
+    // `copy_file_range` where the kernel has it.
+    io::copy(&mut from, &mut new).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(root: &Path) -> String {
+        let mut lines: Vec<_> = walk::below(root)
+            .unwrap()
+            .into_iter()
+            .map(|(path, meta)| {
+                let name = path.strip_prefix(root).unwrap().display().to_string();
+                if meta.is_file() { format!("{name}: {}", fs::read_to_string(&path).unwrap()) } else { name + "/" }
+            })
+            .collect();
+        lines.sort();
+        lines.join("\n")
+    }
+
+    fn layout(destination: &Path, text: &str) -> Result<Staging, Error> {
+        let staging = Staging::directory(destination, OCI_LAYOUT)?;
+        fs::write(staging.path().join("oci-layout"), text).unwrap();
+        Ok(staging)
+    }
+
+    #[test]
+    fn an_output_is_whole_or_what_stood_there_before() {
+        let room = tempfile::tempdir().unwrap();
+        let out = room.path().join("web.oci");
+        drop(layout(&out, "dropped").unwrap());
+        assert_eq!(tree(room.path()), "");
+        layout(&out, "one").unwrap().commit().unwrap();
+        drop(layout(&out, "dropped").unwrap());
+        assert_eq!(tree(room.path()), "web.oci/\nweb.oci/oci-layout: one");
+        layout(&out, "two").unwrap().commit().unwrap();
+        assert_eq!(tree(room.path()), "web.oci/\nweb.oci/oci-layout: two");
+
+        let file = room.path().join("web.tar");
+        for text in ["three", "four"] {
+            let staging = Staging::file(&file).unwrap();
+            fs::write(staging.path(), text).unwrap();
+            staging.commit().unwrap();
+        }
+        drop(Staging::file(&file).unwrap());
+        assert_eq!(tree(room.path()), "web.oci/\nweb.oci/oci-layout: two\nweb.tar: four");
+    }
+
+    #[test]
+    fn names_are_replaced_in_two_steps_where_they_cannot_be_exchanged() {
+        let room = tempfile::tempdir().unwrap();
+        let out = room.path().join("web.oci");
+        for text in ["one", "two"] {
+            let Temporary::Directory(directory) = layout(&out, text).unwrap().temporary else { unreachable!() };
+            replace(directory, &out).unwrap();
+        }
+        assert_eq!(tree(room.path()), "web.oci/\nweb.oci/oci-layout: two");
+    }
+
+    #[test]
+    fn a_directory_of_somebody_else_is_left_alone() {
+        let room = tempfile::tempdir().unwrap();
+        let out = room.path().join("home");
+        fs::create_dir(&out).unwrap();
+        layout(&out, "into an empty one").unwrap().commit().unwrap();
+        fs::write(out.join("thesis.txt"), "").unwrap();
+        let error = layout(&out, "").unwrap_err();
+        assert!(error.to_string().ends_with("a directory with `thesis.txt` in it stands there"), "{error}");
+        fs::remove_file(out.join("thesis.txt")).unwrap();
+        fs::rename(out.join("oci-layout"), out.join("blobs")).unwrap();
+        let error = layout(&out, "").unwrap_err();
+        assert!(error.to_string().ends_with("a directory without `oci-layout` stands there"), "{error}");
+        assert!(Staging::file(&out).is_err());
+        assert!(Staging::directory(Path::new("/"), OCI_LAYOUT).is_err());
+    }
+
+    #[test]
+    fn an_export_shares_nothing_that_an_edit_could_reach() {
+        let room = tempfile::tempdir().unwrap();
+        let (from, to) = (room.path().join("from"), room.path().join("to"));
+        fs::write(&from, "bytes").unwrap();
+        assert_eq!(export(&File::open(&from).unwrap(), &to).unwrap(), 5);
+        fs::write(&to, "edited").unwrap();
+        assert_eq!(fs::read_to_string(&from).unwrap(), "bytes");
+        assert!(export(&File::open(&from).unwrap(), &to).is_err(), "nothing is written over");
+    }
+}
