@@ -4,8 +4,8 @@
 //! name that is not ASCII or does not split, a large size or number, a time before 1970, extended attributes. Owner
 //! names are empty, device numbers zero, directories end in `/`. Bodies are the caller's, padded with [`padding`].
 
-use super::BLOCK;
-
+/// Size of a tar block.
+const BLOCK: usize = 512;
 /// Name of every pax extended header; readers that know pax never show it.
 const PAX_NAME: &[u8] = b"pax_header";
 /// Largest value of an 11-digit octal field.
@@ -141,7 +141,8 @@ fn split(path: &str) -> Option<(&str, &str)> {
 
 /// Returns the start of a text that fits a ustar name; what stands there beside a pax record is read by nobody.
 fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(100)]
+    let end = (0..=text.len().min(100)).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// Appends `LENGTH KEY=VALUE\n`, where the length counts itself.
