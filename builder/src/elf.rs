@@ -152,7 +152,14 @@ impl<'a, D: ReadAt + ?Sized> Elf<'a, D> {
         if !ident.starts_with(b"\x7fELF") || !matches!(ident[5], 1 | 2) {
             return Err(Stop::Malformed);
         }
-        let mut elf = Self { data, wide, big_endian: ident[5] == 2, facts: Facts::default(), segments: Vec::new(), strings: Cell::new(MAX_STRINGS) };
+        let mut elf = Self {
+            data,
+            wide,
+            big_endian: ident[5] == 2,
+            facts: Facts::default(),
+            segments: Vec::new(),
+            strings: Cell::new(MAX_STRINGS),
+        };
         let mut header = vec![0; if wide { 64 } else { 52 }];
         data.read_at(0, &mut header)?;
         let half = |at: usize| elf.number(&header[at..at + 2]);

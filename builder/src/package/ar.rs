@@ -115,7 +115,8 @@ fn member(deb: &File, at: &mut u64, length: u64) -> Result<Member, Error> {
     };
     let name = field(0..16)?;
     let name = name.strip_suffix('/').unwrap_or(name).to_owned();
-    let number = |range, what| decimal(field(range)?).ok_or_else(|| wrong(format!("the {what} of `{name}` is no number")));
+    let number =
+        |range, what| decimal(field(range)?).ok_or_else(|| wrong(format!("the {what} of `{name}` is no number")));
     let (mtime, size) = (number(16..28, "time")?, number(48..58, "size")?);
     let offset = *at + HEADER as u64;
     let end = offset + size;

@@ -1,1 +1,293 @@
-//! The spec's own files as a pack.
+//! The spec's own files as a pack: what `files` copies, writes and unpacks, and the certificates.
+//!
+//! In: a spec, the directory it stands in, and files fetched by digest. Out: a [`LocalPack`]. Of a copied file only its
+//! content and its owner's execute bit are taken; so umask, checkout time and user never reach a byte. Who owns what is
+//! the spec's words and selection's work: every entry here has uid and gid 0.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::content::{Budget, Reading};
+use super::{Entry, EntryKind, Error, PACK_FORMAT, PackIndex, texts};
+use crate::codec::decode::{self, Format};
+use crate::digest::{Digest, Hasher};
+use crate::elf::FileRange;
+use crate::spec::{FileEntry, FileSource, Spec};
+use crate::tar::read as tar;
+use crate::tree::{ImagePath, PathError};
+
+mod unpack;
+mod walk;
+
+use walk::{Found, Globs, Kind, Root, local, refused};
+
+/// The largest certificate file.
+const MAX_CERTIFICATE: u64 = 4 << 20;
+
+/// Bytes copied at once.
+const CHUNK: usize = 128 << 10;
+
+/// The most bytes of texts and findings that the index holds.
+const MAX_FACTS: u64 = 256 << 20;
+
+/// The spec's own files, opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalPack {
+    /// Their index: paths are final image paths, uid and gid 0, `source` the digest of all that it holds. Its entries
+    /// stand in the order of `files`, those of one entry sorted bytewise; nothing is merged, so a path can come twice.
+    pub index: PackIndex,
+    /// For each entry of the index, which of the spec's `files` it comes from.
+    pub entry_of: Vec<u32>,
+    /// The bytes of the spec's certificates, in its order.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// One local input in the state in which it was seen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Input {
+    /// Path as the spec has it, with what lies below it.
+    pub path: String,
+    /// Device, inode, size, mtime and ctime in nanoseconds, mode; for a directory only its mode counts, because what
+    /// it holds is listed.
+    pub identity: [i128; 6],
+    /// Target of a symbolic link.
+    pub target: Option<String>,
+}
+
+/// Opens the spec's own files: writes their bytes, one after the other, to `sink`, an empty file open for reading and
+/// writing, and returns what they are.
+///
+/// Reads beneath `directory` only, and `fetched` for what `fetch` entries name. Times are `source_date` at most.
+pub fn open(
+    spec: &Spec,
+    directory: &Path,
+    fetched: &dyn Fn(&Digest) -> io::Result<File>,
+    sink: &File,
+    source_date: i64,
+) -> Result<LocalPack, Error> {
+    let root = Root::open(directory)?;
+    let mut pack = Packer {
+        sink,
+        data: Hasher::new(),
+        reading: Reading::new(CHUNK),
+        budget: Budget::new(MAX_FACTS),
+        source_date,
+        entries: Vec::new(),
+        entry_of: Vec::new(),
+        texts: Vec::new(),
+        scans: Vec::new(),
+        current: 0,
+    };
+    for (number, entry) in spec.files.iter().enumerate() {
+        pack.current = u32::try_from(number).expect("a spec's text is bounded");
+        let first = pack.entries.len();
+        pack.entry(&root, &entry.value, fetched)?;
+        pack.sort(first);
+    }
+    let certificates =
+        spec.certificates.iter().map(|path| root.read(&path.value, MAX_CERTIFICATE)).collect::<Result<_, _>>()?;
+    let length = pack.data.length();
+    let mut index = PackIndex {
+        source: Digest::of(b""),
+        data: (pack.data.digest(), length),
+        date: source_date,
+        control: Vec::new(),
+        md5sums: Vec::new(),
+        conffiles: Vec::new(),
+        triggers: String::new(),
+        scripts: Vec::new(),
+        entries: pack.entries,
+        texts: pack.texts,
+        scans: pack.scans,
+    };
+    let mut source = Hasher::new();
+    source.update(b"tarsia local\n");
+    source.update(&PACK_FORMAT.to_be_bytes());
+    source.update(&index.to_bytes());
+    index.source = source.digest();
+    Ok(LocalPack { index, entry_of: pack.entry_of, certificates })
+}
+
+/// Returns the files that [`open`] would read from the disk, without reading them, in the order of the spec.
+///
+/// As long as the answer is equal, so is the pack (except where a file was changed and made to look unchanged).
+pub fn inputs(spec: &Spec, directory: &Path) -> Result<Vec<Input>, Error> {
+    let root = Root::open(directory)?;
+    let mut inputs = Vec::new();
+    let mut push = |found: &Found<'_>| {
+        let mut identity = walk::identity(found.stat);
+        let mut target = None;
+        match &found.kind {
+            Kind::Directory => identity[..5].fill(0),
+            Kind::Symlink(text) => target = Some(text.clone()),
+            Kind::File => {}
+        }
+        inputs.push(Input { path: found.shown.to_owned(), identity, target });
+        Ok(())
+    };
+    for entry in &spec.files {
+        if let FileSource::Copy { path, include, exclude } = &entry.value.what {
+            root.walk(path, &Globs::new(include, exclude, path)?, &mut push)?;
+        }
+    }
+    for path in &spec.certificates {
+        root.walk(&path.value, &Globs::new(&[], &[], &path.value)?, &mut push)?;
+    }
+    Ok(inputs)
+}
+
+struct Packer<'a> {
+    sink: &'a File,
+    data: Hasher,
+    reading: Reading,
+    budget: Budget,
+    source_date: i64,
+    entries: Vec<Entry>,
+    entry_of: Vec<u32>,
+    texts: Vec<(u32, Vec<u8>)>,
+    scans: Vec<(u32, super::Scan)>,
+    current: u32,
+}
+
+impl Packer<'_> {
+    fn entry(
+        &mut self,
+        root: &Root,
+        entry: &FileEntry,
+        fetched: &dyn Fn(&Digest) -> io::Result<File>,
+    ) -> Result<(), Error> {
+        let (to, mode) = (&entry.to, entry.mode);
+        match &entry.what {
+            FileSource::Text(text) => {
+                self.file(to, mode.unwrap_or(0o644), text.len() as u64, text.as_bytes(), to.as_str())
+            }
+            FileSource::Directory => self.push(to, EntryKind::Directory, mode.unwrap_or(0o755)),
+            FileSource::Symlink(target) => self.push(to, EntryKind::Symlink(target.clone()), 0o777),
+            FileSource::Copy { path, include, exclude } => {
+                let globs = Globs::new(include, exclude, path)?;
+                root.walk(path, &globs, &mut |found| self.copy(found, to, mode))
+            }
+            FileSource::Fetch { url, digest, unpack, strip } => {
+                let file = fetched(digest).map_err(|error| local(url, error))?;
+                if *unpack {
+                    return self.unpack(file, url, *strip, to, mode);
+                }
+                let size = file.metadata().map_err(|error| local(url, error))?.len();
+                self.file(to, mode.unwrap_or(0o644), size, Whole { file: &file, at: 0 }, url)?;
+                match self.entries.last().map(|entry| &entry.kind) {
+                    Some(EntryKind::File(facts)) if facts.digest == *digest => Ok(()),
+                    _ => Err(refused(url, &format!("what was fetched is not {digest}"))),
+                }
+            }
+        }
+    }
+
+    fn copy(&mut self, found: &Found<'_>, to: &ImagePath, mode: Option<u32>) -> Result<(), Error> {
+        let path = below(to, found.relative).map_err(|error| refused(found.shown, &error.to_string()))?;
+        match &found.kind {
+            Kind::Directory if path.is_root() => Ok(()),
+            Kind::Directory => self.push(&path, EntryKind::Directory, 0o755),
+            Kind::Symlink(target) => self.push(&path, EntryKind::Symlink(target.clone()), 0o777),
+            Kind::File => {
+                let file = found.open()?;
+                let size = u64::try_from(found.stat.st_size).unwrap_or(0);
+                let own = if found.stat.st_mode & 0o100 != 0 { 0o755 } else { 0o644 };
+                self.file(&path, mode.unwrap_or(own), size, Whole { file: &file, at: 0 }, found.shown)?;
+                found.unchanged(&file)
+            }
+        }
+    }
+
+    fn push(&mut self, path: &ImagePath, kind: EntryKind, mode: u32) -> Result<(), Error> {
+        self.push_dated(path, kind, mode, self.source_date)
+    }
+
+    fn push_dated(&mut self, path: &ImagePath, kind: EntryKind, mode: u32, mtime: i64) -> Result<(), Error> {
+        let path = path.as_str().to_owned();
+        self.entries.push(Entry { path, kind, mode, uid: 0, gid: 0, mtime, xattrs: Vec::new() });
+        self.entry_of.push(self.current);
+        Ok(())
+    }
+
+    /// Adds a regular file of exactly `size` bytes from `source`, known to the user as `shown`.
+    fn file(
+        &mut self,
+        path: &ImagePath,
+        mode: u32,
+        size: u64,
+        mut source: impl Read,
+        shown: &str,
+    ) -> Result<(), Error> {
+        let read = move |buffer: &mut [u8]| match source.read(buffer) {
+            Ok(0) => Err(refused(shown, "it changes while it is read")),
+            other => other.map_err(|error| local(shown, error)),
+        };
+        self.file_dated(path, mode, size, self.source_date, read)
+    }
+
+    fn file_dated(
+        &mut self,
+        path: &ImagePath,
+        mode: u32,
+        size: u64,
+        mtime: i64,
+        mut source: impl FnMut(&mut [u8]) -> Result<usize, Error>,
+    ) -> Result<(), Error> {
+        let range = FileRange { file: self.sink, offset: self.data.length(), size };
+        let keep = size <= texts::MAX_TEXT && texts::wanted(path.as_str());
+        let (sink, data) = (self.sink, &mut self.data);
+        let content = self.reading.read(range, keep, |buffer| {
+            let count = source(buffer)?;
+            sink.write_all_at(&buffer[..count], data.length()).map_err(Error::Io)?;
+            data.update(&buffer[..count]);
+            Ok(count)
+        })?;
+        let number = u32::try_from(self.entries.len()).map_err(|_| refused(path.as_str(), "too many files"))?;
+        let facts = content.put(number, &mut self.budget, &mut self.texts, &mut self.scans)?;
+        self.push_dated(path, EntryKind::File(facts), mode, mtime)
+    }
+
+    /// Sorts the entries from `first` on by path; what points at them follows.
+    fn sort(&mut self, first: usize) {
+        let mut order: Vec<usize> = (first..self.entries.len()).collect();
+        order.sort_by(|a, b| self.entries[*a].path.cmp(&self.entries[*b].path));
+        let mut moved = vec![0u32; order.len()];
+        for (new, old) in order.iter().enumerate() {
+            moved[old - first] = (first + new) as u32;
+        }
+        self.entries[first..].sort_by(|a, b| a.path.cmp(&b.path));
+        let follow = |number: &mut u32| {
+            if let Some(old) = (*number as usize).checked_sub(first) {
+                *number = moved[old];
+            }
+        };
+        self.texts.iter_mut().for_each(|(number, _)| follow(number));
+        self.scans.iter_mut().for_each(|(number, _)| follow(number));
+        self.texts.sort_by_key(|(number, _)| *number);
+        self.scans.sort_by_key(|(number, _)| *number);
+    }
+}
+
+/// Returns `to`, or the path `relative` below it.
+fn below(to: &ImagePath, relative: &str) -> Result<ImagePath, PathError> {
+    if relative.is_empty() { Ok(to.clone()) } else { to.join(relative) }
+}
+
+/// A whole file from its start, wherever its cursor stands.
+struct Whole<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for Whole<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests;

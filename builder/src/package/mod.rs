@@ -10,6 +10,7 @@ use crate::digest::{Digest, Hasher};
 use crate::elf;
 
 mod ar;
+mod content;
 mod control;
 mod error;
 pub mod local;

@@ -5,8 +5,9 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 
 use super::ar::{self, Content, Member};
+use super::content::{Budget, Reading};
 use super::control::Control;
-use super::{Entry, EntryKind, Error, FileFacts, PackIndex, Scan, scan, texts};
+use super::{Entry, EntryKind, Error, PackIndex, Scan, texts};
 use crate::codec::decode::{self, Format};
 use crate::digest::{Digest, Hasher};
 use crate::elf;
@@ -17,9 +18,6 @@ const CHUNK: usize = 128 << 10;
 
 /// What [`open_deb`] holds beside the decoder and the index.
 const BUFFERS: u64 = 1 << 20;
-
-/// The longest first line of a script that is kept.
-const MAX_SHEBANG: usize = 256;
 
 /// What a package may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +59,7 @@ pub fn open_deb(deb: &File, source: Digest, sink: &File, limits: &Limits) -> Res
         let decoder = decoder(deb, &members.control, &decode)?;
         Control::read(BufReader::with_capacity(CHUNK, decoder), &members.control.name, tar)?
     };
-    let mut budget = Budget { left: limits.max_facts, limit: limits.max_facts };
+    let mut budget = Budget::new(limits.max_facts);
     budget.take(control.scripts.iter().map(|(_, text)| text.len()).sum::<usize>() + control.triggers.len())?;
     let member = &members.data.name;
     let mut tee = Tee { inner: decoder(deb, &members.data, &limits.decode)?, sink, hasher: Hasher::new() };
@@ -121,20 +119,6 @@ fn decoder<'a>(deb: &'a File, member: &Member, limits: &decode::Limits) -> Resul
         .map_err(|source| Error::Codec { member: member.name.clone(), source })
 }
 
-/// Bytes that the index may still grow by.
-struct Budget {
-    left: u64,
-    limit: u64,
-}
-
-impl Budget {
-    fn take(&mut self, bytes: usize) -> Result<(), Error> {
-        let wrong = Error::Limit { what: "texts and findings", limit: self.limit };
-        self.left = self.left.checked_sub(bytes as u64).ok_or(wrong)?;
-        Ok(())
-    }
-}
-
 /// Hashes what passes through and writes it to the sink.
 struct Tee<'a> {
     inner: Box<dyn Read + Send + 'a>,
@@ -161,8 +145,7 @@ struct Data {
 impl Data {
     fn read<R: Read>(&mut self, reader: &mut tar::Reader<R>, sink: &File, budget: &mut Budget) -> Result<(), Error> {
         let tar_error = |source| Error::Tar { member: String::new(), source };
-        let finder = scan::soname_finder();
-        let mut chunk = vec![0; CHUNK];
+        let mut reading = Reading::new(CHUNK);
         while let Some(entry) = reader.next().map_err(tar_error)? {
             let number = u32::try_from(self.entries.len()).expect("the tar reader bounds the entries");
             let path = String::from(entry.path);
@@ -173,20 +156,9 @@ impl Data {
                 tar::Kind::File => {
                     let text = entry.size <= texts::MAX_TEXT && texts::wanted(&path);
                     let range = elf::FileRange { file: sink, offset: entry.offset, size: entry.size };
-                    let (facts, text, scan) = file(reader, range, text, &finder, &mut chunk)?;
-                    if let Some(text) = text {
-                        budget.take(text.len())?;
-                        self.texts.push((number, text));
-                    }
-                    if let Some(elf) = &facts.elf {
-                        budget.take(weight(elf))?;
-                    }
-                    if scan != Scan::default() {
-                        let all = scan.sonames.iter().chain(&scan.commands).chain(&scan.paths);
-                        budget.take(all.map(|text| text.len() + 24).sum())?;
-                        self.scans.push((number, scan));
-                    }
-                    EntryKind::File(facts)
+                    // The reader is buffered behind the sink, never before it: what it gives has been written.
+                    let content = reading.read(range, text, |buffer| reader.read_data(buffer).map_err(tar_error))?;
+                    content.put(number, budget, &mut self.texts, &mut self.scans).map(EntryKind::File)?
                 }
             };
             self.entries.push(Entry {
@@ -201,70 +173,4 @@ impl Data {
         }
         Ok(())
     }
-}
-
-/// Reads a regular file's bytes once; what needs them out of order is read back from the sink.
-fn file<R: Read>(
-    reader: &mut tar::Reader<R>,
-    range: elf::FileRange<'_>,
-    keep: bool,
-    finder: &memchr::memmem::Finder<'static>,
-    chunk: &mut [u8],
-) -> Result<(FileFacts, Option<Vec<u8>>, Scan), Error> {
-    let tar_error = |source| Error::Tar { member: String::new(), source };
-    let mut hasher = Hasher::new();
-    let mut kept = Vec::new();
-    let mut shebang = None;
-    let mut sonames = None;
-    let mut keep_all = keep;
-    let mut left = range.size;
-    while left > 0 {
-        let wanted = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let mut filled = 0;
-        while filled < wanted {
-            filled += reader.read_data(&mut chunk[filled..wanted]).map_err(tar_error)?;
-        }
-        let piece = &chunk[..filled];
-        if hasher.length() == 0 {
-            if piece.starts_with(b"\x7fELF") {
-                sonames = Some(scan::Sonames::new(finder));
-            }
-            shebang = first_line(piece);
-            keep_all |= shebang.is_some() && range.size <= scan::MAX_SCRIPT;
-        }
-        hasher.update(piece);
-        if keep_all {
-            kept.extend_from_slice(piece);
-        }
-        if let Some(sonames) = &mut sonames {
-            sonames.feed(piece);
-        }
-        left -= filled as u64;
-    }
-    let mut scan = match &shebang {
-        Some(shebang) if keep_all => scan::script(&kept, shebang),
-        _ => Scan::default(),
-    };
-    // The reader is buffered in front of the sink, never behind it: all of this file has been written by now.
-    let elf = if sonames.is_some() { elf::facts(&range).map_err(Error::Io)?.map(Box::new) } else { None };
-    if let Some(sonames) = sonames {
-        scan.sonames = sonames.finish(elf.as_deref());
-    }
-    let facts = FileFacts { size: range.size, offset: range.offset, digest: hasher.digest(), elf, shebang };
-    Ok((facts, keep.then_some(kept), scan))
-}
-
-/// Returns the first line after `#!`, cut at 256 bytes.
-fn first_line(bytes: &[u8]) -> Option<String> {
-    let rest = bytes.strip_prefix(b"#!")?;
-    let rest = &rest[..rest.len().min(MAX_SHEBANG)];
-    let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    Some(String::from_utf8_lossy(line).trim().to_owned())
-}
-
-/// Returns about how many bytes the strings of these facts take.
-fn weight(facts: &elf::Facts) -> usize {
-    let lists = facts.needed.iter().chain(&facts.runpath).chain(&facts.rpath);
-    let wishes = facts.dlopen.iter().flat_map(|(names, priority)| names.iter().chain([priority]));
-    lists.chain(wishes).chain(&facts.interpreter).chain(&facts.soname).map(|text| text.len() + 24).sum::<usize>() + 256
 }

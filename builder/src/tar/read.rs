@@ -32,8 +32,8 @@ pub struct Options {
     /// The most bytes of one pax header.
     pub max_pax: u64,
     /// Takes what third-party archives have and no package has: a global pax header that holds a comment alone (as
-    /// `git archive` writes it), pax records of other writers that change nothing here, and a path that comes twice
-    /// (the later one is meant).
+    /// `git archive` writes it), pax records of other writers that change nothing here, and a directory that comes
+    /// twice (the later one is meant).
     pub third_party: bool,
 }
 
@@ -180,16 +180,7 @@ pub struct Reader<R> {
 impl<R: Read> Reader<R> {
     /// Returns a reader of the archive that `inner` gives; it should be buffered.
     pub fn new(inner: R, options: Options) -> Self {
-        Self {
-            inner,
-            options,
-            position: 0,
-            remaining: 0,
-            padding: 0,
-            known: BTreeMap::new(),
-            names: 0,
-            ended: false,
-        }
+        Self { inner, options, position: 0, remaining: 0, padding: 0, known: BTreeMap::new(), names: 0, ended: false }
     }
 
     /// Returns the next entry, or `None` when the archive was read to its very end and is whole.
@@ -454,7 +445,6 @@ impl<R: Read> Reader<R> {
             (None, _) | (Some(Known::Implied), Known::Directory) => {}
             (Some(Known::Implied), _) => return Err(wrong("it is the parent of an earlier entry and no directory")),
             (Some(Known::Directory), Known::Directory) if self.options.third_party => {}
-            (Some(old), new) if self.options.third_party && *old == Known::File && *new == Known::File => {}
             (Some(_), _) => return Err(wrong("it comes twice")),
         }
         self.known.insert(path.clone(), new);
