@@ -3,11 +3,27 @@
 //! TOML, written by one canonical writer, sorted. `version` is the format: a reader refuses another one. `revision`
 //! is raised for additions that an older reader of the same `version` may leave out of account.
 
+mod change;
+mod read;
+mod write;
+
+pub use change::{Move, moved};
+pub use read::Error;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+
+/// The format this release reads and writes.
+pub const VERSION: u32 = 1;
+/// Additions to [`VERSION`] that this release writes; a reader accepts any.
+pub const REVISION: u32 = 0;
+/// Number of everything that shapes bytes: tar rules, cut rule, codecs and their exact versions.
+pub const ENCODING: u32 = 1;
+/// Number of the tables that decide what is kept or derived.
+pub const RULES: u32 = 1;
 
 /// A whole lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,11 +160,7 @@ pub enum Why {
 
 impl Serialize for Why {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&match self {
-            Self::Requested => "requested".to_owned(),
-            Self::Implicit(rule) => format!("implicit: {rule}"),
-            Self::Dependency(chain) => chain.join(" > "),
-        })
+        serializer.collect_str(self)
     }
 }
 
@@ -162,5 +174,33 @@ impl<'de> Deserialize<'de> for Why {
                 None => Self::Dependency(other.split(" > ").map(str::to_owned).collect()),
             },
         })
+    }
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Requested => f.write_str("requested"),
+            Self::Implicit(rule) => write!(f, "implicit: {rule}"),
+            Self::Dependency(chain) => f.write_str(&chain.join(" > ")),
+        }
+    }
+}
+
+impl Lock {
+    /// Returns the metadata set that a package's stanza stands in.
+    pub fn set_of(&self, package: &LockedPackage) -> Option<&MetadataSet> {
+        self.archives.iter().find(|set| set.name == package.archive && set.in_release == package.in_release)
+    }
+
+    /// Drops metadata sets that no package stands in: a set leaves with its last package.
+    pub fn drop_unused_sets(&mut self) {
+        let Self { archives, platform, .. } = self;
+        archives.retain(|set| {
+            platform
+                .values()
+                .flat_map(|share| &share.packages)
+                .any(|package| package.archive == set.name && package.in_release == set.in_release)
+        });
     }
 }

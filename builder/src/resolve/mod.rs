@@ -1,1 +1,180 @@
 //! Chooses versions, explains why, plans layers.
+//!
+//! In: a spec and the verified indexes of its archives. Out: one platform's share of a lock. The answer is what
+//! `apt-get install --no-install-recommends` would install into an empty root, plus the implicit packages of
+//! [`rules::implicit`](crate::rules::implicit); Essential packages are not implied. Nothing is read or fetched here.
+
+mod error;
+mod explain;
+mod layers;
+mod near;
+mod prove;
+mod reasons;
+mod solve;
+mod stale;
+mod universe;
+
+pub use error::{Error, Missing};
+pub use prove::{Contradiction, prove, unproved};
+pub use stale::stale;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::archive::Index;
+use crate::deb822::{Op, Relation, Version};
+use crate::lock::{LockedPackage, PlatformLock};
+use crate::spec::{PackageRequest, Platform, Spanned, Spec};
+use solve::{Roots, solve};
+use universe::{Bounds, Choice, Universe};
+
+/// Which locked packages may move.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Update {
+    /// None: what is locked stays where it can still be had and fits.
+    #[default]
+    None,
+    /// Those of these names, and what they force.
+    Some(BTreeSet<String>),
+    /// Everything takes its newest version.
+    All,
+}
+
+/// What resolution starts from beside spec and archives.
+#[derive(Debug, Clone, Default)]
+pub struct ResolveOptions<'a> {
+    /// The platform's share of the lock that is there already.
+    pub previous: Option<&'a PlatformLock>,
+    /// What may move away from it.
+    pub update: Update,
+}
+
+/// Returns the packages of `spec` on `platform`, why each is in, and the layer it goes to.
+///
+/// The same arguments give the same answer; the order of `indexes` does not matter.
+pub fn resolve(
+    spec: &Spec,
+    platform: Platform,
+    indexes: &[Index],
+    options: &ResolveOptions<'_>,
+) -> Result<PlatformLock, Error> {
+    if spec.packages.is_empty() {
+        return Ok(PlatformLock::default());
+    }
+    let excluded: BTreeSet<&str> = spec.excluded.iter().map(|name| name.value.as_str()).collect();
+    let pins: BTreeMap<&str, &str> =
+        spec.packages.iter().filter_map(|p| Some((p.value.name.as_str(), p.value.from.as_deref()?))).collect();
+    let bounds = Bounds {
+        architecture: platform.architecture(),
+        excluded: &excluded,
+        pins: &pins,
+        kept: options.previous.filter(|_| options.update != Update::All),
+        moving: match &options.update {
+            Update::Some(names) => Some(names),
+            Update::None | Update::All => None,
+        },
+    };
+    let universe = Universe::new(indexes, &bounds);
+    let roots = roots(spec, &universe, indexes)?;
+    let chosen = choose(&universe, &roots, &options.update).ok_or_else(|| {
+        Error::Unsatisfiable(Box::new(explain::explain(spec, platform, &universe, &excluded, &roots)))
+    })?;
+
+    let required: Vec<&[Choice]> = roots.required.iter().map(Vec::as_slice).collect();
+    let reasons = reasons::reasons(&universe, &chosen, &required[..spec.packages.len()]);
+    let planned: Vec<layers::Planned<'_>> = reasons
+        .iter()
+        .map(|(id, reason)| {
+            let candidate = universe.candidate(*id);
+            layers::Planned {
+                name: &candidate.name,
+                source: &candidate.source,
+                source_version: &candidate.source_version,
+                installed_kib: candidate.installed_size_kib,
+                script_only: reason.script_only,
+            }
+        })
+        .collect();
+    let plan = layers::plan(&planned, spec.layers.max, options.previous);
+    let mut packages: Vec<LockedPackage> = reasons
+        .into_iter()
+        .map(|(id, reason)| {
+            let candidate = universe.candidate(id);
+            let version = candidate.version.to_string();
+            LockedPackage {
+                name: candidate.name.clone(),
+                architecture: candidate.architecture.clone(),
+                source: candidate.source.clone(),
+                source_version: Some(candidate.source_version.clone()).filter(|source| *source != version),
+                version,
+                archive: candidate.archive.clone(),
+                in_release: candidate.in_release,
+                path: candidate.path.clone(),
+                size: candidate.size,
+                digest: candidate.digest,
+                why: reason.why,
+                script_only: reason.script_only,
+                layer: plan.layer_of.get(&candidate.name).cloned().unwrap_or_default(),
+            }
+        })
+        .collect();
+    packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
+    Ok(PlatformLock { layers: plan.layers, packages })
+}
+
+/// Searches with the packages that are to move at their newest, and without that where it cannot be had.
+fn choose(universe: &Universe<'_>, roots: &Roots, update: &Update) -> Option<BTreeSet<universe::Id>> {
+    if let Update::Some(names) = update {
+        let mut strict = roots.clone();
+        for name in names.iter().filter_map(|name| universe.find(name)) {
+            strict.limits.push(Choice { name, ids: universe.candidates_of(name).take(1).collect() });
+        }
+        if let Some(chosen) = solve(universe, &strict) {
+            return Some(chosen);
+        }
+    }
+    solve(universe, roots)
+}
+
+/// Returns the requests as choices, in the spec's order, then the packages that always come.
+fn roots(spec: &Spec, universe: &Universe<'_>, indexes: &[Index]) -> Result<Roots, Error> {
+    let mut required = Vec::new();
+    let mut missing = Vec::new();
+    for request in &spec.packages {
+        let relation = relation(spec, request)?;
+        let mut choices = Vec::new();
+        universe.matches(&relation, &mut choices);
+        if choices.is_empty() {
+            missing.push(near::missing(spec, request, universe, indexes));
+        }
+        required.push(choices);
+    }
+    if !missing.is_empty() {
+        return Err(Error::Missing { spec: spec.name.clone(), source_text: Arc::clone(&spec.source), missing });
+    }
+    for (name, _) in universe.always() {
+        required.push(vec![Choice { name, ids: universe.candidates_of(name).collect() }]);
+    }
+    Ok(Roots { required, limits: Vec::new() })
+}
+
+fn relation(spec: &Spec, request: &Spanned<PackageRequest>) -> Result<Relation, Error> {
+    let wrong = |text: String| Error::Request {
+        spec: spec.name.clone(),
+        source_text: Arc::clone(&spec.source),
+        span: request.span,
+        text,
+    };
+    let version = match &request.value.version {
+        None => None,
+        Some((op, version)) => {
+            let parsed = Op::parse(op).ok_or_else(|| wrong(format!("`{op}` is no version relation")))?;
+            let version = Version::parse(version).map_err(|error| wrong(error.to_string()))?;
+            Some((parsed, version))
+        }
+    };
+    Ok(Relation { name: request.value.name.clone(), qualifier: None, version, architectures: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,4 @@
 //! Tables as data.
+
+pub mod implicit;
+pub mod script_only;

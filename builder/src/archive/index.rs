@@ -1,0 +1,286 @@
+//! Packages files become an [`Index`].
+
+use std::io::{self, BufReader, Read};
+
+use super::release::{decimal, is_relative_path};
+use super::{Candidate, Error, MultiArch, Release};
+use crate::deb822::{self, Dependency, Stanza, Stanzas, Version, is_package_name, parse_dependencies};
+use crate::digest::Digest;
+use crate::lock::{MetadataSet, PackagesFile};
+
+/// The most bytes of an unpacked Packages file.
+const MAX_INDEX: u64 = 512 << 20;
+/// The most memory that unpacking one takes: a window of 128 MiB and what belongs to it.
+const MAX_MEMORY: u64 = 160 << 20;
+
+/// The verified list of one suite: what its signed Packages files say of one architecture and of `all`.
+///
+/// Only [`Keyring::verify`](super::Keyring::verify) leads here, so whoever holds an `Index` need not ask whether its
+/// signature was good.
+#[derive(Debug, Clone)]
+pub struct Index {
+    /// What was verified, as the lock names it.
+    pub set: MetadataSet,
+    /// Packages in the order of the files read.
+    pub candidates: Vec<Candidate>,
+    /// Keeps others from making one.
+    _verified: (),
+}
+
+impl Index {
+    /// Returns an index that nobody verified.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "for the tests of other stages")]
+    pub(crate) fn unverified(set: MetadataSet, candidates: Vec<Candidate>) -> Self {
+        Self { set, candidates, _verified: () }
+    }
+}
+
+impl Release {
+    /// Reads the Packages files in `parts`, as [`Release::packages_files`] named them, and returns the index of all.
+    ///
+    /// A file is held against its signed size and digest before any of it is unpacked, and unpacked within its signed
+    /// size. One malformed stanza is an error that names its package.
+    pub fn index(self, parts: Vec<(PackagesFile, Box<dyn Read + Send>)>) -> Result<Index, Error> {
+        let mut candidates = Vec::new();
+        let mut files = Vec::with_capacity(parts.len());
+        for (file, reader) in parts {
+            let part = Part { release: &self, path: &file.path };
+            part.read(&file, reader, &mut candidates)?;
+            files.push(file);
+        }
+        Ok(Index { set: self.metadata_set(files), candidates, _verified: () })
+    }
+}
+
+/// One Packages file of a Release.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    release: &'a Release,
+    path: &'a str,
+}
+
+impl Part<'_> {
+    fn read(self, file: &PackagesFile, reader: impl Read, candidates: &mut Vec<Candidate>) -> Result<(), Error> {
+        let (archive, suite, path) = self.place();
+        if self.release.file(self.path) != Some((file.digest, file.size)) {
+            return Err(Error::NotSigned { archive, suite, path });
+        }
+        if file.size > MAX_INDEX {
+            return Err(self.content(format!("it is larger than {MAX_INDEX} bytes")));
+        }
+        let mut packed = Vec::new();
+        if let Err(source) = reader.take(file.size + 1).read_to_end(&mut packed) {
+            return Err(Error::IndexRead { archive, suite, path, source });
+        }
+        let (found, length) = (Digest::of(&packed), packed.len() as u64);
+        if (found, length) != (file.digest, file.size) {
+            let (expected, size) = (file.digest, file.size);
+            return Err(Error::IndexDigest { archive, suite, path, expected, size, found, length });
+        }
+        let plain = self.path.rsplit_once('.').map_or(self.path, |(plain, _)| plain);
+        let signed = self.release.file(plain).map(|(_, size)| size);
+        let limit = signed.unwrap_or(MAX_INDEX).min(MAX_INDEX);
+        let mut rest: &[u8] = &packed;
+        let unpacked = match self.path.rsplit_once('.').map(|(_, suffix)| suffix) {
+            Some("xz") => {
+                let stream = liblzma::stream::Stream::new_stream_decoder(MAX_MEMORY, 0)
+                    .map_err(|error| self.content(error.to_string()))?;
+                self.stanzas(liblzma::bufread::XzDecoder::new_stream(&mut rest, stream), limit, candidates)?
+            }
+            Some("gz") => self.stanzas(flate2::bufread::GzDecoder::new(&mut rest), limit, candidates)?,
+            _ => self.stanzas(&mut rest, limit, candidates)?,
+        };
+        if !rest.is_empty() {
+            return Err(self.content("it goes on after its end".to_owned()));
+        }
+        match signed {
+            Some(size) if size != unpacked => {
+                Err(self.content(format!("signed are {size} bytes unpacked, it has {unpacked}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads all stanzas of the unpacked `reader` and returns its length.
+    fn stanzas(self, reader: impl Read, limit: u64, candidates: &mut Vec<Candidate>) -> Result<u64, Error> {
+        let mut bounded = Bounded { reader, limit, length: 0 };
+        let mut stanzas = Stanzas::new(BufReader::with_capacity(128 << 10, &mut bounded));
+        for stanza in &mut stanzas {
+            let stanza = match stanza {
+                Ok(stanza) => stanza,
+                Err(deb822::Error::Read(error)) => return Err(self.content(error.to_string())),
+                Err(source) => {
+                    let (archive, suite, path) = self.place();
+                    return Err(Error::IndexSyntax { archive, suite, path, source });
+                }
+            };
+            match self.candidate(&stanza) {
+                Ok(candidate) => candidates.extend(candidate),
+                Err(what) => {
+                    let (archive, suite, path) = self.place();
+                    let package = deb822::shown(stanza.get("Package").unwrap_or_default());
+                    return Err(Error::Package { archive, suite, path, package, line: stanza.line(), what });
+                }
+            }
+        }
+        Ok(bounded.length)
+    }
+
+    fn place(self) -> (String, String, String) {
+        (self.release.archive().to_owned(), self.release.suite().to_owned(), self.path.to_owned())
+    }
+
+    fn content(self, what: String) -> Error {
+        let (archive, suite, path) = self.place();
+        Error::IndexContent { archive, suite, path, what }
+    }
+
+    /// Returns the package of `stanza`, where it is for the file's architecture or for all.
+    fn candidate(self, stanza: &Stanza) -> Result<Option<Candidate>, String> {
+        let mut fields = Fields::default();
+        for (name, value) in stanza.fields() {
+            fields.set(name, value);
+        }
+        let architecture = fields.required("Architecture")?;
+        let wanted = self.path.rsplit('/').nth(1).and_then(|directory| directory.strip_prefix("binary-"));
+        if architecture != "all" && Some(architecture) != wanted {
+            return Ok(None);
+        }
+        fields.candidate(self.release, architecture).map(Some)
+    }
+}
+
+/// The fields that matter, picked in one pass.
+#[derive(Default)]
+struct Fields<'a> {
+    values: [Option<&'a str>; NAMES.len()],
+}
+
+const NAMES: [&str; 16] = [
+    "Package",
+    "Version",
+    "Architecture",
+    "Multi-Arch",
+    "Source",
+    "Pre-Depends",
+    "Depends",
+    "Conflicts",
+    "Breaks",
+    "Provides",
+    "Replaces",
+    "Essential",
+    "Installed-Size",
+    "Filename",
+    "Size",
+    "SHA256",
+];
+
+impl<'a> Fields<'a> {
+    fn set(&mut self, name: &str, value: &'a str) {
+        if let Some(at) = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name)) {
+            self.values[at] = Some(value);
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        NAMES.iter().position(|known| *known == name).and_then(|at| self.values[at])
+    }
+
+    fn required(&self, name: &str) -> Result<&'a str, String> {
+        self.get(name).ok_or_else(|| format!("it has no `{name}`"))
+    }
+
+    fn candidate(&self, release: &Release, architecture: &str) -> Result<Candidate, String> {
+        let name = self.required("Package")?;
+        if !is_package_name(name) {
+            return Err("`Package` is no package name".to_owned());
+        }
+        let text = |error: deb822::Error| error.to_string();
+        let unfit = |field: &str, value: &str| format!("`{}` cannot be `{field}`", deb822::shown(value));
+        let version = Version::parse(self.required("Version")?).map_err(text)?;
+        let multi_arch = match self.get("Multi-Arch") {
+            None | Some("no") => MultiArch::No,
+            Some("same") => MultiArch::Same,
+            Some("foreign") => MultiArch::Foreign,
+            Some("allowed") => MultiArch::Allowed,
+            Some(other) => return Err(unfit("Multi-Arch", other)),
+        };
+        let (source, source_version) = match self.get("Source") {
+            None => (name, version.as_str()),
+            Some(source) => match source.split_once(' ') {
+                None => (source, version.as_str()),
+                Some((source, rest)) => {
+                    let inner = rest.trim_start().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+                    (source, inner.ok_or_else(|| unfit("Source", rest))?)
+                }
+            },
+        };
+        if !is_package_name(source) {
+            return Err(unfit("Source", source));
+        }
+        Version::parse(source_version).map_err(text)?;
+        let essential = match self.get("Essential") {
+            None | Some("no") => false,
+            Some("yes") => true,
+            Some(other) => return Err(unfit("Essential", other)),
+        };
+        let installed_size_kib = match self.get("Installed-Size") {
+            None => 0,
+            Some(size) => decimal(size).ok_or_else(|| unfit("Installed-Size", size))?,
+        };
+        let path = self.required("Filename")?;
+        let path = path.strip_prefix("./").unwrap_or(path);
+        if !is_relative_path(path) {
+            return Err(unfit("Filename", path));
+        }
+        let size = self.required("Size")?;
+        let size = decimal(size).filter(|&size| size > 0).ok_or_else(|| unfit("Size", size))?;
+        let digest = self.required("SHA256")?;
+        let digest = Digest::from_hex(digest).map_err(|_| unfit("SHA256", digest))?;
+        let relations = |field: &str| -> Result<Vec<Dependency>, String> {
+            self.get(field).map_or(Ok(Vec::new()), |value| parse_dependencies(value).map_err(text))
+        };
+        let mut depends = relations("Pre-Depends")?;
+        depends.extend(relations("Depends")?);
+        Ok(Candidate {
+            name: name.to_owned(),
+            multi_arch,
+            source: source.to_owned(),
+            source_version: source_version.to_owned(),
+            version,
+            architecture: architecture.to_owned(),
+            depends,
+            conflicts: relations("Conflicts")?,
+            breaks: relations("Breaks")?,
+            provides: relations("Provides")?,
+            replaces: relations("Replaces")?,
+            essential,
+            installed_size_kib,
+            path: path.to_owned(),
+            size,
+            digest,
+            archive: release.archive().to_owned(),
+            suite: release.suite().to_owned(),
+            in_release: release.digest(),
+        })
+    }
+}
+
+/// A reader that ends in an error above `limit` bytes.
+struct Bounded<R> {
+    reader: R,
+    limit: u64,
+    length: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.length += count as u64;
+        if self.length > self.limit {
+            return Err(io::Error::other(format!("it unpacks to more than {} bytes", self.limit)));
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,458 @@
+use super::*;
+use crate::archive::{Candidate, MultiArch};
+use crate::deb822::{parse, parse_dependencies};
+use crate::diag::{Diagnose, Source, Span};
+use crate::digest::Digest;
+use crate::lock::{LockedPackage, MetadataSet, PackagesFile, Why};
+use crate::spec::{Compression, Keep, LayerSpec, Run};
+
+fn set(archive: &str, date: i64) -> MetadataSet {
+    MetadataSet {
+        name: archive.to_owned(),
+        suite: format!("{archive}-suite"),
+        in_release: Digest::of(format!("{archive} {date}").as_bytes()),
+        date,
+        valid_until: None,
+        signers: Vec::new(),
+        packages: vec![PackagesFile {
+            path: "main/binary-amd64/Packages.xz".to_owned(),
+            digest: Digest::of(archive.as_bytes()),
+            size: 1,
+        }],
+    }
+}
+
+/// Reads stanzas whose first line is `NAME VERSION`; other fields as in a Packages file.
+fn index_of(archive: &str, date: i64, text: &str) -> Index {
+    let set = set(archive, date);
+    let mut stanzas = String::new();
+    for block in text.split("\n\n").map(str::trim).filter(|block| !block.is_empty()) {
+        let (first, rest) = block.split_once('\n').unwrap_or((block, ""));
+        let (name, version) = first.trim().split_once(' ').unwrap();
+        stanzas.push_str(&format!("Package: {name}\nVersion: {version}\n"));
+        rest.lines().for_each(|line| stanzas.push_str(&format!("{}\n", line.trim())));
+        stanzas.push('\n');
+    }
+    let candidates = parse(&stanzas)
+        .unwrap()
+        .iter()
+        .map(|stanza| {
+            let get = |name: &str| stanza.get(name).unwrap_or("").to_owned();
+            let relations = |name: &str| parse_dependencies(&get(name)).unwrap();
+            let (name, version) = (get("Package"), get("Version"));
+            Candidate {
+                version: Version::parse(&version).unwrap(),
+                architecture: stanza.get("Architecture").unwrap_or("amd64").to_owned(),
+                multi_arch: match stanza.get("Multi-Arch") {
+                    Some("allowed") => MultiArch::Allowed,
+                    Some("foreign") => MultiArch::Foreign,
+                    Some("same") => MultiArch::Same,
+                    _ => MultiArch::No,
+                },
+                source: stanza.get("Source").unwrap_or(&name).to_owned(),
+                source_version: version.clone(),
+                depends: [relations("Pre-Depends"), relations("Depends")].concat(),
+                conflicts: relations("Conflicts"),
+                breaks: relations("Breaks"),
+                provides: relations("Provides"),
+                replaces: relations("Replaces"),
+                essential: stanza.get("Essential") == Some("yes"),
+                installed_size_kib: stanza.get("Installed-Size").map_or(0, |size| size.parse().unwrap()),
+                path: format!("pool/{name}_{version}.deb"),
+                size: 1,
+                digest: Digest::of(format!("{name} {version}").as_bytes()),
+                archive: archive.to_owned(),
+                suite: set.suite.clone(),
+                in_release: set.in_release,
+                name,
+            }
+        })
+        .collect();
+    Index::unverified(set, candidates)
+}
+
+fn world(text: &str) -> Vec<Index> {
+    vec![index_of("debian", 1, text)]
+}
+
+/// A spec whose text is its packages, one a line: `name`, `name >= 1`, `name @archive`, `!name`.
+fn spec(text: &str) -> Spec {
+    let mut packages = Vec::new();
+    let mut excluded = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let span = Span { start, end: start + line.trim_end().len() };
+        start += line.len();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [name] if name.starts_with('!') => excluded.push(Spanned { value: name[1..].to_owned(), span }),
+            [name, ref rest @ ..] => packages.push(Spanned {
+                value: PackageRequest {
+                    name: name.to_owned(),
+                    version: match rest {
+                        [op, version] => Some(((*op).to_owned(), (*version).to_owned())),
+                        _ => None,
+                    },
+                    from: match rest {
+                        [archive] => Some(archive[1..].to_owned()),
+                        _ => None,
+                    },
+                },
+                span,
+            }),
+            [] => {}
+        }
+    }
+    Spec {
+        source: Source::new("web.yaml", text),
+        name: "web".to_owned(),
+        distro: None,
+        platforms: Vec::new(),
+        archives: BTreeMap::new(),
+        packages,
+        excluded,
+        keep: Keep::Needed,
+        files: Vec::new(),
+        users: BTreeMap::new(),
+        groups: BTreeMap::new(),
+        certificates: Vec::new(),
+        run: Run {
+            user: Spanned { value: "nonroot".to_owned(), span: Span::default() },
+            entrypoint: Vec::new(),
+            cmd: Vec::new(),
+            env: BTreeMap::new(),
+            workdir: "/".to_owned(),
+            ports: Vec::new(),
+            volumes: Vec::new(),
+            stop_signal: None,
+        },
+        labels: BTreeMap::new(),
+        layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
+        digest: Digest::of(text.as_bytes()),
+    }
+}
+
+fn resolve_with(spec_text: &str, indexes: &[Index], options: &ResolveOptions<'_>) -> Result<PlatformLock, Error> {
+    resolve(&spec(spec_text), Platform::Amd64, indexes, options)
+}
+
+fn chosen(spec_text: &str, indexes: &[Index]) -> String {
+    match resolve_with(spec_text, indexes, &ResolveOptions::default()) {
+        Ok(lock) => show(&lock),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn show(lock: &PlatformLock) -> String {
+    let show = |package: &LockedPackage| format!("{} {}", package.name, package.version);
+    lock.packages.iter().map(show).collect::<Vec<_>>().join(", ")
+}
+
+fn reasons_of(spec_text: &str, indexes: &[Index]) -> String {
+    let lock = resolve_with(spec_text, indexes, &ResolveOptions::default()).unwrap();
+    let show = |package: &LockedPackage| {
+        let mark = if package.script_only { " [scripts]" } else { "" };
+        format!("{}: {}{mark}", package.name, package.why)
+    };
+    lock.packages.iter().map(show).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn dependencies_come_along_at_their_highest_version() {
+    let main = "app 1\nDepends: lib (>= 2)\n\nlib 2\n\nlib 3\n\nother 1";
+    assert_eq!(chosen("app", &world(main)), "app 1, lib 3");
+    let indexes = [index_of("debian", 1, main), index_of("debian-security", 2, "lib 3+deb13u1")];
+    assert_eq!(chosen("app", &indexes), "app 1, lib 3+deb13u1");
+    let turned = [index_of("debian-security", 2, "lib 3+deb13u1"), index_of("debian", 1, main)];
+    assert_eq!(chosen("app", &turned), "app 1, lib 3+deb13u1");
+}
+
+#[test]
+fn alternatives_are_tried_in_order() {
+    let text = "app 1\nDepends: aa | bb\n\naa 1\n\nbb 1\n\nccc 1\nConflicts: aa";
+    assert_eq!(chosen("app", &world(text)), "aa 1, app 1");
+    assert_eq!(chosen("app\nccc", &world(text)), "app 1, bb 1, ccc 1");
+    assert_eq!(chosen("app\n!aa", &world(text)), "app 1, bb 1");
+    assert_eq!(chosen("app\nbb", &world(text)), "app 1, bb 1");
+    let broken = "app 1\nDepends: aa | bb\n\naa 1\nDepends: gone\n\nbb 1";
+    assert_eq!(chosen("app", &world(broken)), "app 1, bb 1");
+}
+
+#[test]
+fn a_real_package_beats_a_provider_and_provides_have_versions() {
+    let text = "app 1\nDepends: lib\n\nlib 1\n\nzlib 9\nProvides: lib";
+    assert_eq!(chosen("app", &world(text)), "app 1, lib 1");
+    let text = "app 1\nDepends: lib (>= 2)\n\nlib 1\n\nzlib 9\nProvides: lib\n\nylib 1\nProvides: lib (= 3)";
+    assert_eq!(chosen("app", &world(text)), "app 1, ylib 1");
+    let text = "app 1\nDepends: awk\n\ngawk 5\nProvides: awk\n\nmawk 1\nProvides: awk";
+    assert_eq!(chosen("app", &world(text)), "app 1, mawk 1");
+    let text = "app 1\nDepends: lib\n\nxlib 1\nProvides: lib\n\nylib 2\nProvides: lib\n\nzlib 2\nProvides: lib";
+    assert_eq!(chosen("app", &world(text)), "app 1, ylib 2");
+}
+
+#[test]
+fn conflicts_and_breaks_reach_provided_names_and_spare_their_owner() {
+    let text = "exim 1\nProvides: mta\nConflicts: mta\n\npostfix 1\nProvides: mta\nConflicts: mta";
+    assert_eq!(chosen("exim", &world(text)), "exim 1");
+    assert!(chosen("exim\npostfix", &world(text)).starts_with("cannot lock `web` for linux/amd64"));
+    let text = "app 1\nDepends: lib\nBreaks: lib (<< 2)\n\nlib 1\n\nlib 2\n\nold 1\nDepends: lib (<< 2)";
+    assert_eq!(chosen("app", &world(text)), "app 1, lib 2");
+    assert!(chosen("app\nold", &world(text)).contains("no choice of packages meets `app` and `old` together"));
+}
+
+#[test]
+fn an_older_version_is_taken_where_the_newest_cannot_be() {
+    let text = "app 2\nDepends: gone\n\napp 1\nDepends: lib\n\nlib 1";
+    assert_eq!(chosen("app", &world(text)), "app 1, lib 1");
+}
+
+#[test]
+fn qualifiers_and_architecture_lists_hold() {
+    let text = "app 1\nDepends: python:any, lib:amd64, win [!amd64]\n\npython 3\nMulti-Arch: allowed\n\nlib 1";
+    assert_eq!(chosen("app", &world(text)), "app 1, lib 1, python 3");
+    let text = "app 1\nDepends: python:any\n\npython 3";
+    assert!(chosen("app", &world(text)).contains("depends on `python:any`"));
+    let text = "app 1\nDepends: lib:arm64\n\nlib 1\n\napp2 1\nArchitecture: arm64";
+    assert!(chosen("app", &world(text)).contains("depends on `lib:arm64`"));
+    assert!(chosen("app2", &world(text)).contains("no package named `app2`"));
+}
+
+#[test]
+fn requests_have_versions_and_archives() {
+    let indexes = [index_of("debian", 1, "app 1\n\napp 2"), index_of("acme", 1, "app 1.5\n\ntool 1")];
+    assert_eq!(chosen("app", &indexes), "app 2");
+    assert_eq!(chosen("app << 2", &indexes), "app 1.5");
+    assert_eq!(chosen("app @acme", &indexes), "app 1.5");
+    assert_eq!(chosen("app >= 3", &indexes), "cannot lock `web`: no version of `app` is >= 3");
+    let error = resolve_with("tool @debian", &indexes, &ResolveOptions::default()).unwrap_err();
+    assert_eq!(error.to_string(), "cannot lock `web`: no package named `tool` in archive `debian`");
+    assert_eq!(error.hints(), ["there is `tool` in `acme-suite`"]);
+}
+
+#[test]
+fn what_is_missing_is_named_with_its_place_and_what_it_might_be() {
+    let indexes = world("libssl3t64 3\n\nnginx 1");
+    let error = resolve_with("libssl3\nngnix\n", &indexes, &ResolveOptions::default()).unwrap_err();
+    assert_eq!(error.to_string(), "cannot lock `web`: no package named `libssl3`; no package named `ngnix`");
+    assert_eq!(error.hints(), ["`libssl3t64` is in `debian-suite`", "`nginx` is in `debian-suite`"]);
+    assert_eq!(error.labels()[1].span, Span { start: 8, end: 13 });
+    let error = resolve_with("libsll3", &indexes, &ResolveOptions::default()).unwrap_err();
+    assert_eq!(error.hints(), ["`libssl3t64` is in `debian-suite`"]);
+}
+
+#[test]
+fn a_failure_is_derived_step_by_step() {
+    let text = "app 1\nDepends: mid\n\nmid 2\nDepends: low (>= 5)\n\nlow 4";
+    assert_eq!(
+        chosen("app", &world(text)),
+        "cannot lock `web` for linux/amd64: `app` cannot be installed\n  \
+         `app` 1 depends on `mid`\n  \
+         `mid` 2 depends on `low (>= 5)`, and `low` is there in 4 only"
+    );
+    assert!(chosen("app\n!mid", &world(text)).ends_with("`app` 1 depends on `mid`, and `mid` is excluded"));
+    let text = "app 1\nDepends: left\n\ntool 1\nDepends: right\n\nleft 1\nConflicts: right\n\nright 1\n\nother 1";
+    assert_eq!(
+        chosen("other\napp\ntool", &world(text)),
+        "cannot lock `web` for linux/amd64: no choice of packages meets `app` and `tool` together\n  \
+         `app` 1 leads to `left` 1\n  \
+         `tool` 1 leads to `right` 1\n  \
+         `left` 1 and `right` 1 exclude each other"
+    );
+}
+
+const DISTRO: &str = "
+    base-files 13
+    Pre-Depends: awk
+
+    base-passwd 3
+    Depends: libc6, libdebconfclient0
+
+    libdebconfclient0 1
+
+    mawk 1
+    Provides: awk
+    Depends: libc6
+
+    libc6 2
+    Depends: libgcc
+
+    libgcc 1
+
+    libc-bin 2
+    Depends: libc6
+
+    debconf 1
+    Depends: perl-base
+
+    perl-base 5
+    Depends: libcrypt1
+
+    libcrypt1 4
+
+    app 1
+    Depends: libc6, debconf, lib
+
+    lib 1
+
+    data 1
+
+    script 1
+    Depends: perl-base
+
+    git 2
+    Depends: libc6
+
+    dash 1
+    Depends: debianutils, libc6
+
+    debianutils 5
+
+    sed 4
+
+    coreutils 9
+";
+
+#[test]
+fn implicit_packages_come_and_what_only_scripts_want_is_marked() {
+    assert_eq!(
+        reasons_of("app", &world(DISTRO)),
+        "app: requested\n\
+         base-files: implicit: always\n\
+         base-passwd: implicit: always\n\
+         debconf: app [scripts]\n\
+         lib: app\n\
+         libc-bin: implicit: libc6\n\
+         libc6: app\n\
+         libcrypt1: app > debconf > perl-base [scripts]\n\
+         libdebconfclient0: base-passwd [scripts]\n\
+         libgcc: app > libc6\n\
+         mawk: base-files [scripts]\n\
+         perl-base: app > debconf [scripts]"
+    );
+    let both = reasons_of("app\nscript", &world(DISTRO));
+    assert!(both.contains("perl-base: script\n") && both.contains("libcrypt1: script > perl-base\n"), "{both}");
+    assert!(reasons_of("app\ndebconf", &world(DISTRO)).contains("perl-base: debconf"));
+}
+
+#[test]
+fn an_image_of_data_keeps_no_c_library() {
+    let reasons = reasons_of("data", &world(DISTRO));
+    assert!(reasons.contains("libc6: base-passwd [scripts]"), "{reasons}");
+    assert!(reasons.contains("libc-bin: implicit: libc6 [scripts]"), "{reasons}");
+}
+
+#[test]
+fn implicit_packages_bring_their_own_and_can_be_excluded() {
+    let reasons = reasons_of("git", &world(DISTRO));
+    assert!(reasons.contains("dash: implicit: git\ndebianutils: dash [scripts]"), "{reasons}");
+    assert!(reasons.contains("sed: implicit: git"), "{reasons}");
+    assert!(!chosen("git\n!dash", &world(DISTRO)).contains("dash"));
+    assert_eq!(chosen("app", &world("app 1")), "app 1");
+    assert_eq!(chosen("", &world(DISTRO)), "");
+}
+
+#[test]
+fn a_lock_holds_what_is_not_to_move() {
+    let old = world("app 1\nDepends: lib, tool\n\nlib 1\n\ntool 1");
+    let lock = resolve_with("app", &old, &ResolveOptions::default()).unwrap();
+    let new = [
+        index_of("debian", 1, "app 1\nDepends: lib, tool\n\nlib 1\n\ntool 1"),
+        index_of(
+            "debian",
+            2,
+            "app 1\nDepends: lib, tool\n\nlib 2\nBreaks: app (<< 2)\n\napp 2\nDepends: lib, tool\n\ntool 2",
+        ),
+    ];
+    let with = |update| {
+        let options = ResolveOptions { previous: Some(&lock), update };
+        resolve_with("app", &new, &options).unwrap()
+    };
+    assert_eq!(with(Update::None), lock, "sets and layers stay as well");
+    let only = |name: &str| Update::Some(BTreeSet::from([name.to_owned()]));
+    assert_eq!(show(&with(only("tool"))), "app 1, lib 1, tool 2");
+    assert_eq!(show(&with(only("lib"))), "app 2, lib 2, tool 1", "what it forces moves too");
+    assert_eq!(show(&with(Update::All)), "app 2, lib 2, tool 2");
+    let gone = world("app 2\nDepends: lib, tool\n\nlib 1\n\ntool 1");
+    let options = ResolveOptions { previous: Some(&lock), update: Update::None };
+    assert_eq!(show(&resolve_with("app", &gone, &options).unwrap()), "app 2, lib 1, tool 1");
+}
+
+#[test]
+fn hard_problems_are_searched_to_the_end() {
+    // Pigeons: five packages, each needing one of four holes that exclude one another's guests.
+    let mut text = String::new();
+    for pigeon in 0..5 {
+        let holes: Vec<String> = (0..4).map(|hole| format!("p{pigeon}h{hole}")).collect();
+        text.push_str(&format!("pigeon{pigeon} 1\nDepends: {}\n\n", holes.join(" | ")));
+        for hole in 0..4 {
+            let others: Vec<String> =
+                (0..5).filter(|other| *other != pigeon).map(|other| format!("p{other}h{hole}")).collect();
+            text.push_str(&format!("p{pigeon}h{hole} 1\nConflicts: {}\n\n", others.join(", ")));
+        }
+    }
+    let four: String = (0..4).map(|n| format!("pigeon{n}\n")).collect();
+    let five: String = (0..5).map(|n| format!("pigeon{n}\n")).collect();
+    let first = chosen(&four, &world(&text));
+    assert_eq!(first.split(", ").count(), 8);
+    for _ in 0..10 {
+        assert_eq!(chosen(&four, &world(&text)), first, "every run gives the same answer");
+    }
+    assert!(chosen(&five, &world(&text)).contains("no choice of packages meets `pigeon0` and `pigeon1`"));
+}
+
+#[test]
+fn a_lock_is_proved_against_its_stanzas() {
+    let indexes = world("app 1\nDepends: lib\n\nlib 2");
+    let share = resolve_with("app", &indexes, &ResolveOptions::default()).unwrap();
+    let mut lock = crate::lock::Lock {
+        version: crate::lock::VERSION,
+        revision: 0,
+        tarsia: "0.1.0".to_owned(),
+        encoding: crate::lock::ENCODING,
+        rules: crate::lock::RULES,
+        spec: Digest::of(b""),
+        keep: "needed".to_owned(),
+        source_date: 1,
+        archives: vec![indexes[0].set.clone()],
+        inputs: Vec::new(),
+        platform: BTreeMap::from([("linux/amd64".to_owned(), share)]),
+    };
+    assert_eq!(crate::lock::Lock::parse("web.lock", &lock.to_text()).unwrap(), lock);
+    assert!(prove(&lock, &indexes).is_empty() && unproved(&lock, &indexes).is_empty());
+    assert_eq!(unproved(&lock, &[]).len(), 1);
+    let packages = &mut lock.platform.get_mut("linux/amd64").unwrap().packages;
+    packages[0].digest = Digest::of(b"swapped");
+    packages[1].version = "3".to_owned();
+    let found = prove(&lock, &indexes);
+    let fields: Vec<_> = found.iter().map(|c| (c.subject.as_str(), c.field)).collect();
+    assert!(fields.contains(&("app", "digest")) && fields.contains(&("lib", "version")), "{fields:?}");
+    assert!(found[0].to_string().starts_with("`app` (linux/amd64) has digest `sha256:"));
+    assert!(prove(&lock, &[]).is_empty(), "an absent set proves nothing");
+}
+
+#[test]
+fn a_lock_goes_stale_for_a_reason() {
+    let spec = spec("app");
+    let mut lock = crate::lock::Lock {
+        version: crate::lock::VERSION,
+        revision: 0,
+        tarsia: "0.1.0".to_owned(),
+        encoding: crate::lock::ENCODING,
+        rules: crate::lock::RULES,
+        spec: spec.digest,
+        keep: "needed".to_owned(),
+        source_date: 1,
+        archives: Vec::new(),
+        inputs: Vec::new(),
+        platform: BTreeMap::from([("linux/amd64".to_owned(), PlatformLock::default())]),
+    };
+    assert!(stale(&lock, &spec).is_empty());
+    lock.keep = "all".to_owned();
+    lock.platform.clear();
+    assert_eq!(stale(&lock, &spec), ["`keep` is `needed`, in the lock `all`", "no platform is locked"]);
+}
+
+#[test]
+fn reasons_are_read_as_written() {
+    assert_eq!(Why::Dependency(vec!["aa".to_owned(), "bb".to_owned()]).to_string(), "aa > bb");
+}
