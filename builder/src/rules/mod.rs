@@ -1,4 +1,6 @@
 //! Tables as data.
 
+pub mod classes;
 pub mod implicit;
 pub mod script_only;
+pub mod scripts;

@@ -1,12 +1,96 @@
 //! Keeps files, with a reason for each; derives what maintainer scripts would have made; cuts the result into one
 //! self-contained plan per layer.
 
+mod certificates;
+mod error;
+mod ldcache;
+mod local;
+mod merge;
+mod paths;
+mod plan;
+mod replaces;
+mod scripts;
+mod state;
+#[cfg(test)]
+mod tests;
+mod users;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::lock::{Lock, PlatformLock};
+use crate::package::PackIndex;
+use crate::package::local::LocalPack;
+use crate::spec::{Keep, Platform, Spec};
 use crate::tree::{ImagePath, Meta, Origin};
+
+pub use error::{Error, Place};
+
+/// What selection works on: indexes and texts, never a file's bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct SelectInput<'a> {
+    /// The spec.
+    pub spec: &'a Spec,
+    /// Its lock.
+    pub lock: &'a Lock,
+    /// Which of the lock's platforms.
+    pub platform: Platform,
+    /// Opened packages of that platform by name.
+    pub packs: &'a BTreeMap<String, PackIndex>,
+    /// Key of each pack, by package name.
+    pub pack_keys: &'a BTreeMap<String, Digest>,
+    /// The spec's own files.
+    pub local: &'a LocalPack,
+    /// Key of the local pack.
+    pub local_key: Digest,
+}
+
+impl<'a> SelectInput<'a> {
+    fn platform_lock(&self) -> Result<&'a PlatformLock, Error> {
+        let name = self.platform.oci();
+        self.lock.platform.get(name).ok_or_else(|| Error::Platform(name.to_owned()))
+    }
+}
+
+/// Selects one platform's files and cuts them into plans.
+///
+/// A package layer's plan depends on the packages of the lock alone; the lock's `source_date` and the spec's files
+/// reach `state` and `files`, and take entries out of package layers only where a spec's file stands in their place.
+pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
+    let keep = match input.lock.keep.as_str() {
+        "runtime" => Keep::Runtime,
+        "all" => Keep::All,
+        other => return Err(Error::Keep(other.to_owned())),
+    };
+    let source_date = input.lock.source_date;
+    let mut tree = merge::Tree::merge(input, keep)?;
+    let accounts = users::Accounts::gather(input.spec, &tree)?;
+    let user = run_user(input.spec, &accounts)?;
+    state::links(&mut tree, input.platform, source_date)?;
+    state::alternatives(&mut tree, source_date)?;
+    local::overlay(&mut tree, input, &accounts, source_date)?;
+    state::defaults(&mut tree, &accounts, source_date)?;
+    certificates::derive(&mut tree, input, source_date)?;
+    ldcache::derive(&mut tree, input.platform, source_date)?;
+    state::status(&mut tree)?;
+    let layers = plan::layers(&tree, input, &input.platform_lock()?.layers)?;
+    let nodes = plan::nodes(&tree);
+    let mut report = tree.report;
+    report.notes.sort();
+    Ok(Selection { layers, nodes, user, report })
+}
+
+/// Returns the numbers of `run.user`: a name or number, with or without a group after a colon.
+fn run_user(spec: &Spec, accounts: &users::Accounts) -> Result<(u32, u32), Error> {
+    let place = Place { source: spec.source.clone(), span: spec.run.user.span };
+    let (user, group) = match spec.run.user.value.split_once(':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (spec.run.user.value.as_str(), None),
+    };
+    accounts.ids(Some(user), group, Some(&place))
+}
 
 /// What goes into one platform's image.
 #[derive(Debug, Clone)]

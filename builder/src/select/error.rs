@@ -1,0 +1,193 @@
+//! What can stop a selection.
+
+use std::sync::Arc;
+
+use crate::diag::{Diagnose, Label, Source, Span};
+use crate::tree::ImagePath;
+
+/// A place in the spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub(super) source: Arc<Source>,
+    pub(super) span: Span,
+}
+
+/// Why files cannot be selected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The lock has no section for the platform.
+    #[error("cannot select files for `{0}`: the lock has no such platform")]
+    Platform(String),
+    /// The lock's `keep` is none that this release knows.
+    #[error("cannot select files: the lock says `keep: {0}`, which this release cannot do")]
+    Keep(String),
+    /// A locked package was not opened.
+    #[error("cannot select files of `{0}`: the package was not opened")]
+    Missing(String),
+    /// A locked package names a layer that the lock does not list.
+    #[error("cannot select files of `{package}`: the lock lists no layer `{layer}`")]
+    Layer {
+        /// The package.
+        package: String,
+        /// Its layer.
+        layer: String,
+    },
+    /// A package ships a path that has no place in an image.
+    #[error("cannot select files of `{package}`: {problem}")]
+    Path {
+        /// The package.
+        package: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Two packages ship different things at one path.
+    #[error("cannot put {path} into the image: `{first}` ships {first_is}, `{second}` ships {second_is}")]
+    Conflict {
+        /// The path.
+        path: ImagePath,
+        /// The package whose name sorts first.
+        first: String,
+        /// What it ships.
+        first_is: String,
+        /// The other package.
+        second: String,
+        /// What that one ships.
+        second_is: String,
+    },
+    /// A package ships a path below something that is no directory.
+    #[error("cannot put {path} of `{package}` into the image: `{owner}` makes {ancestor} {what}")]
+    Below {
+        /// The path.
+        path: ImagePath,
+        /// The package that ships it.
+        package: String,
+        /// The ancestor that is no directory.
+        ancestor: ImagePath,
+        /// Who makes it so.
+        owner: String,
+        /// What it is.
+        what: String,
+    },
+    /// An entry of the spec's `files` does not fit.
+    #[error("cannot place {path}: {problem}")]
+    File {
+        /// The path as it would stand in the image.
+        path: ImagePath,
+        /// What is in the way.
+        problem: String,
+        /// The entry.
+        place: Option<Place>,
+    },
+    /// A user or group name that nobody defines.
+    #[error("cannot resolve {kind} `{name}`")]
+    Account {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// Where it is used.
+        place: Option<Place>,
+    },
+    /// A number or name of a user or group stands for two.
+    #[error("cannot give {kind} `{name}` the number {number}: it is {other}")]
+    Number {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The number.
+        number: u32,
+        /// Whose it is.
+        other: String,
+        /// Where the spec says it.
+        place: Option<Place>,
+    },
+    /// A name or home that a line of `/etc/passwd` cannot hold.
+    #[error("cannot write {kind} `{name}` into {file}: {problem}")]
+    Field {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// `/etc/passwd` or `/etc/group`.
+        file: &'static str,
+        /// What is wrong.
+        problem: &'static str,
+        /// Where the spec says it.
+        place: Option<Place>,
+    },
+    /// A certificate that is none.
+    #[error("cannot add certificate `{name}`: {problem}")]
+    Certificate {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        problem: &'static str,
+        /// Where the spec names it.
+        place: Option<Place>,
+    },
+    /// Symbolic links that lead in a circle.
+    #[error("cannot follow {0}: too many symbolic links")]
+    Loop(ImagePath),
+    /// A part of the input that does not fit the rest.
+    #[error("cannot select local files: {0}")]
+    Local(String),
+}
+
+impl Error {
+    fn place(&self) -> Option<&Place> {
+        match self {
+            Self::File { place, .. }
+            | Self::Account { place, .. }
+            | Self::Number { place, .. }
+            | Self::Field { place, .. }
+            | Self::Certificate { place, .. } => place.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl Diagnose for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Platform(_) => "select::platform",
+            Self::Keep(_) => "select::keep",
+            Self::Missing(_) => "select::missing",
+            Self::Layer { .. } => "select::layer",
+            Self::Path { .. } => "select::path",
+            Self::Conflict { .. } => "select::conflict",
+            Self::Below { .. } => "select::below",
+            Self::File { .. } => "select::file",
+            Self::Account { .. } => "select::account",
+            Self::Number { .. } => "select::number",
+            Self::Field { .. } => "select::field",
+            Self::Certificate { .. } => "select::certificate",
+            Self::Loop(_) => "select::loop",
+            Self::Local(_) => "select::local",
+        }
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        self.place()
+            .map(|place| Label { source: place.source.clone(), span: place.span, text: String::new() })
+            .into_iter()
+            .collect()
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Platform(_) | Self::Layer { .. } => vec!["run `tarsia lock`".to_owned()],
+            Self::Keep(_) => vec!["use `keep: runtime` or `keep: all`".to_owned()],
+            Self::Conflict { path, .. } => {
+                vec![format!("put a file of your own at `{path}` with `files:`, or leave one of the packages out")]
+            }
+            Self::Account { kind, name, .. } => {
+                let section = if *kind == "user" { "users" } else { "groups" };
+                let number = if *kind == "user" { "uid" } else { "gid" };
+                vec![format!("define it: `{section}: {{{name}: {{{number}: 10001}}}}`")]
+            }
+            Self::Number { kind, .. } => vec![format!("give the {kind} another number")],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,523 @@
+//! All packages' kept entries as one tree: classes, the merged-/usr rewrite, one owner for every path.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::{Error, Place};
+use super::{Report, SelectInput, paths, replaces};
+use crate::digest::Digest;
+use crate::lock::{LockedPackage, Why};
+use crate::package::{Entry, EntryKind, FileFacts, PackIndex};
+use crate::rules::classes::{self, Class};
+use crate::spec::Keep;
+use crate::tree::{ImagePath, Meta, Origin};
+
+/// The most symbolic links followed in one path (Linux' own limit).
+const MAX_LINKS: u32 = 40;
+
+/// Directories that an image has whatever packages say, where no package says it.
+const KNOWN_MODES: &[(&str, u32)] = &[("root", 0o700), ("run/lock", 0o1777), ("tmp", 0o1777), ("var/tmp", 0o1777)];
+
+/// A package that takes part.
+pub(super) struct Package<'a> {
+    pub(super) name: &'a str,
+    pub(super) locked: &'a LockedPackage,
+    pub(super) index: &'a PackIndex,
+    pub(super) key: Digest,
+    pub(super) layer: usize,
+    /// Something of it is kept, so its status is.
+    pub(super) keeps: bool,
+    /// Directories that it ships empty and keeps.
+    pub(super) bare: Vec<ImagePath>,
+    pub(super) reason: String,
+}
+
+/// Who put a node where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Index into [`Tree::packages`].
+    Package(usize),
+    /// dpkg's metadata of a package.
+    Status(usize),
+    /// A derivation, by name.
+    Derived(&'static str),
+    /// Index into the spec's `files`.
+    File(usize),
+    /// Index into the spec's `certificates`.
+    Certificate(usize),
+}
+
+/// What a node is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum What<'a> {
+    Directory,
+    Symlink(Cow<'a, str>),
+    /// A regular file of a pack; `inode` is the entry it shares with hard links of the same package.
+    File {
+        facts: &'a FileFacts,
+        inode: Option<usize>,
+    },
+    Inline(Vec<u8>),
+}
+
+impl What<'_> {
+    fn describe(&self) -> String {
+        match self {
+            Self::Directory => "a directory".to_owned(),
+            Self::Symlink(target) => format!("a link to `{target}`"),
+            Self::File { facts, .. } => format!("a file ({})", short(&facts.digest)),
+            Self::Inline(_) => "a file".to_owned(),
+        }
+    }
+}
+
+fn short(digest: &Digest) -> String {
+    digest.hex().chars().take(12).collect()
+}
+
+/// A node of the tree.
+#[derive(Debug, Clone)]
+pub(super) struct Node<'a> {
+    pub(super) owner: Owner,
+    pub(super) meta: Meta,
+    pub(super) what: What<'a>,
+}
+
+/// What packages say of a directory.
+struct Shipped {
+    /// Index of the package whose word counts so far.
+    by: usize,
+    value: (u32, u32, u32),
+    /// base-files says it.
+    settled: bool,
+    /// A package that says otherwise.
+    against: Option<(usize, (u32, u32, u32))>,
+}
+
+/// The merged tree.
+pub(super) struct Tree<'a> {
+    pub(super) packages: Vec<Package<'a>>,
+    pub(super) nodes: BTreeMap<ImagePath, Node<'a>>,
+    shipped: BTreeMap<ImagePath, Shipped>,
+    pub(super) local: &'a PackIndex,
+    pub(super) report: Report,
+}
+
+impl<'a> Tree<'a> {
+    /// Merges the kept entries of all packages of the lock.
+    pub(super) fn merge(input: &SelectInput<'a>, keep: Keep) -> Result<Self, Error> {
+        let platform = input.platform_lock()?;
+        let mut tree = Self {
+            packages: Vec::new(),
+            nodes: BTreeMap::new(),
+            shipped: BTreeMap::new(),
+            local: &input.local.index,
+            report: Report::default(),
+        };
+        let mut locked: Vec<&LockedPackage> = platform.packages.iter().collect();
+        locked.sort_by(|a, b| a.name.cmp(&b.name));
+        for locked in locked {
+            let missing = || Error::Missing(locked.name.clone());
+            let index = input.packs.get(&locked.name).ok_or_else(missing)?;
+            let key = *input.pack_keys.get(&locked.name).ok_or_else(missing)?;
+            if locked.script_only && locked.why != Why::Requested {
+                for entry in &index.entries {
+                    tree.drop_entry("script-only", entry);
+                }
+                continue;
+            }
+            let layer = platform.layers.iter().position(|name| *name == locked.layer).ok_or_else(|| Error::Layer {
+                package: locked.name.clone(),
+                layer: locked.layer.clone(),
+            })?;
+            let reason = match &locked.why {
+                Why::Implicit(rule) => format!("implicit: {rule}"),
+                _ => format!("keep: {}", keep.as_str()),
+            };
+            tree.packages.push(Package {
+                name: &locked.name,
+                locked,
+                index,
+                key,
+                layer,
+                keeps: false,
+                bare: Vec::new(),
+                reason,
+            });
+            tree.add_package(keep)?;
+        }
+        tree.add_ancestors()?;
+        Ok(tree)
+    }
+
+    /// Adds the entries of the last package.
+    fn add_package(&mut self, keep: Keep) -> Result<(), Error> {
+        let number = self.packages.len() - 1;
+        let package = &self.packages[number];
+        let (name, index) = (package.name, package.index);
+        let requested = package.locked.why == Why::Requested;
+        let list = match &package.locked.why {
+            Why::Implicit(_) => classes::implicit_keeps(name),
+            _ => None,
+        };
+        let wrong = |problem: String| Error::Path { package: name.to_owned(), problem };
+
+        let mut entries = Vec::with_capacity(index.entries.len());
+        for (at, entry) in index.entries.iter().enumerate() {
+            if entry.path.is_empty() {
+                continue;
+            }
+            let rewritten = paths::rewrite(&entry.path, entry.kind == EntryKind::Directory);
+            let path = ImagePath::parse(rewritten.as_deref().unwrap_or(&entry.path))
+                .map_err(|error| wrong(error.to_string()))?;
+            if entry.kind == EntryKind::Directory {
+                self.ship(number, &path, entry);
+            }
+            entries.push((path, at, entry));
+        }
+        let parents: BTreeSet<&str> = entries.iter().filter_map(|(path, ..)| Some(path.as_str().rsplit_once('/')?.0)).collect();
+
+        let mut kept = vec![false; entries.len()];
+        let mut licences = Vec::new();
+        for (number, (path, _, entry)) in entries.iter().enumerate() {
+            let directory = entry.kind == EntryKind::Directory;
+            kept[number] = if let Some(list) = list {
+                list.binary_search(&path.as_str()).is_ok() && !(directory && parents.contains(path.as_str()))
+            } else if directory && parents.contains(path.as_str()) {
+                // It comes back as an ancestor where something below it is kept.
+                false
+            } else if keep == Keep::All {
+                true
+            } else {
+                let doc_link = matches!(entry.kind, EntryKind::Symlink(_))
+                    && path.as_str().strip_prefix("usr/share/doc/").is_some_and(|rest| !rest.contains('/'));
+                match classes::class(path.as_str()) {
+                    Class::Payload => true,
+                    Class::Doc if doc_link => {
+                        licences.push(number);
+                        false
+                    }
+                    Class::Doc | Class::Admin => false,
+                    Class::Copyright => {
+                        licences.push(number);
+                        false
+                    }
+                }
+            };
+        }
+        let keeps = requested || kept.contains(&true);
+        if keeps {
+            for number in licences {
+                kept[number] = true;
+            }
+        }
+        self.packages[number].keeps = keeps;
+
+        let originals: BTreeMap<&str, usize> = if entries.iter().any(|(.., e)| matches!(e.kind, EntryKind::Hardlink(_))) {
+            index.entries.iter().enumerate().map(|(at, entry)| (entry.path.as_str(), at)).collect()
+        } else {
+            BTreeMap::new()
+        };
+        for ((path, at, entry), kept) in entries.iter().zip(kept) {
+            if !kept {
+                if entry.kind != EntryKind::Directory {
+                    let class = if list.is_some() { "implicit" } else { classes::class(path.as_str()).as_str() };
+                    self.drop_entry(class, entry);
+                }
+                continue;
+            }
+            let entry: &Entry = entry;
+            let (what, meta) = match &entry.kind {
+                EntryKind::Directory => {
+                    self.packages[number].bare.push(path.clone());
+                    continue;
+                }
+                EntryKind::Symlink(target) => (What::Symlink(Cow::Borrowed(target)), entry),
+                EntryKind::File(facts) => {
+                    (What::File { facts, inode: (!originals.is_empty()).then_some(*at) }, entry)
+                }
+                EntryKind::Hardlink(target) => {
+                    let original = originals.get(target.as_str()).copied();
+                    match original.map(|original| (original, &index.entries[original])) {
+                        Some((original, entry @ Entry { kind: EntryKind::File(facts), .. })) => {
+                            (What::File { facts, inode: Some(original) }, entry)
+                        }
+                        _ => return Err(wrong(format!("{path} is a hard link to `{target}`, which is no file"))),
+                    }
+                }
+            };
+            let meta = Meta {
+                mode: meta.mode,
+                uid: meta.uid,
+                gid: meta.gid,
+                mtime: meta.mtime.min(index.date).max(0),
+                xattrs: meta.xattrs.clone(),
+            };
+            self.add_node(path, Node { owner: Owner::Package(number), meta, what })?;
+        }
+        Ok(())
+    }
+
+    fn drop_entry(&mut self, class: &str, entry: &Entry) {
+        let size = match &entry.kind {
+            EntryKind::File(facts) => facts.size,
+            EntryKind::Directory => return,
+            _ => 0,
+        };
+        let count = self.report.dropped.entry(class.to_owned()).or_default();
+        count.0 += 1;
+        count.1 += size;
+    }
+
+    fn ship(&mut self, package: usize, path: &ImagePath, entry: &Entry) {
+        let value = (entry.mode, entry.uid, entry.gid);
+        let settled = self.packages[package].name == "base-files";
+        match self.shipped.get_mut(path.as_str()) {
+            None => {
+                self.shipped.insert(path.clone(), Shipped { by: package, value, settled, against: None });
+            }
+            Some(known) if settled => *known = Shipped { by: known.by, value, settled, against: None },
+            Some(known) if !known.settled && known.value != value && known.against.is_none() => {
+                known.against = Some((package, value));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Returns what a package layer gives a directory: base-files' word, else what all packages agree on.
+    pub(super) fn directory(&self, path: &ImagePath) -> Result<Meta, Error> {
+        let Some(shipped) = self.shipped.get(path.as_str()) else {
+            let mode = KNOWN_MODES.iter().find(|(known, _)| *known == path.as_str()).map_or(0o755, |(_, mode)| *mode);
+            return Ok(Meta::root(mode, 0));
+        };
+        if let Some((second, value)) = shipped.against {
+            let say = |(mode, uid, gid): (u32, u32, u32)| format!("a directory {mode:04o} {uid}:{gid}");
+            return Err(Error::Conflict {
+                path: path.clone(),
+                first: self.packages[shipped.by].name.to_owned(),
+                first_is: say(shipped.value),
+                second: self.packages[second].name.to_owned(),
+                second_is: say(value),
+            });
+        }
+        let (mode, uid, gid) = shipped.value;
+        Ok(Meta { mode, uid, gid, mtime: 0, xattrs: Vec::new() })
+    }
+
+    fn add_node(&mut self, path: &ImagePath, node: Node<'a>) -> Result<(), Error> {
+        let Some(known) = self.nodes.get(path.as_str()) else {
+            self.nodes.insert(path.clone(), node);
+            return Ok(());
+        };
+        let (Owner::Package(first), Owner::Package(second)) = (known.owner, node.owner) else {
+            return Ok(());
+        };
+        let same_meta = (known.meta.mode, known.meta.uid, known.meta.gid, &known.meta.xattrs)
+            == (node.meta.mode, node.meta.uid, node.meta.gid, &node.meta.xattrs);
+        let same = match (&known.what, &node.what) {
+            (What::Symlink(a), What::Symlink(b)) => a == b,
+            (What::File { facts: a, .. }, What::File { facts: b, .. }) => a.digest == b.digest && same_meta,
+            _ => false,
+        };
+        if same || replaces::replaces(&self.packages[first], &self.packages[second]) {
+            return Ok(());
+        }
+        if first != second && replaces::replaces(&self.packages[second], &self.packages[first]) {
+            self.nodes.insert(path.clone(), node);
+            return Ok(());
+        }
+        let say = |node: &Node<'_>| match &node.what {
+            What::Symlink(_) => node.what.describe(),
+            what => format!("{} {:04o} {}:{}", what.describe(), node.meta.mode, node.meta.uid, node.meta.gid),
+        };
+        Err(Error::Conflict {
+            path: path.clone(),
+            first: self.packages[first].name.to_owned(),
+            first_is: say(known),
+            second: self.packages[second].name.to_owned(),
+            second_is: say(&node),
+        })
+    }
+
+    /// Adds directories: those shipped empty, and every ancestor of a node.
+    fn add_ancestors(&mut self) -> Result<(), Error> {
+        let mut wanted: BTreeMap<ImagePath, usize> = BTreeMap::new();
+        for (number, package) in self.packages.iter().enumerate() {
+            for path in &package.bare {
+                wanted.entry(path.clone()).or_insert(number);
+                for ancestor in path.ancestors() {
+                    wanted.entry(ancestor).or_insert(number);
+                }
+            }
+        }
+        let mut last = String::new();
+        for (path, node) in &self.nodes {
+            let Owner::Package(number) = node.owner else { continue };
+            let parent = path.as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
+            if parent == last {
+                continue;
+            }
+            parent.clone_into(&mut last);
+            for ancestor in path.ancestors() {
+                wanted.entry(ancestor).or_insert(number);
+            }
+        }
+        for (path, number) in wanted {
+            if let Some(node) = self.nodes.get(path.as_str()) {
+                if node.what == What::Directory {
+                    continue;
+                }
+                let below = self.nodes.keys().find(|other| *other != &path && other.is_within(&path)).unwrap_or(&path);
+                return Err(Error::Below {
+                    path: below.clone(),
+                    package: self.packages[number].name.to_owned(),
+                    ancestor: path.clone(),
+                    owner: self.owner_name(node.owner),
+                    what: node.what.describe(),
+                });
+            }
+            let meta = self.directory(&path)?;
+            let by = self.shipped.get(path.as_str()).map_or(number, |shipped| shipped.by);
+            self.nodes.insert(path, Node { owner: Owner::Package(by), meta, what: What::Directory });
+        }
+        Ok(())
+    }
+
+    /// Returns the owner as a person reads it.
+    pub(super) fn owner_name(&self, owner: Owner) -> String {
+        match self.origin(owner) {
+            Origin::Package(name) => name,
+            Origin::Derived(rule) => format!("rule {rule}"),
+            Origin::Spec(entry) => entry,
+        }
+    }
+
+    /// Returns the owner as it is written down.
+    pub(super) fn origin(&self, owner: Owner) -> Origin {
+        match owner {
+            Owner::Package(number) => Origin::Package(self.packages[number].name.to_owned()),
+            Owner::Status(_) => Origin::Derived("dpkg-status".to_owned()),
+            Owner::Derived(rule) => Origin::Derived(rule.to_owned()),
+            Owner::File(number) => Origin::Spec(format!("files[{number}]")),
+            Owner::Certificate(number) => Origin::Spec(format!("certificates[{number}]")),
+        }
+    }
+
+    /// Returns whether the lock brings this package and it was not dropped.
+    pub(super) fn package(&self, name: &str) -> Option<&Package<'a>> {
+        self.packages.binary_search_by(|package| package.name.cmp(name)).ok().map(|at| &self.packages[at])
+    }
+
+    /// Returns a small file's content by its path in the image, kept or not, from the package's texts.
+    pub(super) fn text(&self, package: &str, path: &str) -> Option<&'a [u8]> {
+        let index = self.package(package)?.index;
+        let at = index.entries.iter().position(|entry| entry.path == path)?;
+        let at = u32::try_from(at).ok()?;
+        index.texts.iter().find(|(number, _)| *number == at).map(|(_, text)| text.as_slice())
+    }
+
+    /// Returns a small file's content by its node, where its pack's texts hold it.
+    pub(super) fn content<'b>(&self, node: &'b Node<'a>) -> Option<Cow<'b, [u8]>>
+    where
+        'a: 'b,
+    {
+        let facts = match &node.what {
+            What::File { facts, .. } => *facts,
+            What::Inline(bytes) => return Some(Cow::Borrowed(bytes)),
+            _ => return None,
+        };
+        let index = match node.owner {
+            Owner::Package(number) => self.packages[number].index,
+            _ => self.local,
+        };
+        let holds = |at: u32| {
+            let entry = usize::try_from(at).ok().and_then(|at| index.entries.get(at));
+            entry.is_some_and(|entry| matches!(&entry.kind, EntryKind::File(other) if other.digest == facts.digest))
+        };
+        index.texts.iter().find(|(at, _)| holds(*at)).map(|(_, text)| Cow::Borrowed(text.as_slice()))
+    }
+
+    /// Returns where `path` leads after every symbolic link, the last one too; the result may not exist.
+    pub(super) fn resolve(&self, path: &ImagePath) -> Result<ImagePath, Error> {
+        self.walk(path, true)
+    }
+
+    /// Returns where `path` stands after the symbolic links of its ancestors, the last component left alone.
+    pub(super) fn resolve_parent(&self, path: &ImagePath) -> Result<ImagePath, Error> {
+        self.walk(path, false)
+    }
+
+    fn walk(&self, path: &ImagePath, last: bool) -> Result<ImagePath, Error> {
+        let mut rest: Vec<String> = path.as_str().rsplit('/').map(str::to_owned).collect();
+        let mut done = String::new();
+        let mut links = 0;
+        while let Some(component) = rest.pop() {
+            match component.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    done.truncate(done.rfind('/').unwrap_or(0));
+                    continue;
+                }
+                _ => {}
+            }
+            let length = done.len();
+            if !done.is_empty() {
+                done.push('/');
+            }
+            done.push_str(&component);
+            if rest.is_empty() && !last {
+                break;
+            }
+            if let Some(Node { what: What::Symlink(target), .. }) = self.nodes.get(done.as_str()) {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(Error::Loop(path.clone()));
+                }
+                done.truncate(if target.starts_with('/') { 0 } else { length });
+                rest.extend(target.rsplit('/').map(str::to_owned));
+            }
+        }
+        if done.is_empty() {
+            return Ok(ImagePath::root());
+        }
+        ImagePath::parse(&done).map_err(|error| Error::Local(error.to_string()))
+    }
+
+    /// Returns the regular file that `path` leads to, if any.
+    pub(super) fn file(&self, path: &ImagePath) -> Option<&Node<'a>> {
+        let real = self.resolve(path).ok()?;
+        self.nodes.get(real.as_str()).filter(|node| matches!(node.what, What::File { .. } | What::Inline(_)))
+    }
+
+    /// Adds what a derivation makes, with the directories it needs, unless something stands there already.
+    pub(super) fn derive(&mut self, rule: &'static str, path: &str, meta: Meta, what: What<'a>) -> Result<bool, Error> {
+        let path = ImagePath::parse(path).map_err(|error| Error::Local(error.to_string()))?;
+        let path = self.resolve_parent(&path)?;
+        self.insert(path, Node { owner: Owner::Derived(rule), meta, what }, None)
+    }
+
+    /// Adds a node and its missing ancestors where nothing stands; `false` where something does.
+    pub(super) fn insert(&mut self, path: ImagePath, node: Node<'a>, place: Option<&Place>) -> Result<bool, Error> {
+        if path.is_root() || self.nodes.contains_key(path.as_str()) {
+            return Ok(false);
+        }
+        for ancestor in path.ancestors().collect::<Vec<_>>() {
+            match self.nodes.get(ancestor.as_str()) {
+                Some(Node { what: What::Directory, .. }) => {}
+                Some(other) => {
+                    return Err(Error::File {
+                        problem: format!("{ancestor} is {} of `{}`", other.what.describe(), self.owner_name(other.owner)),
+                        path,
+                        place: place.cloned(),
+                    });
+                }
+                None => {
+                    let meta = self.directory(&ancestor)?;
+                    self.nodes.insert(ancestor, Node { owner: node.owner, meta, what: What::Directory });
+                }
+            }
+        }
+        self.nodes.insert(path, node);
+        Ok(true)
+    }
+}

@@ -1,0 +1,168 @@
+//! What maintainer scripts would have made: links, users, directories, name service, time zone, alternatives.
+
+use std::collections::BTreeMap;
+
+use super::error::Error;
+use super::merge::{Owner, Tree, What};
+use super::users::Accounts;
+use super::{paths, scripts};
+use crate::spec::Platform;
+use crate::tree::{ImagePath, Meta};
+
+/// `/etc/nsswitch.conf` where glibc is in without libc-bin's own: what glibc has built in.
+const NSSWITCH: &str = "passwd:         files\ngroup:          files\nshadow:         files\n\nhosts:          files dns\n\
+                        networks:       files\n\nprotocols:      files\nservices:       files\nethers:         files\n\
+                        rpc:            files\n";
+
+/// Directories that every image has: (path, mode).
+const DIRECTORIES: &[(&str, u32)] =
+    &[("home", 0o755), ("root", 0o700), ("run", 0o755), ("tmp", 0o1777), ("var/tmp", 0o1777)];
+
+/// Adds the merged-/usr links and `/var/run`, before anything is laid over the packages' tree.
+pub(super) fn links(tree: &mut Tree<'_>, platform: Platform, source_date: i64) -> Result<(), Error> {
+    if tree.packages.is_empty() {
+        return Ok(());
+    }
+    let mut aliases = vec!["bin", "lib", "sbin", "var/lock", "var/run"];
+    if platform == Platform::Amd64 {
+        aliases.push("lib64");
+    }
+    aliases.extend(["lib32", "libx32"].into_iter().filter(|name| tree.nodes.contains_key(format!("usr/{name}").as_str())));
+    tree.derive("directories", "run/lock", Meta::root(0o1777, 0), What::Directory)?;
+    for alias in aliases {
+        if let Some(target) = paths::alias_target(alias) {
+            tree.derive("merged-usr", alias, Meta::root(0o777, source_date), What::Symlink(target.into()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the maintainer scripts: adds the alternatives they install, reports what no rule covers.
+pub(super) fn alternatives(tree: &mut Tree<'_>, source_date: i64) -> Result<(), Error> {
+    let mut all: BTreeMap<String, Vec<scripts::Alternative>> = BTreeMap::new();
+    for number in 0..tree.packages.len() {
+        let package = &tree.packages[number];
+        let name = package.name.to_owned();
+        let findings = scripts::read(package);
+        tree.report.unhandled.extend(findings.unhandled.into_iter().map(|(script, lines)| (name.clone(), script, lines)));
+        for alternative in findings.alternatives {
+            all.entry(alternative.name.clone()).or_default().push(alternative);
+        }
+    }
+    for (name, mut candidates) in all {
+        candidates.retain(|candidate| is_kept(tree, &candidate.path));
+        // Of equal priorities the first one stays, as with update-alternatives; packages come by name.
+        candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
+        let Some(best) = candidates.into_iter().next() else { continue };
+        link(tree, &best.link, &name, &best.path, source_date)?;
+        for (slave_link, slave, path) in best.slaves {
+            if is_kept(tree, &path) {
+                link(tree, &slave_link, &slave, &path, source_date)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_kept(tree: &Tree<'_>, path: &str) -> bool {
+    ImagePath::parse(path)
+        .ok()
+        .and_then(|path| tree.resolve(&path).ok())
+        .is_some_and(|real| !real.is_root() && tree.nodes.contains_key(real.as_str()))
+}
+
+fn link(tree: &mut Tree<'_>, link: &str, name: &str, path: &str, source_date: i64) -> Result<(), Error> {
+    let through = format!("etc/alternatives/{name}");
+    let meta = || Meta::root(0o777, source_date);
+    let Ok(place) = ImagePath::parse(link) else { return Ok(()) };
+    let place = tree.resolve_parent(&place)?;
+    if let Some(node) = tree.nodes.get(place.as_str()) {
+        let owner = tree.owner_name(node.owner);
+        tree.report.notes.push(format!("alternative `{name}` is not set: `{owner}` ships {place}"));
+        return Ok(());
+    }
+    tree.derive("alternatives", &through, meta(), What::Symlink(path.to_owned().into()))?;
+    tree.derive("alternatives", link, meta(), What::Symlink(format!("/{through}").into()))?;
+    Ok(())
+}
+
+/// Adds everything that stands unless packages or the spec bring it: directories, accounts, name service, time zone.
+pub(super) fn defaults(tree: &mut Tree<'_>, accounts: &Accounts, source_date: i64) -> Result<(), Error> {
+    for (path, mode) in DIRECTORIES {
+        tree.derive("directories", path, Meta::root(*mode, 0), What::Directory)?;
+    }
+    for (home, uid, gid) in accounts.homes() {
+        let path = ImagePath::parse(home).map_err(|error| Error::Local(error.to_string()))?;
+        let path = tree.resolve(&path)?;
+        let meta = Meta { uid, gid, ..Meta::root(0o700, 0) };
+        tree.derive("homes", path.as_str(), meta, What::Directory)?;
+    }
+    let file = |text: String| What::Inline(text.into_bytes());
+    let meta = || Meta::root(0o644, source_date);
+    tree.derive("users", "etc/passwd", meta(), file(accounts.passwd()))?;
+    tree.derive("users", "etc/group", meta(), file(accounts.group()))?;
+    if tree.package("libc6").is_some() {
+        let master = tree.text("libc-bin", "usr/share/libc-bin/nsswitch.conf");
+        let text = master.map_or_else(|| NSSWITCH.as_bytes().to_vec(), <[u8]>::to_vec);
+        tree.derive("nsswitch", "etc/nsswitch.conf", meta(), What::Inline(text))?;
+    }
+    if is_kept(tree, "usr/share/zoneinfo/Etc/UTC") {
+        let target = What::Symlink("/usr/share/zoneinfo/Etc/UTC".into());
+        tree.derive("localtime", "etc/localtime", Meta::root(0o777, source_date), target)?;
+        tree.derive("localtime", "etc/timezone", meta(), file("Etc/UTC\n".to_owned()))?;
+    }
+    Ok(())
+}
+
+/// Adds each kept package's trimmed dpkg metadata, in the package's own layer and with its date.
+pub(super) fn status(tree: &mut Tree<'_>) -> Result<(), Error> {
+    let mut files: Vec<(usize, String, String)> = Vec::new();
+    for (number, package) in tree.packages.iter().enumerate().filter(|(_, package)| package.keeps) {
+        let mut control = String::new();
+        for (name, value) in &package.index.control {
+            if name.eq_ignore_ascii_case("Status") {
+                continue;
+            }
+            let mut lines = value.lines();
+            let first = lines.next().unwrap_or_default();
+            control.push_str(name);
+            control.push(':');
+            if !first.is_empty() {
+                control.push(' ');
+                control.push_str(first.trim_start());
+            }
+            control.push('\n');
+            for line in lines {
+                match line.chars().next() {
+                    Some(' ' | '\t') => {}
+                    Some(_) => control.push(' '),
+                    None => control.push_str(" ."),
+                }
+                control.push_str(line);
+                control.push('\n');
+            }
+        }
+        let mut sums = BTreeMap::new();
+        for (sum, path) in &package.index.md5sums {
+            let path = paths::rewrite(path, false).unwrap_or_else(|| path.clone());
+            if let Some(node) = tree.nodes.get(path.as_str())
+                && node.owner == Owner::Package(number)
+            {
+                sums.insert(path, sum);
+            }
+        }
+        let sums: String = sums.iter().map(|(path, sum)| format!("{sum}  {path}\n")).collect();
+        files.push((number, package.name.to_owned(), control));
+        if !sums.is_empty() {
+            files.push((number, format!("{}.md5sums", package.name), sums));
+        }
+    }
+    for (number, name, text) in files {
+        let path = ImagePath::parse(&format!("var/lib/dpkg/status.d/{name}"))
+            .map_err(|error| Error::Local(error.to_string()))?;
+        let meta = Meta::root(0o644, tree.packages[number].index.date.max(0));
+        let node = super::merge::Node { owner: Owner::Status(number), meta, what: What::Inline(text.into_bytes()) };
+        tree.insert(path, node, None)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! The whole stage on packages built by code.

@@ -1,0 +1,258 @@
+//! Users and groups: base-passwd's table, `nonroot` and `nobody`, the spec's own; `/etc/passwd` and `/etc/group`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::{Error, Place};
+use super::merge::Tree;
+use crate::diag::Span;
+use crate::spec::Spec;
+
+/// A shell that lets nobody in; the path is the one base-passwd uses.
+const NO_SHELL: &str = "/usr/sbin/nologin";
+/// Number of `nonroot`, as in the distroless images.
+const NONROOT: u32 = 65532;
+/// Number of `nobody` and `nogroup` (Debian policy 9.2.2).
+const NOBODY: u32 = 65534;
+
+/// One line of `/etc/passwd`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) comment: String,
+    pub(super) home: String,
+    pub(super) shell: String,
+    place: Option<Place>,
+}
+
+/// One line of `/etc/group`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Group {
+    gid: u32,
+    members: Vec<String>,
+    place: Option<Place>,
+}
+
+/// All users and groups of an image, by name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Accounts {
+    users: BTreeMap<String, User>,
+    groups: BTreeMap<String, Group>,
+}
+
+impl Accounts {
+    /// Gathers the accounts that packages and the spec bring.
+    pub(super) fn gather(spec: &Spec, tree: &Tree<'_>) -> Result<Self, Error> {
+        let mut accounts = Self::default();
+        let text = |name: &str| {
+            let bytes = tree.text("base-passwd", &format!("usr/share/base-passwd/{name}.master"))?;
+            std::str::from_utf8(bytes).ok()
+        };
+        if let (Some(passwd), Some(group)) = (text("passwd"), text("group")) {
+            accounts.read_masters(passwd, group);
+        }
+        accounts.built_in();
+        accounts.add_spec(spec)?;
+        accounts.check()?;
+        Ok(accounts)
+    }
+
+    fn read_masters(&mut self, passwd: &str, group: &str) {
+        for line in group.lines() {
+            let fields: Vec<&str> = line.split(':').collect();
+            if let [name, _, gid, members, ..] = fields[..]
+                && let Ok(gid) = gid.parse()
+            {
+                let members = members.split(',').filter(|member| !member.is_empty()).map(str::to_owned).collect();
+                self.groups.insert(name.to_owned(), Group { gid, members, place: None });
+            }
+        }
+        for line in passwd.lines() {
+            let fields: Vec<&str> = line.split(':').collect();
+            if let [name, _, uid, gid, comment, home, _shell] = fields[..]
+                && let (Ok(uid), Ok(gid)) = (uid.parse(), gid.parse())
+            {
+                self.users.insert(
+                    name.to_owned(),
+                    User {
+                        uid,
+                        gid,
+                        comment: comment.to_owned(),
+                        home: home.to_owned(),
+                        shell: NO_SHELL.to_owned(),
+                        place: None,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Adds the users that every image has, where base-passwd does not bring them.
+    fn built_in(&mut self) {
+        for (name, id, home) in
+            [("root", 0, "/root"), ("nobody", NOBODY, "/nonexistent"), ("nonroot", NONROOT, "/home/nonroot")]
+        {
+            self.users.entry(name.to_owned()).or_insert_with(|| User {
+                uid: id,
+                gid: id,
+                comment: name.to_owned(),
+                home: home.to_owned(),
+                shell: NO_SHELL.to_owned(),
+                place: None,
+            });
+        }
+        for (name, gid) in [("root", 0), ("nogroup", NOBODY), ("nonroot", NONROOT)] {
+            self.groups.entry(name.to_owned()).or_insert_with(|| Group { gid, members: Vec::new(), place: None });
+        }
+    }
+
+    fn add_spec(&mut self, spec: &Spec) -> Result<(), Error> {
+        let at = |span: Span| Some(Place { source: spec.source.clone(), span });
+        for (name, group) in &spec.groups {
+            check_field("group", name, name, "/etc/group", at(group.span))?;
+            self.groups.insert(
+                name.clone(),
+                Group { gid: group.gid, members: group.members.clone(), place: at(group.span) },
+            );
+        }
+        for (name, user) in &spec.users {
+            check_field("user", name, name, "/etc/passwd", at(user.span))?;
+            let home = user.home.as_ref().map_or_else(|| "/nonexistent".to_owned(), ToString::to_string);
+            let shell = user.shell.clone().unwrap_or_else(|| NO_SHELL.to_owned());
+            check_field("user", name, &home, "/etc/passwd", at(user.span))?;
+            check_field("user", name, &shell, "/etc/passwd", at(user.span))?;
+            let gid = user.gid.unwrap_or(user.uid);
+            // A spec user in the place of a built-in one takes over its group as well.
+            if !spec.groups.contains_key(name)
+                && self.users.get(name).is_some_and(|old| self.groups.get(name).is_some_and(|group| group.gid == old.gid))
+            {
+                self.groups.remove(name);
+            }
+            self.users.insert(
+                name.clone(),
+                User { uid: user.uid, gid, comment: name.clone(), home, shell, place: at(user.span) },
+            );
+        }
+        for (name, user) in &spec.users {
+            let gid = user.gid.unwrap_or(user.uid);
+            if user.gid.is_some() && self.groups.values().any(|group| group.gid == gid) {
+                continue;
+            }
+            match self.groups.get(name) {
+                Some(group) if group.gid == gid => {}
+                Some(group) => {
+                    return Err(Error::Number {
+                        kind: "group",
+                        name: name.clone(),
+                        number: gid,
+                        other: format!("{} elsewhere", group.gid),
+                        place: at(user.span),
+                    });
+                }
+                None => {
+                    self.groups.insert(name.clone(), Group { gid, members: Vec::new(), place: at(user.span) });
+                }
+            }
+        }
+        for group in spec.groups.values() {
+            if let Some(member) = group.members.iter().find(|member| !self.users.contains_key(*member)) {
+                return Err(Error::Account { kind: "user", name: member.clone(), place: at(group.span) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a number that stands for two names.
+    fn check(&self) -> Result<(), Error> {
+        unique("user", self.users.iter().map(|(name, user)| (name, user.uid, &user.place)))?;
+        unique("group", self.groups.iter().map(|(name, group)| (name, group.gid, &group.place)))
+    }
+
+    /// Returns `/etc/passwd`, by number.
+    pub(super) fn passwd(&self) -> String {
+        let mut users: Vec<_> = self.users.iter().collect();
+        users.sort_by_key(|(name, user)| (user.uid, *name));
+        users
+            .iter()
+            .map(|(name, user)| {
+                format!("{name}:x:{}:{}:{}:{}:{}\n", user.uid, user.gid, user.comment, user.home, user.shell)
+            })
+            .collect()
+    }
+
+    /// Returns `/etc/group`, by number.
+    pub(super) fn group(&self) -> String {
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_by_key(|(name, group)| (group.gid, *name));
+        groups.iter().map(|(name, group)| format!("{name}:x:{}:{}\n", group.gid, group.members.join(","))).collect()
+    }
+
+    /// Returns the homes that are made: `nonroot`'s, and those that the spec gives its users, with owner and group.
+    pub(super) fn homes(&self) -> impl Iterator<Item = (&str, u32, u32)> {
+        self.users
+            .iter()
+            .filter(|(name, user)| (user.place.is_some() || *name == "nonroot") && user.home != "/nonexistent")
+            .map(|(_, user)| (user.home.as_str(), user.uid, user.gid))
+    }
+
+    /// Returns the numbers of an owner and a group, each a name or a number.
+    ///
+    /// Without a group: the owner's primary one; a number that is nobody's stands for the group too.
+    pub(super) fn ids(&self, owner: Option<&str>, group: Option<&str>, place: Option<&Place>) -> Result<(u32, u32), Error> {
+        let unknown =
+            |kind, name: &str| Error::Account { kind, name: name.to_owned(), place: place.cloned() };
+        let (uid, primary) = match owner {
+            None => (0, 0),
+            Some(name) => match (self.users.get(name), name.parse::<u32>()) {
+                (Some(user), _) => (user.uid, user.gid),
+                (None, Ok(uid)) => (uid, self.users.values().find(|user| user.uid == uid).map_or(uid, |user| user.gid)),
+                (None, Err(_)) => return Err(unknown("user", name)),
+            },
+        };
+        let gid = match group {
+            None => primary,
+            Some(name) => match (self.groups.get(name), name.parse::<u32>()) {
+                (Some(group), _) => group.gid,
+                (None, Ok(gid)) => gid,
+                (None, Err(_)) => return Err(unknown("group", name)),
+            },
+        };
+        Ok((uid, gid))
+    }
+}
+
+fn unique<'a>(
+    kind: &'static str,
+    all: impl Iterator<Item = (&'a String, u32, &'a Option<Place>)>,
+) -> Result<(), Error> {
+    let mut seen: BTreeMap<u32, (&String, &Option<Place>)> = BTreeMap::new();
+    for (name, number, place) in all {
+        if let Some((other, other_place)) = seen.insert(number, (name, place)) {
+            // Point at the one that the spec brings.
+            let (name, other, place) = if place.is_some() { (name, other, place) } else { (other, name, other_place) };
+            return Err(Error::Number {
+                kind,
+                name: name.clone(),
+                number,
+                other: format!("`{other}`'s"),
+                place: place.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_field(
+    kind: &'static str,
+    name: &str,
+    value: &str,
+    file: &'static str,
+    place: Option<Place>,
+) -> Result<(), Error> {
+    let forbidden: BTreeSet<char> = [':', '\n', '\r', '\0'].into();
+    if value.is_empty() || value.chars().any(|c| forbidden.contains(&c)) {
+        let problem = "a field there is not empty and has no `:` and no line break";
+        return Err(Error::Field { kind, name: name.to_owned(), file, problem, place });
+    }
+    Ok(())
+}
