@@ -1,9 +1,34 @@
-//! The spec: what a person asks for. Parsing is pure; reading files is `read`'s alone.
+//! The spec: what a person asks for. Parsing is pure; reading files is [`read`]'s alone.
+//!
+//! A text passes four rooms: `node` (YAML to a tree with places), `shape` (the tree against the table of the language),
+//! `lower` (the tree to a [`Spec`], with what parts must hold together), and out. Mistakes of the last two are told
+//! together, in source order. What the language has and no engine carries out yet is checked like the rest and then
+//! refused with the code `spec::not-yet`: nothing is quietly ignored.
+
+mod error;
+mod files;
+mod form;
+mod lower;
+mod node;
+mod scalar;
+mod schema;
+mod shape;
+mod starter;
+mod table;
+#[cfg(test)]
+mod tests;
+mod users;
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::diag::{Source, Span};
+pub use error::{Error, IoError, Problem};
+pub use schema::schema;
+pub use starter::starter;
+
+use crate::diag::{Problems, Source, Span};
 use crate::digest::Digest;
 use crate::tree::ImagePath;
 
@@ -53,6 +78,37 @@ pub struct Spec {
     pub digest: Digest,
 }
 
+impl Spec {
+    /// Parses a spec; `stem` is its file's name without the ending, its name where the text has none.
+    pub fn parse(source: &Arc<Source>, stem: &str) -> Result<Self, Problems> {
+        let mut report = error::Report::new(source);
+        let spec = node::parse(&mut report).map(|root| {
+            shape::check(&root, &shape::Shape::Map(&table::SPEC), &table::SPEC, &mut report);
+            lower::lower(&root, stem, &mut report)
+        });
+        if spec.is_none() && report.is_empty() {
+            report.add(Error::Syntax, Span::default(), "it is no YAML document");
+        }
+        match (report.into_problems(), spec) {
+            (None, Some(spec)) => Ok(spec),
+            (problems, _) => Err(problems.expect("a text without a tree has a problem")),
+        }
+    }
+}
+
+/// Reads and parses a spec; messages show `path` as it is given.
+pub fn read(path: &Path) -> Result<Spec, Problems> {
+    let name = path.display().to_string();
+    let refuse = |cause: std::io::Error| Error::Read { name: name.clone(), cause: Arc::new(IoError(cause)) };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(refuse)?;
+    file.take(node::MAX_SIZE as u64 + 1).read_to_end(&mut bytes).map_err(refuse)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| refuse(std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not UTF-8")))?;
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    Spec::parse(&Source::new(name, text), &stem)
+}
+
 /// A distribution release that tarsia knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Distro {
@@ -60,6 +116,21 @@ pub enum Distro {
     Debian12,
     /// Debian 13, trixie.
     Debian13,
+}
+
+impl Distro {
+    /// Returns the word used in specs, `debian/13`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debian12 => "debian/12",
+            Self::Debian13 => "debian/13",
+        }
+    }
+
+    /// Returns the distro for a word of a spec.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Debian12, Self::Debian13].into_iter().find(|distro| distro.as_str() == word)
+    }
 }
 
 /// An OCI platform that tarsia builds for.
@@ -97,7 +168,8 @@ impl Platform {
 /// An archive beside the distro's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveSpec {
-    /// Base address: `https:`, `http:` or `file:`; the directory that holds `dists/` and `pool/`.
+    /// Base address: `https:`, `http:` or `file:`; the directory that holds `dists/` and `pool/`. Without slashes at
+    /// its end.
     pub uri: String,
     /// Suite below `dists/`.
     pub suite: String,
@@ -107,7 +179,7 @@ pub struct ArchiveSpec {
     pub signed_by: Spanned<String>,
     /// How many different certificates must have signed; at least 1.
     pub min_signatures: u32,
-    /// Fingerprints that must be among the signers.
+    /// Fingerprints that must be among the signers, in upper-case hexadecimal digits.
     pub require_key: Vec<String>,
 }
 
@@ -163,9 +235,10 @@ pub struct FileEntry {
 /// What a `files` entry writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileSource {
-    /// A file or directory beneath the spec's directory.
+    /// A file or directory beneath the spec's directory; a directory's content goes below `to`.
     Copy {
-        /// Path relative to the spec's directory, `/`-separated, without `..`.
+        /// Path relative to the spec's directory, `/`-separated, without `..`, `./` and trailing slash; `.` for the
+        /// spec's directory itself.
         path: String,
         /// Globs relative to `path`; empty for all.
         include: Vec<String>,
