@@ -216,7 +216,7 @@ mod tests {
             ("aGVsbG8=", "aGVsbG8=\n\n", "malformed"),
             ("=abcd\n", "=abcd\naGVs\n", "malformed"),
             ("-----END PGP SIGNATURE-----\n", "", "too early"),
-            ("\n-----BEGIN PGP SIGNATURE-----\n", "\n", "too early"),
+            ("\n-----BEGIN PGP SIGNATURE-----\n", "\n", "not escaped"),
         ] {
             let text = MESSAGE.replacen(from, to, 1);
             assert_ne!(text, MESSAGE, "{from:?}");

@@ -163,7 +163,12 @@ fn issuers(signature: &Signature) -> String {
     let mut names: Vec<String> =
         signature.issuer_fingerprint().iter().take(2).map(|named| format!("`{named:X}`")).collect();
     if names.is_empty() {
-        names = signature.issuer_key_id().iter().take(2).map(|named| format!("`{}`", named.to_string().to_ascii_uppercase())).collect();
+        names = signature
+            .issuer_key_id()
+            .iter()
+            .take(2)
+            .map(|named| format!("`{}`", named.to_string().to_ascii_uppercase()))
+            .collect();
     }
     if names.is_empty() { "unnamed".to_owned() } else { names.join(", ") }
 }

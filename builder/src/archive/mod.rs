@@ -14,6 +14,11 @@ mod error;
 mod index;
 mod keyring;
 mod release;
+#[cfg(test)]
+#[path = "../../tests/it/signing.rs"]
+mod signing;
+#[cfg(test)]
+mod tests;
 
 pub use candidate::{Candidate, MultiArch};
 pub use distro::{DistroArchive, archives_of};
