@@ -1,1 +1,344 @@
 //! The only user of the network before publishing.
+//!
+//! Names, sizes and digests come in; checked blobs stand in the store afterwards. Archive metadata is asked for by
+//! name at lock time (whoever asks verifies its signature), all else by digest. Bytes are hashed and counted on the
+//! way, and never more of them are read than were promised. Which versions are wanted, and whether a lock is true, is
+//! decided elsewhere.
+
+pub mod apt_sources;
+mod download;
+mod error;
+mod http;
+mod mirrors;
+mod transport;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+pub use error::{Error, Failure};
+pub use http::{HttpOptions, HttpTransport, Proxies};
+pub use mirrors::{MirrorFlag, MirrorSources, Mirrors, Snapshot};
+pub use transport::{Clock, MachineClock, Request, Response, Transport, TransportError};
+
+use crate::diag::{Problems, Progress};
+use crate::digest::Digest;
+use crate::lock::{LockedPackage, PackagesFile};
+use crate::store::{BlobWriter, Store};
+use download::{Expected, Tools, download};
+
+/// The most bytes of an InRelease file.
+pub const MAX_IN_RELEASE: u64 = 4 << 20;
+
+/// The stage that progress is told of; it counts bytes.
+const STAGE: &str = "fetch";
+
+/// How downloads are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchOptions {
+    /// Use the store alone.
+    pub offline: bool,
+    /// Downloads at once.
+    pub parallel: usize,
+    /// Attempts per address that bring nothing new.
+    pub attempts: u32,
+    /// Bytes a second below which a download is too slow.
+    pub low_speed: u64,
+    /// How long it may be too slow.
+    pub low_speed_time: Duration,
+}
+
+impl Default for FetchOptions {
+    fn default() -> Self {
+        Self { offline: false, parallel: 6, attempts: 5, low_speed: 1024, low_speed_time: Duration::from_secs(30) }
+    }
+}
+
+/// A file of an archive, known by digest and size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The archive's name.
+    pub archive: String,
+    /// Path below the archive's base.
+    pub path: String,
+    /// Path below the archive's base that names the digest; asked for first.
+    pub by_hash: Option<String>,
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What a person knows it as.
+    pub label: String,
+    /// Who says what its digest is: `the lock`.
+    pub promised_by: &'static str,
+}
+
+impl Wanted {
+    /// Returns the `.deb` of a locked package.
+    pub fn package(package: &LockedPackage) -> Self {
+        Self {
+            archive: package.archive.clone(),
+            path: package.path.clone(),
+            by_hash: None,
+            digest: package.digest,
+            size: package.size,
+            label: format!("{} {}", package.name, package.version),
+            promised_by: "the lock",
+        }
+    }
+
+    /// Returns a Packages file of a suite; `by_hash` is its path below the suite that names its digest, where the
+    /// archive has such.
+    pub fn packages_file(archive: &str, suite: &str, file: &PackagesFile, by_hash: Option<&str>) -> Self {
+        Self {
+            archive: archive.to_owned(),
+            path: format!("dists/{suite}/{}", file.path),
+            by_hash: by_hash.map(|path| format!("dists/{suite}/{path}")),
+            digest: file.digest,
+            size: file.size,
+            label: format!("{archive} {suite} {}", file.path),
+            promised_by: "its signed InRelease",
+        }
+    }
+}
+
+/// Where a blob came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetched {
+    /// It was in the store.
+    Present,
+    /// It was downloaded.
+    Downloaded,
+}
+
+/// Brings files into the store.
+pub struct Fetcher<'a> {
+    tools: Tools<'a>,
+    mirrors: &'a Mirrors,
+    /// Servers that used up their attempts; each gets only one more per file.
+    down: Mutex<BTreeSet<String>>,
+}
+
+impl<'a> Fetcher<'a> {
+    /// Returns a fetcher; nothing is asked for yet.
+    pub fn new(
+        store: &'a Store,
+        transport: &'a dyn Transport,
+        mirrors: &'a Mirrors,
+        options: &'a FetchOptions,
+        clock: &'a dyn Clock,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        Self { tools: Tools { store, transport, clock, progress, options }, mirrors, down: Mutex::default() }
+    }
+
+    /// Returns a file of at most `limit` bytes that an archive has under this name now, and puts it into the store.
+    pub fn metadata(&self, archive: &str, path: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        self.metadata_where(archive, path, limit, &mut |_| Ok(()))
+    }
+
+    /// As [`Fetcher::metadata`], from the first mirror whose file `accept` agrees to; it says why not.
+    ///
+    /// A mirror may be stale, or no mirror of this archive at all.
+    pub fn metadata_where(
+        &self,
+        archive: &str,
+        path: &str,
+        limit: u64,
+        accept: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<Vec<u8>, Error> {
+        let label = format!("{archive} {path}");
+        if self.tools.options.offline {
+            return Err(Error::Offline { missing: vec![label] });
+        }
+        let urls = self.urls(archive, &[path], &label)?;
+        let expected = Expected { digest: None, size: None, limit };
+        let mut tried = Vec::new();
+        for url in urls {
+            let failure = match self.from(&url, expected)? {
+                Ok(mut writer) => {
+                    let bytes = writer.read_back()?;
+                    match accept(&bytes) {
+                        Ok(()) => {
+                            writer.commit(None)?;
+                            return Ok(bytes);
+                        }
+                        Err(why) => Failure::Rejected(why),
+                    }
+                }
+                Err(failure) => failure,
+            };
+            tried.push((shown(&url), failure));
+        }
+        Err(Error::Unavailable { label, tried })
+    }
+
+    /// Returns a file of an archive, from the store or else from the first mirror that has it.
+    pub fn blob(&self, wanted: &Wanted) -> Result<File, Error> {
+        if let Some(file) = self.tools.store.blob(&wanted.digest)? {
+            return Ok(file);
+        }
+        self.bring(wanted)?;
+        self.stored(&wanted.digest, &wanted.label)
+    }
+
+    /// Brings files into the store, several at once and the largest first; answers in the order of `wanted`.
+    ///
+    /// Goes on after a file that cannot be had, so that all of them are told together, but not after the store fails.
+    pub fn blobs(&self, wanted: &[Wanted]) -> Result<Vec<Fetched>, Problems> {
+        let mut fetched = Vec::with_capacity(wanted.len());
+        let mut missing: Vec<&Wanted> = Vec::new();
+        let mut digests = BTreeSet::new();
+        for one in wanted {
+            if self.tools.store.blob(&one.digest).map_err(Error::from)?.is_some() {
+                fetched.push(Fetched::Present);
+            } else {
+                fetched.push(Fetched::Downloaded);
+                if digests.insert(one.digest) {
+                    missing.push(one);
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Ok(fetched);
+        }
+        if self.tools.options.offline {
+            let missing = missing.into_iter().map(|one| one.label.clone()).collect();
+            return Err(Error::Offline { missing }.into());
+        }
+        self.tools.progress.start(STAGE, missing.iter().fold(0, |sum, one| sum.saturating_add(one.size)));
+        let problems = self.bring_all(&missing);
+        self.tools.progress.finish(STAGE);
+        match Problems::from_vec(problems.into_iter().map(|error| Box::new(error) as _).collect()) {
+            Some(problems) => Err(problems),
+            None => Ok(fetched),
+        }
+    }
+
+    /// Returns the file at an address, from the store or else from there, if it has this digest and at most `limit`
+    /// bytes.
+    pub fn url(&self, url: &str, digest: &Digest, limit: u64) -> Result<File, Error> {
+        if let Some(file) = self.tools.store.blob(digest)? {
+            return Ok(file);
+        }
+        let label = shown(url);
+        if self.tools.options.offline {
+            return Err(Error::Offline { missing: vec![label] });
+        }
+        let expected = Expected { digest: Some(*digest), size: None, limit };
+        self.first(&label, "the spec", vec![url.to_owned()], expected)?.commit(Some(digest))?;
+        self.stored(digest, &label)
+    }
+
+    /// Returns the errors of all downloads, in the order of `missing`.
+    fn bring_all(&self, missing: &[&Wanted]) -> Vec<Error> {
+        let mut order: Vec<usize> = (0..missing.len()).collect();
+        order.sort_by_key(|&index| std::cmp::Reverse(missing[index].size));
+        let next = AtomicUsize::new(0);
+        let stop = AtomicBool::new(false);
+        let errors = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..self.tools.options.parallel.clamp(1, missing.len()) {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed)
+                        && let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        if let Err(error) = self.bring(missing[index]) {
+                            stop.fetch_or(matches!(error, Error::Store(_)), Ordering::Relaxed);
+                            errors.lock().unwrap_or_else(PoisonError::into_inner).push((index, error));
+                        }
+                    }
+                });
+            }
+        });
+        let mut errors = errors.into_inner().unwrap_or_else(PoisonError::into_inner);
+        errors.sort_by_key(|(index, _)| *index);
+        errors.into_iter().map(|(_, error)| error).collect()
+    }
+
+    fn bring(&self, wanted: &Wanted) -> Result<(), Error> {
+        if self.tools.options.offline {
+            return Err(Error::Offline { missing: vec![wanted.label.clone()] });
+        }
+        let paths: Vec<&str> = wanted.by_hash.as_deref().into_iter().chain([wanted.path.as_str()]).collect();
+        let urls = self.urls(&wanted.archive, &paths, &wanted.label)?;
+        let expected = Expected { digest: Some(wanted.digest), size: Some(wanted.size), limit: wanted.size };
+        self.first(&wanted.label, wanted.promised_by, urls, expected)?.commit(Some(&wanted.digest))?;
+        Ok(())
+    }
+
+    /// Returns the addresses of a file at every mirror of an archive: all paths at the best mirror first.
+    fn urls(&self, archive: &str, paths: &[&str], label: &str) -> Result<Vec<String>, Error> {
+        let by_path: Vec<_> = paths.iter().map(|path| self.mirrors.urls(archive, path)).collect();
+        let mirrors = by_path.iter().map(Vec::len).max().unwrap_or(0);
+        if mirrors == 0 {
+            return Err(Error::NoMirror { label: label.to_owned(), archive: archive.to_owned() });
+        }
+        Ok((0..mirrors).flat_map(|mirror| by_path.iter().filter_map(move |urls| urls.get(mirror).cloned())).collect())
+    }
+
+    /// Downloads from the first address that does.
+    fn first(
+        &self,
+        label: &str,
+        promised_by: &'static str,
+        urls: Vec<String>,
+        expected: Expected,
+    ) -> Result<BlobWriter, Error> {
+        let mut tried = Vec::new();
+        for url in urls {
+            match self.from(&url, expected)? {
+                Ok(writer) => return Ok(writer),
+                Err(failure) => tried.push((shown(&url), failure)),
+            }
+        }
+        let label = label.to_owned();
+        match expected.digest {
+            Some(expected) if tried.iter().any(|(_, failure)| matches!(failure, Failure::Digest(_))) => {
+                Err(Error::Mismatch { label, expected, promised_by, tried })
+            }
+            _ => Err(Error::Unavailable { label, tried }),
+        }
+    }
+
+    fn from(&self, url: &str, expected: Expected) -> Result<Result<BlobWriter, Failure>, Error> {
+        let server = server(url);
+        let is_down = self.down.lock().unwrap_or_else(PoisonError::into_inner).contains(server);
+        let attempts = if is_down { 1 } else { self.tools.options.attempts };
+        let result = download(&self.tools, url, expected, attempts)?;
+        let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+        match &result {
+            Err(Failure::Network(_)) => {
+                down.insert(server.to_owned());
+            }
+            _ => {
+                down.remove(server);
+            }
+        }
+        Ok(result)
+    }
+
+    fn stored(&self, digest: &Digest, label: &str) -> Result<File, Error> {
+        self.tools.store.blob(digest)?.ok_or_else(|| Error::Lost { label: label.to_owned() })
+    }
+}
+
+/// Returns the scheme, host and port of an address.
+fn server(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    url[host..].find('/').map_or(url, |path| &url[..host + path])
+}
+
+/// Returns an address without the credentials in it.
+fn shown(url: &str) -> String {
+    let server = server(url);
+    match (server.find("://"), server.rfind('@')) {
+        (Some(scheme), Some(at)) => format!("{}{}", &url[..scheme + 3], &url[at + 1..]),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -100,7 +100,7 @@ pub enum Error {
 impl Error {
     /// Returns an error for `what` that could not be written at `path`; the error itself where a writer of the store
     /// has already named it.
-    pub(super) fn write(what: impl Into<String>, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn write(what: impl Into<String>, path: &Path, source: io::Error) -> Self {
         match source.downcast::<Self>() {
             Ok(named) => named,
             Err(source) => Self::Write { what: what.into(), path: path.to_owned(), source },

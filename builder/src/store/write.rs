@@ -1,7 +1,7 @@
 //! Writers of blobs and large files: hash on the way in, rename at the end, leave nothing where they are dropped.
 
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Error, Kind, Store, TEMPORARY};
@@ -52,6 +52,17 @@ impl Pending {
         Ok(())
     }
 
+    fn read_back(&mut self) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        let mut again = || {
+            self.file.rewind()?;
+            self.file.get_mut().as_file_mut().read_to_end(&mut bytes)?;
+            self.file.seek(io::SeekFrom::End(0))
+        };
+        again().map_err(|source| Error::write(&self.what, self.store.root(), source))?;
+        Ok(bytes)
+    }
+
     /// Renames the file to `path(digest)` and records its digest.
     fn commit(
         self,
@@ -93,6 +104,11 @@ impl BlobWriter {
     /// Returns the digest of the bytes written so far.
     pub fn digest(&self) -> Digest {
         self.0.hasher.clone().digest()
+    }
+
+    /// Returns the bytes written so far.
+    pub fn read_back(&mut self) -> Result<Vec<u8>, Error> {
+        self.0.read_back()
     }
 
     /// Forgets what has been written.

@@ -1,0 +1,133 @@
+//! What can go wrong between a mirror and the store.
+
+use std::fmt;
+
+use crate::diag::Diagnose;
+use crate::digest::Digest;
+use crate::store;
+
+/// An error of a download.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something is not in the store, and the network may not be used.
+    #[error("cannot work offline: {} not in the store", list(.missing))]
+    Offline {
+        /// What is missing, as a person knows it.
+        missing: Vec<String>,
+    },
+    /// Nothing says where an archive is.
+    #[error("cannot fetch `{label}`: no mirror of `{archive}` is known")]
+    NoMirror {
+        /// What was wanted.
+        label: String,
+        /// The archive's name.
+        archive: String,
+    },
+    /// No address gave the file.
+    #[error("cannot fetch `{label}`{}", Tried(.tried))]
+    Unavailable {
+        /// What was wanted.
+        label: String,
+        /// The addresses asked, in order, and why each did not do.
+        tried: Vec<(String, Failure)>,
+    },
+    /// An address gave another file, and no other gave the right one.
+    #[error("cannot fetch `{label}`: it should be {expected} by {promised_by}{}", Tried(.tried))]
+    Mismatch {
+        /// What was wanted.
+        label: String,
+        /// Its digest.
+        expected: Digest,
+        /// Who says so: `the lock`.
+        promised_by: &'static str,
+        /// The addresses asked, in order, and why each did not do.
+        tried: Vec<(String, Failure)>,
+    },
+    /// A file that was just stored cannot be read back.
+    #[error("cannot read `{label}` back from the store")]
+    Lost {
+        /// What was wanted.
+        label: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Why an address did not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// It has no such file, or does not give it: the HTTP status.
+    Status(u16),
+    /// The address, or where it leads to, is refused.
+    Refused(String),
+    /// The network failed, again and again.
+    Network(String),
+    /// The file there has other bytes.
+    Digest(Digest),
+    /// The file there has another size, or more bytes than are allowed.
+    Size(String),
+    /// The file there is not what was asked for, by whoever reads it.
+    Rejected(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "HTTP status {status}"),
+            Self::Digest(digest) => write!(f, "its bytes are {digest}"),
+            Self::Refused(why) | Self::Network(why) | Self::Size(why) | Self::Rejected(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Addresses with the reason of each, one a line.
+struct Tried<'a>(&'a [(String, Failure)]);
+
+impl fmt::Display for Tried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (url, failure) in self.0 {
+            write!(f, "\n  from {url}: {failure}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the first names of a list, with the verb.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    let text = shown.join(", ");
+    match names.len() {
+        0 | 1 => text + " is",
+        count if count <= SHOWN => text + " are",
+        count => format!("{text} and {} more are", count - SHOWN),
+    }
+}
+
+impl Diagnose for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Offline { .. } => "fetch::offline",
+            Self::NoMirror { .. } => "fetch::no-mirror",
+            Self::Unavailable { .. } => "fetch::unavailable",
+            Self::Mismatch { .. } => "fetch::mismatch",
+            Self::Lost { .. } => "fetch::lost",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Offline { .. } => vec!["run `tarsia fetch` while there is a network".to_owned()],
+            Self::NoMirror { archive, .. } => vec![format!("name one with `--mirror {archive}=URI`")],
+            Self::Unavailable { tried, .. }
+                if tried.iter().all(|(_, failure)| matches!(failure, Failure::Status(403 | 404 | 410))) =>
+            {
+                vec!["name a mirror that still has it with `--mirror`, or run `tarsia lock --update`".to_owned()]
+            }
+            Self::Store(error) => error.hints(),
+            Self::Unavailable { .. } | Self::Mismatch { .. } | Self::Lost { .. } => Vec::new(),
+        }
+    }
+}
