@@ -158,7 +158,8 @@ enum Known {
     /// A directory without an entry of its own.
     Implied,
     Directory,
-    File,
+    /// A regular file with its mode, uid and gid.
+    File([u32; 3]),
     Symlink,
     Hardlink(ImagePath),
 }
@@ -389,15 +390,16 @@ impl<R: Read> Reader<R> {
         if let Kind::Symlink(target) = &kind {
             self.names += target.len();
         }
-        let kind = self.place(&path, kind)?;
+        let (uid, gid) = (records.uid.unwrap_or(header.uid), records.gid.unwrap_or(header.gid));
+        let kind = self.place(&path, kind, [header.mode, uid, gid])?;
         self.remaining = size;
         self.padding = padding(size);
         Ok(Entry {
             path,
             kind,
             mode: header.mode,
-            uid: records.uid.unwrap_or(header.uid),
-            gid: records.gid.unwrap_or(header.gid),
+            uid,
+            gid,
             mtime: records.mtime.unwrap_or(header.mtime),
             xattrs: records.xattrs,
             offset: self.position,
@@ -406,7 +408,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Puts an entry into the tree of what is known, or says why it has no place there.
-    fn place(&mut self, path: &ImagePath, kind: Kind) -> Result<Kind, Error> {
+    fn place(&mut self, path: &ImagePath, kind: Kind, owned: [u32; 3]) -> Result<Kind, Error> {
         let wrong = |problem: &str| Error::Entry { path: path.clone(), problem: problem.to_owned() };
         if path.as_str().split('/').any(|component| component.starts_with(".wh.")) {
             return Err(wrong("its name marks a whiteout"));
@@ -428,16 +430,22 @@ impl<R: Read> Reader<R> {
         let kind = match kind {
             Kind::Hardlink(target) => match self.known.get(&target) {
                 _ if target == *path => return Err(wrong("it is a hard link to itself")),
-                Some(Known::File) => Kind::Hardlink(target),
+                Some(Known::File(_)) => Kind::Hardlink(target),
                 Some(Known::Hardlink(file)) if file != path => Kind::Hardlink(file.clone()),
                 Some(_) => return Err(wrong(&format!("its hard link's target `{target}` is no regular file"))),
                 None => return Err(wrong(&format!("its hard link's target `{target}` does not come before it"))),
             },
             other => other,
         };
+        if let Kind::Hardlink(target) = &kind {
+            // They share one inode; readers differ in whose metadata stands.
+            if self.known.get(target) != Some(&Known::File(owned)) {
+                return Err(wrong(&format!("its mode or owner is not that of its hard link's target `{target}`")));
+            }
+        }
         let new = match &kind {
             Kind::Directory => Known::Directory,
-            Kind::File => Known::File,
+            Kind::File => Known::File(owned),
             Kind::Symlink(_) => Known::Symlink,
             Kind::Hardlink(target) => Known::Hardlink(target.clone()),
         };
