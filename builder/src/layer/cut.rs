@@ -101,24 +101,20 @@ impl<'a> Segment<'a> {
 }
 
 /// A segment that is being written, with its pack's data; closed when the last cut is finished.
-pub(super) struct Open<'a> {
-    segment: &'a Segment<'a>,
-    context: &'a Context<'a>,
+pub(super) struct Open<'s, 'a> {
+    segment: &'s Segment<'a>,
+    context: &'s Context<'s>,
     file: OnceLock<io::Result<File>>,
 }
 
-impl<'a> Open<'a> {
-    pub(super) fn new(segment: &'a Segment<'a>, context: &'a Context<'a>) -> Self {
+impl<'s, 'a> Open<'s, 'a> {
+    pub(super) fn new(segment: &'s Segment<'a>, context: &'s Context<'s>) -> Self {
         Self { segment, context, file: OnceLock::new() }
     }
 
     /// Makes a cut; `reservation` is shrunk to what the result holds.
-    pub(super) fn make(
-        &self,
-        cut: &Cut,
-        context: &Context<'_>,
-        mut reservation: Reservation,
-    ) -> Result<Done<'a>, Error> {
+    pub(super) fn make(&self, cut: &Cut, mut reservation: Reservation) -> Result<Done<'a>, Error> {
+        let context = self.context;
         let (raw, parts) = self.raw(cut)?;
         let key = keyed(b"frame", &(self.segment.key, cut.number, context.compression));
         let encoded = match context.frames.get(&key) {

@@ -184,7 +184,7 @@ pub fn write_all(
                         if stop.load(Ordering::SeqCst) {
                             return;
                         }
-                        match open.make(&cut, context, reservation) {
+                        match open.make(&cut, reservation) {
                             Ok(done) => {
                                 if let Err((number, error)) = sequence.finished(place.1, done, stop, context.progress) {
                                     fail((at, number), error);
