@@ -186,3 +186,91 @@ fn block(prefix: &[u8], name: &[u8], flag: u8, link: &[u8], numbers: &Numbers) -
     block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     block
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Entries that plain ustar can say, and entries that it cannot, by what is special about them.
+    fn archive() -> Vec<u8> {
+        let long = format!("{}/{}", "d".repeat(120), "f".repeat(90));
+        let deep = format!("{}/{}", "d".repeat(90), "e".repeat(150));
+        let edge = "x".repeat(100);
+        let link = "t".repeat(101);
+        let xattrs = [("user.x".to_owned(), b"a\0\n=b".to_vec())];
+        let plain = Header { path: "a", kind: Kind::File(3), mode: 0o4755, uid: 7, gid: 2_097_151, mtime: 1, xattrs: &[] };
+        let headers = [
+            Header { path: "", kind: Kind::Directory, mode: 0o755, ..plain },
+            plain,
+            Header { path: "b", kind: Kind::Symlink(&link), ..plain },
+            Header { path: "c", kind: Kind::Hardlink("a"), ..plain },
+            Header { path: &edge, ..plain },
+            Header { path: &edge, kind: Kind::Directory, mode: 0o1777, ..plain },
+            Header { path: &long, ..plain },
+            Header { path: &deep, ..plain },
+            Header { path: "ünï", kind: Kind::Symlink("é"), ..plain },
+            Header { path: "big", uid: 2_097_152, gid: u32::MAX, mtime: -5, ..plain },
+            Header { path: "late", mtime: MAX_11 as i64 + 1, xattrs: &xattrs, ..plain },
+        ];
+        let mut tar = Vec::new();
+        for header in &headers {
+            append_header(&mut tar, header).unwrap();
+            if let Kind::File(size) = header.kind {
+                tar.extend_from_slice(b"abc");
+                tar.resize(tar.len() + padding(size), 0);
+            }
+        }
+        tar.extend_from_slice(&END);
+        tar
+    }
+
+    #[test]
+    fn another_tool_reads_back_what_was_written() {
+        const LIST: &str = "
+import sys, tarfile
+for m in tarfile.open(fileobj=sys.stdin.buffer, mode='r|', encoding='utf-8'):
+    x = {k: v.encode('utf-8', 'surrogateescape') for k, v in m.pax_headers.items() if 'xattr' in k}
+    print(m.name[:4], len(m.name), m.type.decode(), oct(m.mode), m.uid, m.gid, int(m.mtime), m.size, len(m.linkname), repr(m.uname), x)
+";
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, &archive()).unwrap();
+        let open = || std::fs::File::open(file.path()).unwrap();
+        let python = Command::new("python3").args(["-c", LIST]).stdin(open()).output();
+        match python {
+            Ok(output) => insta::assert_snapshot!(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()), @""),
+            Err(_) => eprintln!("python3 is not installed: not asked"),
+        }
+        match Command::new("tar").args(["-tf", "-"]).env("LC_ALL", "C.UTF-8").stdin(open()).output() {
+            Ok(output) => {
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 11);
+            }
+            Err(_) => eprintln!("tar is not installed: not asked"),
+        }
+    }
+
+    #[test]
+    fn a_size_that_ustar_cannot_say_stands_in_a_pax_record() {
+        let mut out = Vec::new();
+        let header = Header { path: "x", kind: Kind::File(9 << 30), mode: 0o644, uid: 0, gid: 0, mtime: 0, xattrs: &[] };
+        append_header(&mut out, &header).unwrap();
+        assert_eq!(out.len(), 3 * BLOCK);
+        assert!(out[BLOCK..].starts_with(b"19 size=9663676416\n\0"));
+        assert_eq!(&out[2 * BLOCK + 124..][..12], b"00000000000\0");
+    }
+
+    #[test]
+    fn what_no_tar_can_hold_is_refused() {
+        let xattrs = [("user.a=b".to_owned(), Vec::new())];
+        let plain = Header { path: "a", kind: Kind::File(0), mode: 0, uid: 0, gid: 0, mtime: 0, xattrs: &[] };
+        for wrong in [
+            Header { path: "a\0b", ..plain },
+            Header { kind: Kind::Symlink(""), ..plain },
+            Header { xattrs: &xattrs, ..plain },
+        ] {
+            assert!(append_header(&mut Vec::new(), &wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
