@@ -239,7 +239,19 @@ for m in tarfile.open(fileobj=sys.stdin.buffer, mode='r|', encoding='utf-8'):
         let open = || std::fs::File::open(file.path()).unwrap();
         let python = Command::new("python3").args(["-c", LIST]).stdin(open()).output();
         match python {
-            Ok(output) => insta::assert_snapshot!(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()), @""),
+            Ok(output) => insta::assert_snapshot!(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()), @r#"
+            . 1 5 0o755 7 2097151 1 0 0 '' {}
+            a 1 0 0o4755 7 2097151 1 3 0 '' {}
+            b 1 2 0o4755 7 2097151 1 0 101 '' {}
+            c 1 1 0o4755 7 2097151 1 0 1 '' {}
+            xxxx 100 0 0o4755 7 2097151 1 3 0 '' {}
+            xxxx 100 5 0o1777 7 2097151 1 0 0 '' {}
+            dddd 211 0 0o4755 7 2097151 1 3 0 '' {}
+            dddd 241 0 0o4755 7 2097151 1 3 0 '' {}
+            ünï 3 2 0o4755 7 2097151 1 0 1 '' {}
+            big 3 0 0o4755 2097152 4294967295 -5 3 0 '' {}
+            late 4 0 0o4755 7 2097151 8589934592 3 0 '' {'SCHILY.xattr.user.x': b'a\x00\n=b'}
+            "#),
             Err(_) => eprintln!("python3 is not installed: not asked"),
         }
         match Command::new("tar").args(["-tf", "-"]).env("LC_ALL", "C.UTF-8").stdin(open()).output() {
