@@ -59,10 +59,9 @@ impl<'f> Sonames<'f> {
             let Some(end) = memchr::memchr(0, text) else {
                 continue;
             };
-            if let Some(name) = soname(&text[..end]) {
-                if self.found.len() < MAX_FINDINGS && !self.found.contains(name) {
-                    self.found.insert(name.to_owned());
-                }
+            let name = soname(&text[..end]).filter(|name| !self.found.contains(*name));
+            if let Some(name) = name.filter(|_| self.found.len() < MAX_FINDINGS) {
+                self.found.insert(name.to_owned());
             }
         }
     }
@@ -89,8 +88,8 @@ fn soname(bytes: &[u8]) -> Option<&str> {
 /// Returns the commands and absolute paths of a script with this first line.
 pub(super) fn script(text: &[u8], shebang: &str) -> Scan {
     let text = String::from_utf8_lossy(text);
-    let interpreter = shebang.split_whitespace().map(|word| word.rsplit('/').next().unwrap_or(word));
-    let interpreter = interpreter.skip_while(|word| *word == "env" || word.starts_with('-')).next().unwrap_or("");
+    let mut interpreter = shebang.split_whitespace().map(|word| word.rsplit('/').next().unwrap_or(word));
+    let interpreter = interpreter.find(|word| *word != "env" && !word.starts_with('-')).unwrap_or("");
     let mut scan = Scan { paths: paths(&text), ..Scan::default() };
     if matches!(interpreter, "sh" | "bash" | "dash" | "ash" | "ksh" | "mksh" | "zsh" | "busybox") {
         scan.commands = commands(&text);

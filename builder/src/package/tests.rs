@@ -240,3 +240,17 @@ fn texts_are_bounded_together() {
     let error = open_deb(&file(&deb), Digest::of(&deb), &sink, &limits).unwrap_err();
     assert_eq!(error.code(), "package::limit");
 }
+
+#[test]
+fn a_changed_byte_is_never_a_panic() {
+    let whole = hello().packing(Packing::Stored).build();
+    for at in 0..whole.len().min(16 << 10) {
+        for value in [0, b'9', 0xff] {
+            let mut broken = whole.clone();
+            broken[at] = value;
+            if at < 140 || at % 97 == 0 {
+                let _ = open(&broken);
+            }
+        }
+    }
+}

@@ -247,13 +247,3 @@ fn inputs_tell_a_change_without_reading() {
     fs::write(root.path().join("app"), "APP").unwrap();
     assert_ne!(before, inputs(&spec, root.path()).unwrap());
 }
-
-#[test]
-fn a_tree_with_more_directories_than_open_files_allow() {
-    let root = tempfile::tempdir().unwrap();
-    for number in 0..3000 {
-        fs::create_dir(root.path().join(number.to_string())).unwrap();
-    }
-    let text = dump(&spec(vec![copy(".", "/")]), root.path(), &[]);
-    assert_eq!(text.lines().count(), 3000, "{}", &text[..text.len().min(200)]);
-}

@@ -275,3 +275,26 @@ fn third_parties_may_comment() {
     let path = Tar::new().entry("g", b'g', 0o644, "", &pax(&[("path", "x")])).file("f", 0o644, b"").build();
     assert!(list(&path, options).contains("a global pax header"));
 }
+
+#[test]
+fn a_changed_byte_is_never_a_panic() {
+    let records = pax(&[("path", "./g"), ("mtime", "1.5"), ("size", "3"), ("SCHILY.xattr.user.k", "v")]);
+    let tar = Tar::new().directory("./", 0o755).entry("./p", b'x', 0, "", &records).file("./f", 0o644, b"abc");
+    let long = format!("./{}", "x".repeat(120));
+    let whole = tar.entry(&long, b'1', 0o644, "./g", b"").build();
+    for options in [Options::default(), Options { third_party: true, ..Options::default() }] {
+        for at in 0..whole.len().min(512 * 9) {
+            for value in [0, b' ', b'7', b'9', b'=', b'x', 0x80, 0xff] {
+                let mut broken = whole.clone();
+                broken[at] = value;
+                // Make the checksum right again, so that what lies behind it is reached.
+                let header = at / 512 * 512;
+                let block: [u8; 512] = broken[header..header + 512].try_into().unwrap();
+                if block[257..262] == *b"ustar" {
+                    broken[header..header + 512].copy_from_slice(&sealed(block));
+                }
+                list(&broken, options);
+            }
+        }
+    }
+}
