@@ -86,9 +86,8 @@ fn local(tree: &mut Tree<'_>, input: &SelectInput<'_>, source_date: i64) -> Resu
     let mut added = BTreeMap::new();
     for (number, (text, asked)) in input.local.certificates.iter().zip(&input.spec.certificates).enumerate() {
         let place = Place { source: input.spec.source.clone(), span: asked.span };
-        let wrong = |problem| {
-            Err(Error::Certificate { name: asked.value.clone(), problem, place: Some(place.clone()) })
-        };
+        let wrong =
+            |problem| Err(Error::Certificate { name: asked.value.clone(), problem, place: Some(place.clone()) });
         let certificates = pem(text);
         if certificates.is_empty() {
             return wrong("it holds no PEM certificate");
@@ -247,15 +246,11 @@ fn text(tag: u8, value: &[u8]) -> Option<String> {
         // PrintableString, T61String (read as Latin-1, as OpenSSL does), IA5String, VisibleString
         0x13 | 0x14 | 0x16 | 0x1a => Some(value.iter().map(|byte| char::from(*byte)).collect()),
         // UniversalString
-        0x1c => value
-            .chunks(4)
-            .map(|quad| char::from_u32(u32::from_be_bytes(quad.try_into().ok()?)))
-            .collect(),
+        0x1c => value.chunks(4).map(|quad| char::from_u32(u32::from_be_bytes(quad.try_into().ok()?))).collect(),
         // BMPString
-        0x1e => value
-            .chunks(2)
-            .map(|pair| char::from_u32(u32::from(u16::from_be_bytes(pair.try_into().ok()?))))
-            .collect(),
+        0x1e => {
+            value.chunks(2).map(|pair| char::from_u32(u32::from(u16::from_be_bytes(pair.try_into().ok()?)))).collect()
+        }
         _ => None,
     }
 }

@@ -189,7 +189,8 @@ fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
-            tail.is_empty() || rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| glob_tail(tail, &rest[at..]))
+            tail.is_empty()
+                || rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| glob_tail(tail, &rest[at..]))
         }),
     }
 }
@@ -198,7 +199,8 @@ fn glob_tail(pattern: &str, rest: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == rest,
         Some((head, tail)) => rest.strip_prefix(head).is_some_and(|rest| {
-            tail.is_empty() || rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| glob_tail(tail, &rest[at..]))
+            tail.is_empty()
+                || rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| glob_tail(tail, &rest[at..]))
         }),
     }
 }
@@ -367,9 +369,8 @@ fn write(entries: &[Entry], strings: BTreeSet<String>, version: &str) -> Vec<u8>
         bytes.extend(offset(&entry.soname).to_le_bytes());
         bytes.extend(offset(&entry.path).to_le_bytes());
         bytes.extend([0; 4]);
-        let hwcap = entry.hwcaps.as_deref().map_or(0, |name| {
-            HWCAP_EXTENSION | u64::from(entry.isa_level) << 32 | index(name)
-        });
+        let hwcap =
+            entry.hwcaps.as_deref().map_or(0, |name| HWCAP_EXTENSION | u64::from(entry.isa_level) << 32 | index(name));
         bytes.extend(hwcap.to_le_bytes());
     }
     bytes.extend_from_slice(&table);
@@ -400,4 +401,55 @@ fn write(entries: &[Entry], strings: BTreeSet<String>, version: &str) -> Vec<u8>
 /// Returns glibc's own version in a Debian version without epoch.
 fn upstream(version: &str) -> &str {
     version.split_once('-').map_or(version, |(upstream, _)| upstream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_compare_numbers_as_numbers() {
+        for (a, b, expected) in [
+            ("libx.so.9", "libx.so.10", Ordering::Less),
+            ("libx.so.1", "libx.so.1.0", Ordering::Less),
+            ("liba.so", "libb.so", Ordering::Less),
+            ("lib1", "liba", Ordering::Greater),
+            ("libx.so.1", "libx.so.1", Ordering::Equal),
+        ] {
+            assert_eq!(compare_names(a, b), expected, "{a} {b}");
+            assert_eq!(compare_names(b, a), expected.reverse(), "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn strings_share_their_tails() {
+        let strings = ["/lib/libx.so.1", "libx.so.1", "libxx.so.1"].map(str::to_owned).into();
+        let (table, offsets) = string_table(strings);
+        assert_eq!(table, b"libxx.so.1\0/lib/libx.so.1\0");
+        assert_eq!(offsets["libx.so.1"], 16);
+    }
+
+    #[test]
+    fn globs_of_includes_match() {
+        assert!(matches("*.conf", "x.conf") && matches("a*b*.c", "a1b2.c") && matches("x", "x"));
+        assert!(!matches("*.conf", ".x.conf") && !matches("*.conf", "x.conf.dpkg-new") && !matches("x", "y"));
+    }
+
+    #[test]
+    fn the_cache_has_glibc_s_shape() {
+        let entry = |hwcaps: Option<&str>| Entry {
+            soname: "libx.so.1".to_owned(),
+            path: "/lib/libx.so.1".to_owned(),
+            flags: FLAG_X86_64,
+            isa_level: 2,
+            hwcaps: hwcaps.map(str::to_owned),
+        };
+        let strings = || ["/lib/libx.so.1", "libx.so.1", "x86-64-v3"].map(str::to_owned).into();
+        let bytes = write(&[entry(Some("x86-64-v3")), entry(None)], strings(), "2.41-12+deb13u5");
+        assert_eq!(&bytes[..20], MAGIC);
+        assert_eq!(bytes[64..72], (HWCAP_EXTENSION | 2 << 32).to_le_bytes());
+        assert!(bytes.ends_with(b"ldconfig (Debian GLIBC 2.41-12+deb13u5) stable release version 2.41"));
+        let extension = u32::from_le_bytes(bytes[32..36].try_into().unwrap()) as usize;
+        assert_eq!(bytes[extension..extension + 4], EXTENSION_MAGIC.to_le_bytes());
+    }
 }

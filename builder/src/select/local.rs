@@ -22,19 +22,20 @@ pub(super) fn overlay<'a>(
     if local.entry_of.len() != local.index.entries.len() {
         return Err(Error::Local("the pack of local files does not say which entry made what".to_owned()));
     }
-    let originals: BTreeMap<&str, &Entry> =
-        local.index.entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
+    let originals: BTreeMap<(u32, &str), &Entry> = local
+        .entry_of
+        .iter()
+        .zip(&local.index.entries)
+        .map(|(of, entry)| ((*of, entry.path.as_str()), entry))
+        .collect();
     let mut order: Vec<usize> = (0..local.entry_of.len()).collect();
     order.sort_by_key(|at| local.entry_of[*at]);
     let merged = !tree.packages.is_empty();
     for at in order {
         let entry = &local.index.entries[at];
         let number = usize::try_from(local.entry_of[at]).unwrap_or(usize::MAX);
-        let asked = input
-            .spec
-            .files
-            .get(number)
-            .ok_or_else(|| Error::Local(format!("the spec has no `files[{number}]`")))?;
+        let asked =
+            input.spec.files.get(number).ok_or_else(|| Error::Local(format!("the spec has no `files[{number}]`")))?;
         let place = Place { source: input.spec.source.clone(), span: asked.span };
         if entry.path.is_empty() {
             continue;
@@ -53,13 +54,19 @@ pub(super) fn overlay<'a>(
             EntryKind::Directory => (What::Directory, entry),
             EntryKind::Symlink(target) => (What::Symlink(Cow::Borrowed(target)), entry),
             EntryKind::File(facts) => (What::File { facts, inode: None }, entry),
-            EntryKind::Hardlink(target) => match originals.get(target.as_str()) {
+            EntryKind::Hardlink(target) => match originals.get(&(local.entry_of[at], target.as_str())) {
                 Some(shape @ Entry { kind: EntryKind::File(facts), .. }) => (What::File { facts, inode: None }, *shape),
                 _ => return Err(Error::Local(format!("{written} is a hard link to `{target}`, which is no file"))),
             },
         };
         let (uid, gid) = accounts.ids(asked.value.owner.as_deref(), asked.value.group.as_deref(), Some(&place))?;
-        let meta = Meta { mode: shape.mode, uid, gid, mtime: source_date, xattrs: shape.xattrs.clone() };
+        let meta = Meta {
+            mode: shape.mode,
+            uid,
+            gid,
+            mtime: shape.mtime.clamp(0, source_date.max(0)),
+            xattrs: shape.xattrs.clone(),
+        };
         put(tree, path, Node { owner: Owner::File(number), meta, what }, asked, &place)?;
     }
     Ok(())

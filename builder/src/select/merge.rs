@@ -126,10 +126,11 @@ impl<'a> Tree<'a> {
                 }
                 continue;
             }
-            let layer = platform.layers.iter().position(|name| *name == locked.layer).ok_or_else(|| Error::Layer {
-                package: locked.name.clone(),
-                layer: locked.layer.clone(),
-            })?;
+            let layer = platform
+                .layers
+                .iter()
+                .position(|name| *name == locked.layer)
+                .ok_or_else(|| Error::Layer { package: locked.name.clone(), layer: locked.layer.clone() })?;
             let reason = match &locked.why {
                 Why::Implicit(rule) => format!("implicit: {rule}"),
                 _ => format!("keep: {}", keep.as_str()),
@@ -175,7 +176,8 @@ impl<'a> Tree<'a> {
             }
             entries.push((path, at, entry));
         }
-        let parents: BTreeSet<&str> = entries.iter().filter_map(|(path, ..)| Some(path.as_str().rsplit_once('/')?.0)).collect();
+        let parents: BTreeSet<&str> =
+            entries.iter().filter_map(|(path, ..)| Some(path.as_str().rsplit_once('/')?.0)).collect();
 
         let mut kept = vec![false; entries.len()];
         let mut licences = Vec::new();
@@ -213,7 +215,8 @@ impl<'a> Tree<'a> {
         }
         self.packages[number].keeps = keeps;
 
-        let originals: BTreeMap<&str, usize> = if entries.iter().any(|(.., e)| matches!(e.kind, EntryKind::Hardlink(_))) {
+        let originals: BTreeMap<&str, usize> = if entries.iter().any(|(.., e)| matches!(e.kind, EntryKind::Hardlink(_)))
+        {
             index.entries.iter().enumerate().map(|(at, entry)| (entry.path.as_str(), at)).collect()
         } else {
             BTreeMap::new()
@@ -233,9 +236,7 @@ impl<'a> Tree<'a> {
                     continue;
                 }
                 EntryKind::Symlink(target) => (What::Symlink(Cow::Borrowed(target)), entry),
-                EntryKind::File(facts) => {
-                    (What::File { facts, inode: (!originals.is_empty()).then_some(*at) }, entry)
-                }
+                EntryKind::File(facts) => (What::File { facts, inode: (!originals.is_empty()).then_some(*at) }, entry),
                 EntryKind::Hardlink(target) => {
                     let original = originals.get(target.as_str()).copied();
                     match original.map(|original| (original, &index.entries[original])) {
@@ -506,7 +507,11 @@ impl<'a> Tree<'a> {
                 Some(Node { what: What::Directory, .. }) => {}
                 Some(other) => {
                     return Err(Error::File {
-                        problem: format!("{ancestor} is {} of `{}`", other.what.describe(), self.owner_name(other.owner)),
+                        problem: format!(
+                            "{ancestor} is {} of `{}`",
+                            other.what.describe(),
+                            self.owner_name(other.owner)
+                        ),
                         path,
                         place: place.cloned(),
                     });

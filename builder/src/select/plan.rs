@@ -51,7 +51,9 @@ pub(super) fn layers(tree: &Tree<'_>, input: &SelectInput<'_>, names: &[String])
     for (number, package) in tree.packages.iter().enumerate() {
         for path in &package.bare {
             let layer = directories.entry(Layer::Packages(package.layer)).or_default();
-            if tree.nodes.get(path.as_str()).is_some_and(|node| node.what == What::Directory) && !layer.contains_key(path) {
+            if tree.nodes.get(path.as_str()).is_some_and(|node| node.what == What::Directory)
+                && !layer.contains_key(path)
+            {
                 layer.insert(path.clone(), (number, tree.directory(path)?));
             }
         }
@@ -78,7 +80,9 @@ pub(super) fn layers(tree: &Tree<'_>, input: &SelectInput<'_>, names: &[String])
             let meta = match (own.get(path), tree.nodes.get(path.as_str())) {
                 (Some((_, meta)), _) => meta.clone(),
                 (None, Some(node)) if layer == Layer::Files => Meta { mtime: 0, ..node.meta.clone() },
-                (None, Some(node)) if layer == Layer::State && !matches!(node.owner, Owner::File(_)) => node.meta.clone(),
+                (None, Some(node)) if layer == Layer::State && !matches!(node.owner, Owner::File(_)) => {
+                    node.meta.clone()
+                }
                 _ => tree.directory(path)?,
             };
             above.push(PlanEntry { path: path.clone(), meta, body: Body::Directory });

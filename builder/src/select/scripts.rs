@@ -102,8 +102,20 @@ fn is_covered(line: &str, alternatives: &mut Vec<Alternative>) -> bool {
             });
             let keyword = matches!(
                 first.as_str(),
-                "if" | "then" | "else" | "elif" | "fi" | "do" | "done" | "while" | "until" | "!" | "{" | "}" | "esac"
-                    | "exec" | "command"
+                "if" | "then"
+                    | "else"
+                    | "elif"
+                    | "fi"
+                    | "do"
+                    | "done"
+                    | "while"
+                    | "until"
+                    | "!"
+                    | "{"
+                    | "}"
+                    | "esac"
+                    | "exec"
+                    | "command"
             );
             if assignment && !first.contains("$(") && !first.contains('`') || keyword {
                 words = rest;
@@ -131,6 +143,7 @@ fn is_covered(line: &str, alternatives: &mut Vec<Alternative>) -> bool {
             "dpkg" => words.get(1).is_some_and(|word| word.starts_with("--compare-versions")),
             "dpkg-divert" | "dpkg-statoverride" => words.iter().any(|word| word == "--remove" || word == "--list"),
             "rm" | "rmdir" => true,
+            "cat" => !command.contains('>'),
             name => is_harmless(name),
         }
     })
@@ -255,10 +268,7 @@ mod tests {
              chown web /var/lib/web\nupdate-alternatives --install /usr/bin/x x $path 5\n;;\nesac\n\
              # Automatically added by dh_installsystemd/13.0\nrm -rf /run/x\nfoo\n# End automatically added section\n\
              cat <<EOF\nnot a command\nEOF\n");
-        assert_eq!(
-            lines,
-            ["chown web /var/lib/web", "update-alternatives --install /usr/bin/x x $path 5", "cat <<EOF"]
-        );
+        assert_eq!(lines, ["chown web /var/lib/web", "update-alternatives --install /usr/bin/x x $path 5"]);
         assert!(found.is_empty());
     }
 

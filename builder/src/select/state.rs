@@ -27,7 +27,8 @@ pub(super) fn links(tree: &mut Tree<'_>, platform: Platform, source_date: i64) -
     if platform == Platform::Amd64 {
         aliases.push("lib64");
     }
-    aliases.extend(["lib32", "libx32"].into_iter().filter(|name| tree.nodes.contains_key(format!("usr/{name}").as_str())));
+    aliases
+        .extend(["lib32", "libx32"].into_iter().filter(|name| tree.nodes.contains_key(format!("usr/{name}").as_str())));
     tree.derive("directories", "run/lock", Meta::root(0o1777, 0), What::Directory)?;
     for alias in aliases {
         if let Some(target) = paths::alias_target(alias) {
@@ -44,7 +45,9 @@ pub(super) fn alternatives(tree: &mut Tree<'_>, source_date: i64) -> Result<(), 
         let package = &tree.packages[number];
         let name = package.name.to_owned();
         let findings = scripts::read(package);
-        tree.report.unhandled.extend(findings.unhandled.into_iter().map(|(script, lines)| (name.clone(), script, lines)));
+        tree.report
+            .unhandled
+            .extend(findings.unhandled.into_iter().map(|(script, lines)| (name.clone(), script, lines)));
         for alternative in findings.alternatives {
             all.entry(alternative.name.clone()).or_default().push(alternative);
         }

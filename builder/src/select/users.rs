@@ -110,10 +110,8 @@ impl Accounts {
         let at = |span: Span| Some(Place { source: spec.source.clone(), span });
         for (name, group) in &spec.groups {
             check_field("group", name, name, "/etc/group", at(group.span))?;
-            self.groups.insert(
-                name.clone(),
-                Group { gid: group.gid, members: group.members.clone(), place: at(group.span) },
-            );
+            self.groups
+                .insert(name.clone(), Group { gid: group.gid, members: group.members.clone(), place: at(group.span) });
         }
         for (name, user) in &spec.users {
             check_field("user", name, name, "/etc/passwd", at(user.span))?;
@@ -124,7 +122,10 @@ impl Accounts {
             let gid = user.gid.unwrap_or(user.uid);
             // A spec user in the place of a built-in one takes over its group as well.
             if !spec.groups.contains_key(name)
-                && self.users.get(name).is_some_and(|old| self.groups.get(name).is_some_and(|group| group.gid == old.gid))
+                && self
+                    .users
+                    .get(name)
+                    .is_some_and(|old| self.groups.get(name).is_some_and(|group| group.gid == old.gid))
             {
                 self.groups.remove(name);
             }
@@ -198,9 +199,13 @@ impl Accounts {
     /// Returns the numbers of an owner and a group, each a name or a number.
     ///
     /// Without a group: the owner's primary one; a number that is nobody's stands for the group too.
-    pub(super) fn ids(&self, owner: Option<&str>, group: Option<&str>, place: Option<&Place>) -> Result<(u32, u32), Error> {
-        let unknown =
-            |kind, name: &str| Error::Account { kind, name: name.to_owned(), place: place.cloned() };
+    pub(super) fn ids(
+        &self,
+        owner: Option<&str>,
+        group: Option<&str>,
+        place: Option<&Place>,
+    ) -> Result<(u32, u32), Error> {
+        let unknown = |kind, name: &str| Error::Account { kind, name: name.to_owned(), place: place.cloned() };
         let (uid, primary) = match owner {
             None => (0, 0),
             Some(name) => match (self.users.get(name), name.parse::<u32>()) {
