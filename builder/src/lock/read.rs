@@ -152,10 +152,7 @@ impl Lock {
                 format!("{said} has a path outside its suite"),
             );
         }
-        expect(
-            ascending(self.inputs.iter().map(|input| (&input.kind, &input.name))),
-            "the inputs are not sorted".to_owned(),
-        );
+        expect(ascending(self.inputs.iter()), "the inputs are not sorted".to_owned());
         for input in &self.inputs {
             expect(
                 ["certificate", "fetch", "key"].contains(&input.kind.as_str()),

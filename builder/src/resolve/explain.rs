@@ -13,7 +13,7 @@ use crate::spec::{Platform, Spec};
 /// How many steps a derivation shows.
 const STEPS: usize = 24;
 
-/// Returns the derivation for roots that [`solve`] found no answer to.
+/// Returns the derivation for roots that `solve` found no answer to.
 pub(super) fn explain(
     spec: &Spec,
     platform: Platform,

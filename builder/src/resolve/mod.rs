@@ -3,6 +3,8 @@
 //! In: a spec and the verified indexes of its archives. Out: one platform's share of a lock. The answer is what
 //! `apt-get install --no-install-recommends` would install into an empty root, plus the implicit packages of
 //! [`rules::implicit`](crate::rules::implicit); Essential packages are not implied. Nothing is read or fetched here.
+//!
+//! `straight` goes apt's way; where that is blocked, `solve` searches everything there is.
 
 mod error;
 mod explain;
@@ -12,6 +14,7 @@ mod prove;
 mod reasons;
 mod solve;
 mod stale;
+mod straight;
 mod universe;
 
 pub use error::{Error, Missing};
@@ -25,7 +28,7 @@ use crate::archive::Index;
 use crate::deb822::{Op, Relation, Version};
 use crate::lock::{LockedPackage, PlatformLock};
 use crate::spec::{PackageRequest, Platform, Spanned, Spec};
-use solve::{Roots, solve};
+use solve::Roots;
 use universe::{Bounds, Choice, Universe};
 
 /// Which locked packages may move.
@@ -122,18 +125,30 @@ pub fn resolve(
     Ok(PlatformLock { layers: plan.layers, packages })
 }
 
-/// Searches with the packages that are to move at their newest, and without that where it cannot be had.
+fn solve(universe: &Universe<'_>, roots: &Roots) -> Option<BTreeSet<universe::Id>> {
+    straight::walk(universe, roots).or_else(|| solve::solve(universe, roots))
+}
+
+/// Searches with the packages that are to move at their newest, and without that for those that cannot have it.
 fn choose(universe: &Universe<'_>, roots: &Roots, update: &Update) -> Option<BTreeSet<universe::Id>> {
-    if let Update::Some(names) = update {
-        let mut strict = roots.clone();
-        for name in names.iter().filter_map(|name| universe.find(name)) {
-            strict.limits.push(Choice { name, ids: universe.candidates_of(name).take(1).collect() });
-        }
-        if let Some(chosen) = solve(universe, &strict) {
-            return Some(chosen);
+    let Update::Some(names) = update else { return solve(universe, roots) };
+    let newest: Vec<Choice> = names
+        .iter()
+        .filter_map(|name| universe.find(name))
+        .map(|name| Choice { name, ids: universe.candidates_of(name).take(1).collect() })
+        .collect();
+    let with = |limits: &[Choice]| Roots { required: roots.required.clone(), limits: limits.to_vec() };
+    if let Some(chosen) = solve(universe, &with(&newest)) {
+        return Some(chosen);
+    }
+    let mut limits: Vec<Choice> = Vec::new();
+    for limit in newest {
+        limits.push(limit);
+        if solve(universe, &with(&limits)).is_none() {
+            limits.pop();
         }
     }
-    solve(universe, roots)
+    solve(universe, &with(&limits))
 }
 
 /// Returns the requests as choices, in the spec's order, then the packages that always come.

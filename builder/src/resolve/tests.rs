@@ -371,10 +371,40 @@ fn a_lock_holds_what_is_not_to_move() {
     let only = |name: &str| Update::Some(BTreeSet::from([name.to_owned()]));
     assert_eq!(show(&with(only("tool"))), "app 1, lib 1, tool 2");
     assert_eq!(show(&with(only("lib"))), "app 2, lib 2, tool 1", "what it forces moves too");
+    let two = Update::Some(BTreeSet::from(["lib".to_owned(), "tool".to_owned(), "absent".to_owned()]));
+    assert_eq!(show(&with(two)), "app 2, lib 2, tool 2");
     assert_eq!(show(&with(Update::All)), "app 2, lib 2, tool 2");
     let gone = world("app 2\nDepends: lib, tool\n\nlib 1\n\ntool 1");
     let options = ResolveOptions { previous: Some(&lock), update: Update::None };
     assert_eq!(show(&resolve_with("app", &gone, &options).unwrap()), "app 2, lib 1, tool 1");
+}
+
+#[test]
+fn what_cannot_move_stays_and_the_others_move() {
+    let world = world("app 1\nDepends: lib (<< 2), tool\n\nlib 1\n\nlib 2\n\ntool 1\n\ntool 2");
+    let mut lock = resolve_with("app", &world, &ResolveOptions::default()).unwrap();
+    for package in &mut lock.packages {
+        package.version = "1".to_owned();
+    }
+    let update = Update::Some(BTreeSet::from(["lib".to_owned(), "tool".to_owned()]));
+    let options = ResolveOptions { previous: Some(&lock), update };
+    assert_eq!(show(&resolve_with("app", &world, &options).unwrap()), "app 1, lib 1, tool 2");
+}
+
+#[test]
+fn alternatives_are_decided_in_the_order_of_the_fields_as_apt_does() {
+    let text = "app 1\nDepends: extra | python (>= 3), python\n\nextra 1\n\npython 3";
+    assert_eq!(chosen("app", &world(text)), "app 1, extra 1, python 3");
+    let text = "app 1\nDepends: python, extra | python (>= 3)\n\nextra 1\n\npython 3";
+    assert_eq!(chosen("app", &world(text)), "app 1, python 3");
+}
+
+#[test]
+fn a_blocked_way_is_searched_anew() {
+    let text = "app 1\nDepends: aa | bb, ccc\n\naa 1\n\nbb 1\n\nccc 1\nConflicts: aa";
+    assert_eq!(chosen("app", &world(text)), "app 1, bb 1, ccc 1");
+    let text = "app 1\nDepends: lib, old\n\nlib 1\n\nlib 2\n\nold 1\nDepends: lib (<< 2)";
+    assert_eq!(chosen("app", &world(text)), "app 1, lib 1, old 1");
 }
 
 #[test]
