@@ -136,10 +136,8 @@ pub enum Error {
         component: String,
         /// Architecture asked for.
         architecture: String,
-        /// Components the Release names.
-        components: Vec<String>,
-        /// Architectures the Release names.
-        architectures: Vec<String>,
+        /// What the Release has instead, in words.
+        offered: String,
     },
     /// A Packages file that this Release does not sign.
     #[error("cannot use `{path}`: the Release of `{archive}` `{suite}` does not sign it")]
@@ -166,7 +164,8 @@ pub enum Error {
     },
     /// A Packages file is not the one that was signed.
     #[error(
-        "cannot use `{path}` of `{archive}` `{suite}`: signed are {expected} and {size} bytes, read were {found} and {length} bytes"
+        "cannot use `{path}` of `{archive}` `{suite}`: signed are {} and {} bytes, read were {} and {} bytes",
+        signed.0, signed.1, found.0, found.1
     )]
     IndexDigest {
         /// Archive.
@@ -175,14 +174,10 @@ pub enum Error {
         suite: String,
         /// Path below the suite.
         path: String,
-        /// Digest signed.
-        expected: Digest,
-        /// Size signed.
-        size: u64,
-        /// Digest of what was read, at most one byte more than signed.
-        found: Digest,
-        /// Length of what was read.
-        length: u64,
+        /// Digest and size signed.
+        signed: Box<(Digest, u64)>,
+        /// Digest and length of what was read, which is at most one byte more than signed.
+        found: Box<(Digest, u64)>,
     },
     /// A Packages file is signed but cannot be unpacked as it says.
     #[error("cannot unpack `{path}` of `{archive}` `{suite}`: {what}")]
@@ -219,11 +214,11 @@ pub enum Error {
         /// Path below the suite.
         path: String,
         /// The package, or what stands in its place.
-        package: String,
+        package: Box<str>,
         /// Line the stanza starts on.
         line: u64,
         /// What is wrong.
-        what: String,
+        what: Box<str>,
     },
 }
 
@@ -263,20 +258,11 @@ impl Diagnose for Error {
             Self::Rollback { .. } => {
                 vec!["the mirror is behind the one the lock was made from: try another with `--mirror`".to_owned()]
             }
-            Self::NoPackages { components, architectures, .. } => {
-                vec![format!("it has components {} and architectures {}", listed(components), listed(architectures))]
-            }
+            Self::NoPackages { offered, .. } => vec![offered.clone()],
             Self::IndexDigest { .. } => {
                 vec!["the mirror may be in the middle of an update: try again, or another with `--mirror`".to_owned()]
             }
             _ => Vec::new(),
         }
     }
-}
-
-fn listed(names: &[String]) -> String {
-    if names.is_empty() {
-        return "unnamed".to_owned();
-    }
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -18,6 +18,7 @@ const MAX_MEMORY: u64 = 160 << 20;
 /// Only [`Keyring::verify`](super::Keyring::verify) leads here, so whoever holds an `Index` need not ask whether its
 /// signature was good.
 #[derive(Debug, Clone)]
+#[expect(clippy::manual_non_exhaustive, reason = "other modules of this crate must not make one either")]
 pub struct Index {
     /// What was verified, as the lock names it.
     pub set: MetadataSet,
@@ -75,8 +76,8 @@ impl Part<'_> {
         }
         let (found, length) = (Digest::of(&packed), packed.len() as u64);
         if (found, length) != (file.digest, file.size) {
-            let (expected, size) = (file.digest, file.size);
-            return Err(Error::IndexDigest { archive, suite, path, expected, size, found, length });
+            let (signed, found) = (Box::new((file.digest, file.size)), Box::new((found, length)));
+            return Err(Error::IndexDigest { archive, suite, path, signed, found });
         }
         let plain = self.path.rsplit_once('.').map_or(self.path, |(plain, _)| plain);
         let signed = self.release.file(plain).map(|(_, size)| size);
@@ -119,8 +120,15 @@ impl Part<'_> {
                 Ok(candidate) => candidates.extend(candidate),
                 Err(what) => {
                     let (archive, suite, path) = self.place();
-                    let package = deb822::shown(stanza.get("Package").unwrap_or_default());
-                    return Err(Error::Package { archive, suite, path, package, line: stanza.line(), what });
+                    let package = deb822::shown(stanza.get("Package").unwrap_or_default()).into();
+                    return Err(Error::Package {
+                        archive,
+                        suite,
+                        path,
+                        package,
+                        line: stanza.line(),
+                        what: what.into(),
+                    });
                 }
             }
         }

@@ -197,9 +197,10 @@ fn read_certificates(bytes: &[u8]) -> Result<Vec<Certificate>, String> {
         }
         // A key of a kind that is not known signs nothing here.
         Err(pgp::errors::Error::Unsupported { .. }) => Ok(()),
-        Err(error) => Err(format!("it is malformed: {error}")),
+        Err(_) => Err("a certificate in it is malformed".to_owned()),
     };
-    let malformed = |error: pgp::errors::Error| format!("it is malformed: {error}");
+    // What `pgp` says of an error can hold a backtrace, so it is not passed on.
+    let malformed = |_: pgp::errors::Error| "it is malformed".to_owned();
     if bytes.first().is_some_and(|byte| byte & 0x80 != 0) {
         for parsed in SignedPublicKey::from_bytes_many(bytes).map_err(malformed)? {
             take(parsed)?;

@@ -165,8 +165,11 @@ impl Release {
                 suite: self.suite.clone(),
                 component: component.clone(),
                 architecture: architecture.to_owned(),
-                components: self.components.clone(),
-                architectures: self.architectures.clone(),
+                offered: format!(
+                    "it has components {} and architectures {}",
+                    listed(&self.components),
+                    listed(&self.architectures)
+                ),
             })?);
             if self.separate_all && architecture != "all" {
                 files.extend(find("all"));
@@ -236,6 +239,13 @@ impl Fields {
         }
         Ok(Self { date, valid_until, files })
     }
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        return "unnamed".to_owned();
+    }
+    names.iter().map(|name| format!("`{}`", deb822::shown(name))).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the number that `text` writes in decimal digits alone.

@@ -385,3 +385,44 @@ fn a_malformed_stanza_is_named() {
         assert!(said.contains("package `hello`") || what.contains("second time"), "{said}");
     }
 }
+
+/// Asks gpgv about the same messages; says so where it is not installed.
+#[test]
+fn gpgv_agrees() {
+    use pgp::composed::{Deserializable as _, SignedPublicKey};
+    use pgp::ser::Serialize as _;
+    let directory = tempfile::tempdir().unwrap();
+    let (ring, message) = (directory.path().join("ring.gpg"), directory.path().join("InRelease"));
+    let subkey = |subkey| Plan { subkey: Some(subkey), ..Plan::new(1) };
+    for plan in [
+        Plan::new(1),
+        Plan { lifetime: Some(1), ..Plan::new(1) },
+        subkey(SubkeyPlan::default()),
+        subkey(SubkeyPlan { back: Some(false), ..SubkeyPlan::default() }),
+        subkey(SubkeyPlan { revoked: true, ..SubkeyPlan::default() }),
+    ] {
+        let (secret, certificate) = plan.key();
+        let (binary, _) = SignedPublicKey::from_armor_single(certificate.as_bytes()).unwrap();
+        std::fs::write(&ring, binary.to_bytes().unwrap()).unwrap();
+        let good = String::from_utf8(clearsign(&secret, &text(), DATE)).unwrap();
+        for bytes in [good.replacen("Origin: Example", "Origin: Exampla", 1), good] {
+            std::fs::write(&message, &bytes).unwrap();
+            let judge = std::process::Command::new("gpgv")
+                .arg("--homedir")
+                .arg(directory.path())
+                .arg("--keyring")
+                .arg(&ring)
+                .args(["--status-fd", "1"])
+                .arg(&message)
+                .stderr(std::process::Stdio::null())
+                .output();
+            let Ok(judge) = judge else {
+                eprintln!("gpgv is not installed: its verdict was not compared");
+                return;
+            };
+            let theirs = String::from_utf8_lossy(&judge.stdout).contains("GOODSIG");
+            let ours = said(verify(&certificate, bytes.as_bytes(), &policy()));
+            assert_eq!(ours == "good", theirs, "{plan:?}: {ours}");
+        }
+    }
+}

@@ -142,45 +142,61 @@ pub fn parse_dependencies(text: &str) -> Result<Vec<Dependency>, Error> {
         .collect()
 }
 
-const BLANK: [char; 3] = [' ', '\t', '\n'];
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n')
+}
+
+fn trim_start(text: &str) -> &str {
+    &text[text.bytes().position(|byte| !is_blank(byte)).unwrap_or(text.len())..]
+}
+
+fn trim(text: &str) -> &str {
+    let text = trim_start(text);
+    &text[..text.bytes().rposition(|byte| !is_blank(byte)).map_or(0, |last| last + 1)]
+}
+
+/// Splits `text` before its first blank, bracket of any kind, or colon.
+fn split_word(text: &str) -> (&str, &str) {
+    let ends = |byte| is_blank(byte) || matches!(byte, b'(' | b'[' | b'<' | b':');
+    text.split_at(text.bytes().position(ends).unwrap_or(text.len()))
+}
 
 fn parse_relation(text: &str) -> Result<Relation, Error> {
-    let text = text.trim_matches(BLANK);
+    let text = trim(text);
     let wrong = |what: &str| Error::Relation { relation: shown(text), what: what.to_owned() };
-    let end = text.find([' ', '\t', '\n', '(', '[', '<', ':']).unwrap_or(text.len());
-    let (name, rest) = text.split_at(end);
+    let (name, rest) = split_word(text);
     if !is_package_name(name) {
         return Err(wrong("it does not start with a package name"));
     }
     let (qualifier, rest) = match rest.strip_prefix(':') {
         None => (None, rest),
         Some(rest) => {
-            let end = rest.find([' ', '\t', '\n', '(', '[', '<']).unwrap_or(rest.len());
-            let (qualifier, rest) = rest.split_at(end);
+            let (qualifier, rest) = split_word(rest);
             if !is_architecture(qualifier) {
                 return Err(wrong("the architecture after the colon is none"));
             }
             (Some(qualifier.to_owned()), rest)
         }
     };
-    let mut rest = rest.trim_start_matches(BLANK);
+    let mut rest = trim_start(rest);
     let mut version = None;
     if let Some(inner) = rest.strip_prefix('(') {
         let (inner, after) = inner.split_once(')').ok_or_else(|| wrong("a parenthesis is not closed"))?;
-        let inner = inner.trim_matches(BLANK);
-        let (sign, bound) = inner.split_at(inner.find(|c| !matches!(c, '<' | '=' | '>')).unwrap_or(inner.len()));
+        let inner = trim(inner);
+        let end = inner.bytes().position(|byte| !matches!(byte, b'<' | b'=' | b'>')).unwrap_or(inner.len());
+        let (sign, bound) = inner.split_at(end);
         let op = Op::parse(sign).ok_or_else(|| wrong("the version has no relation such as `>=`"))?;
-        let bound = Version::parse(bound.trim_start_matches(BLANK)).map_err(|error| match error {
+        let bound = Version::parse(trim_start(bound)).map_err(|error| match error {
             Error::Version { what, .. } => wrong(what),
             other => other,
         })?;
         version = Some((op, bound));
-        rest = after.trim_start_matches(BLANK);
+        rest = trim_start(after);
     }
     let mut architectures = Vec::new();
     if let Some(inner) = rest.strip_prefix('[') {
         let (inner, after) = inner.split_once(']').ok_or_else(|| wrong("a bracket is not closed"))?;
-        for word in inner.split(BLANK).filter(|word| !word.is_empty()) {
+        for word in inner.split([' ', '\t', '\n']).filter(|word| !word.is_empty()) {
             let (wanted, name) = match word.strip_prefix('!') {
                 None => (true, word),
                 Some(name) => (false, name),
@@ -196,7 +212,7 @@ fn parse_relation(text: &str) -> Result<Relation, Error> {
         if architectures.iter().any(|(wanted, _)| *wanted != architectures[0].0) {
             return Err(wrong("the architecture list mixes names with and without `!`"));
         }
-        rest = after.trim_start_matches(BLANK);
+        rest = trim_start(after);
     }
     if rest.starts_with('<') {
         return Err(wrong("a build profile, which only source packages have"));

@@ -186,6 +186,7 @@ fn config(signer: &impl SigningKey, kind: SignatureType, created: i64, hash: Has
         Subpacket::regular(SubpacketData::SignatureCreationTime(timestamp(created))).unwrap(),
         Subpacket::regular(SubpacketData::IssuerFingerprint(signer.fingerprint())).unwrap(),
     ];
+    config.unhashed_subpackets = vec![Subpacket::regular(SubpacketData::IssuerKeyId(signer.legacy_key_id())).unwrap()];
     config
 }
 
