@@ -168,14 +168,21 @@ impl Drop for HttpTransport {
     }
 }
 
-/// Follows a redirect unless it is one too many or leaves TLS. Credentials are dropped by `reqwest` where the origin
-/// changes.
+/// Follows a redirect unless it is refused. Credentials are dropped by `reqwest` where the origin changes.
 fn redirect(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
-    if attempt.previous().len() > MAX_REDIRECTS {
-        return attempt.error(format!("more than {MAX_REDIRECTS} redirects"));
+    match refusal(attempt.previous(), attempt.url()) {
+        Some(why) => attempt.error(why),
+        None => attempt.follow(),
     }
-    let left_tls = attempt.url().scheme() != "https" && attempt.previous().iter().any(|url| url.scheme() == "https");
-    if left_tls { attempt.error("a redirect from https to plain http") } else { attempt.follow() }
+}
+
+/// Returns why a redirect is not followed: it is one too many, or leaves TLS.
+fn refusal(previous: &[reqwest::Url], next: &reqwest::Url) -> Option<String> {
+    if previous.len() > MAX_REDIRECTS {
+        return Some(format!("more than {MAX_REDIRECTS} redirects"));
+    }
+    let leaves_tls = next.scheme() != "https" && previous.iter().any(|url| url.scheme() == "https");
+    leaves_tls.then(|| "a redirect from https to plain http".to_owned())
 }
 
 fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
@@ -343,6 +350,18 @@ mod tests {
         let error = transport().get(&request(&(base + "/file"), 0)).err().unwrap();
         assert!(matches!(&error, TransportError::Refused(why) if why.contains("more than 5 redirects")), "{error}");
         assert_eq!(served.join().unwrap().len(), MAX_REDIRECTS + 1);
+    }
+
+    #[test]
+    fn a_redirect_never_leaves_tls() {
+        let urls = |all: &[&str]| all.iter().map(|url| reqwest::Url::parse(url).unwrap()).collect::<Vec<_>>();
+        let [plain, safe] = &urls(&["http://example.org/", "https://example.org/"])[..] else { unreachable!() };
+        assert_eq!(refusal(std::slice::from_ref(safe), safe), None);
+        assert_eq!(refusal(std::slice::from_ref(plain), plain), None);
+        assert_eq!(refusal(std::slice::from_ref(plain), safe), None);
+        for previous in [&[safe.clone()][..], &[plain.clone(), safe.clone()]] {
+            assert_eq!(refusal(previous, plain).as_deref(), Some("a redirect from https to plain http"));
+        }
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl<'a> Fetcher<'a> {
         let expected = Expected { digest: None, size: None, limit };
         let mut tried = Vec::new();
         for url in urls {
-            let failure = match self.from(&url, expected)? {
+            let failure = match self.drawn(0, || self.from(&url, expected))? {
                 Ok(mut writer) => {
                     let bytes = writer.read_back()?;
                     match accept(&bytes) {
@@ -180,7 +180,7 @@ impl<'a> Fetcher<'a> {
         if let Some(file) = self.tools.store.blob(&wanted.digest)? {
             return Ok(file);
         }
-        self.bring(wanted)?;
+        self.drawn(wanted.size, || self.bring(wanted))?;
         self.stored(&wanted.digest, &wanted.label)
     }
 
@@ -208,9 +208,8 @@ impl<'a> Fetcher<'a> {
             let missing = missing.into_iter().map(|one| one.label.clone()).collect();
             return Err(Error::Offline { missing }.into());
         }
-        self.tools.progress.start(STAGE, missing.iter().fold(0, |sum, one| sum.saturating_add(one.size)));
-        let problems = self.bring_all(&missing);
-        self.tools.progress.finish(STAGE);
+        let total = missing.iter().fold(0_u64, |sum, one| sum.saturating_add(one.size));
+        let problems = self.drawn(total, || self.bring_all(&missing));
         match Problems::from_vec(problems.into_iter().map(|error| Box::new(error) as _).collect()) {
             Some(problems) => Err(problems),
             None => Ok(fetched),
@@ -228,7 +227,8 @@ impl<'a> Fetcher<'a> {
             return Err(Error::Offline { missing: vec![label] });
         }
         let expected = Expected { digest: Some(*digest), size: None, limit };
-        self.first(&label, "the spec", vec![url.to_owned()], expected)?.commit(Some(digest))?;
+        let writer = self.drawn(0, || self.first(&label, "the spec", vec![url.to_owned()], expected))?;
+        writer.commit(Some(digest))?;
         self.stored(digest, &label)
     }
 
@@ -318,6 +318,14 @@ impl<'a> Fetcher<'a> {
             }
         }
         Ok(result)
+    }
+
+    /// Runs `work` as a stage that progress is told of; a `total` of 0 is not known.
+    fn drawn<T>(&self, total: u64, work: impl FnOnce() -> T) -> T {
+        self.tools.progress.start(STAGE, total);
+        let result = work();
+        self.tools.progress.finish(STAGE);
+        result
     }
 
     fn stored(&self, digest: &Digest, label: &str) -> Result<File, Error> {

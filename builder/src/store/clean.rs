@@ -99,7 +99,8 @@ impl Store {
     /// Removes what was used longest ago until at most `max_size` bytes are left, and what crashes left behind;
     /// returns what was removed.
     ///
-    /// While other builds have the store open, nothing that was used in the last hour is removed.
+    /// While other processes, or other openings of this one, have the store open, nothing that was used in the last
+    /// hour is removed. Clones of this handle do not count: nothing may be building with them.
     pub fn gc(&self, max_size: u64) -> Result<Share, Error> {
         let now = self.now()?;
         let alone = self.alone();

@@ -128,6 +128,19 @@ impl Store {
         Self::private_store(directory, options, Some(below))
     }
 
+    /// Opens the store at `root`; where it cannot be written to, or not be made, a private one inside `beside` stands
+    /// in, which reads from it what it can.
+    ///
+    /// A store that another user may write to is refused all the same.
+    pub fn open_or_private(root: &Path, options: StoreOptions, beside: &Path) -> Result<Self, Error> {
+        match Self::open(root, options.clone()) {
+            Ok(store) if store.is_writable() => Ok(store),
+            Ok(below) => Self::private_store(beside, StoreOptions { read_only: false, ..options }, Some(below)),
+            Err(Error::Open { .. }) => Self::private_store(beside, StoreOptions { read_only: false, ..options }, None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn private_store(directory: &Path, options: StoreOptions, below: Option<Self>) -> Result<Self, Error> {
         let made = tempfile::Builder::new()
             .prefix(".tarsia-store-")

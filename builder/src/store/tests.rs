@@ -192,6 +192,23 @@ fn a_read_only_store_reads_and_a_private_one_over_it_writes() {
 }
 
 #[test]
+fn a_private_store_stands_in_where_none_can_be_written() {
+    let room = tempfile::tempdir().unwrap();
+    let root = room.path().join("store");
+    let open =
+        |root: &Path, read_only| Store::open_or_private(root, StoreOptions { paranoid: false, read_only }, room.path());
+    let digest = open(&root, false).unwrap().put_blob(b"hello").unwrap();
+    let stand_in = open(&root, true).unwrap();
+    assert!(stand_in.is_writable() && stand_in.root() != root);
+    assert!(stand_in.blob(&digest).unwrap().is_some());
+    fs::write(room.path().join("file"), "").unwrap();
+    let stand_in = open(&room.path().join("file/store"), false).unwrap();
+    assert!(stand_in.put_blob(b"hello").is_ok());
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(matches!(open(&root, false), Err(Error::Mode { .. })));
+}
+
+#[test]
 fn gc_removes_what_was_used_longest_ago_and_what_crashes_left() {
     let room = tempfile::tempdir().unwrap();
     let store = store(room.path().join("store").as_path());
