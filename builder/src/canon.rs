@@ -46,8 +46,9 @@ struct Sorted<'a>(&'a Value);
 impl Serialize for Sorted<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Value::Object(map) => serializer
-                .collect_map(map.iter().map(|(key, value)| (key, Sorted(value))).collect::<BTreeMap<_, _>>()),
+            Value::Object(map) => {
+                serializer.collect_map(map.iter().map(|(key, value)| (key, Sorted(value))).collect::<BTreeMap<_, _>>())
+            }
             Value::Array(values) => serializer.collect_seq(values.iter().map(Sorted)),
             plain => plain.serialize(serializer),
         }

@@ -135,7 +135,8 @@ fn self_test(compression: Compression) -> Result<(), Error> {
 
 /// Returns 96 KiB of words, numbers and noise: enough for every match finder to have choices.
 fn known_input() -> Vec<u8> {
-    const WORDS: [&[u8]; 8] = [b"libc.so.6 ", b"/usr/lib/", b"\x7fELF\x02\x01\x01\0", b"python", b"\0\0\0\0", b"the ", b"{\n", b"=1"];
+    const WORDS: [&[u8]; 8] =
+        [b"libc.so.6 ", b"/usr/lib/", b"\x7fELF\x02\x01\x01\0", b"python", b"\0\0\0\0", b"the ", b"{\n", b"=1"];
     let mut bytes = Vec::with_capacity(96 << 10);
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     while bytes.len() < 96 << 10 {
@@ -209,7 +210,13 @@ mod tests {
 
     #[test]
     fn levels_that_do_not_exist_are_refused() {
-        for wrong in [Compression::Zstd(0), Compression::Zstd(20), Compression::Zstd(-1), Compression::Gzip(0), Compression::Gzip(10)] {
+        for wrong in [
+            Compression::Zstd(0),
+            Compression::Zstd(20),
+            Compression::Zstd(-1),
+            Compression::Gzip(0),
+            Compression::Gzip(10),
+        ] {
             assert!(matches!(encode(wrong, b""), Err(Error::Level(_))), "{wrong:?}");
         }
     }

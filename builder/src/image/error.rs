@@ -96,7 +96,10 @@ impl Diagnose for Error {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Destination { .. } => {
-                vec!["use `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, a directory, or a file that ends in `.tar`".to_owned()]
+                vec![
+                    "use `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, a directory, or a file that ends in `.tar`"
+                        .to_owned(),
+                ]
             }
             Self::MissingBlob { .. } => vec!["build again".to_owned()],
             Self::Output(error) => error.hints(),

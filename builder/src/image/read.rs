@@ -145,7 +145,8 @@ impl OpenImage {
                 concatenated: true,
                 ..decode::Limits::default()
             };
-            let decoded = decode::decoder(format, &mut encoded, &limits).map_err(|error| reader.broken(layer, &error))?;
+            let decoded =
+                decode::decoder(format, &mut encoded, &limits).map_err(|error| reader.broken(layer, &error))?;
             let mut hashed = HashingReader::new(decoded);
             {
                 let options = tar::Options { max_size: MAX_LAYER, third_party: true, ..tar::Options::default() };

@@ -49,8 +49,30 @@ fn store(room: &Path) -> Store {
 fn golden_config_and_manifest() {
     let room = tempfile::tempdir().unwrap();
     let image = image(&store(room.path()), Platform::Amd64);
-    insta::assert_snapshot!(String::from_utf8(image.config().to_vec()).unwrap(), @"");
-    insta::assert_snapshot!(String::from_utf8(image.manifest().to_vec()).unwrap(), @"");
+    insta::assert_snapshot!(String::from_utf8(image.config().to_vec()).unwrap(), @r#"{"architecture":"amd64","config":{"Cmd":["-g","a \u0026\u0026 b \u003cc\u003e \u2028"],"Entrypoint":["/usr/sbin/web"],"Env":["PATH=/usr/bin","TZ=UTC"],"ExposedPorts":{"8080/tcp":{}},"Labels":{"a":"1","org.example.b":"\u0026"},"StopSignal":"SIGQUIT","User":"10001:10001","Volumes":{"/data":{}},"WorkingDir":"/"},"created":"2023-11-14T22:13:20Z","history":[{"created":"2023-11-14T22:13:20Z","created_by":"tarsia build"},{"created":"2023-11-14T22:13:20Z","created_by":"tarsia build"}],"os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:d2930796b9b10cc14c9ea69cd5ec2336d7452fc510d27db6207375b9b122a5e5","sha256:d2930796b9b10cc14c9ea69cd5ec2336d7452fc510d27db6207375b9b122a5e5"]}}"#);
+    insta::assert_snapshot!(String::from_utf8(image.manifest().to_vec()).unwrap(), @r#"
+        {
+          "schemaVersion": 2,
+          "mediaType": "application/vnd.oci.image.manifest.v1+json",
+          "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": "sha256:844a648ae01923f8643ccafb5221472a252eaa7345e1ceeb7e7a3473623c161a",
+            "size": 683
+          },
+          "layers": [
+            {
+              "mediaType": "application/vnd.oci.image.layer.v1.tar+zstd",
+              "digest": "sha256:72e3db9faa06763710006c66e9cf601e2b2b5ab4481793dbad28195ae4f18b31",
+              "size": 82
+            },
+            {
+              "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+              "digest": "sha256:83b49161af70c99b788102257aa7bf614874eafe3d7a9977389a3ea12b408a80",
+              "size": 87
+            }
+          ]
+        }
+    "#);
 }
 
 #[test]

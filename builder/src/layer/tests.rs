@@ -46,7 +46,8 @@ fn world() -> World {
         entry(at, 0o644, body)
     };
     let pack = Digest::of(b"pack");
-    let mut one: Vec<PlanEntry> = (0..60).map(|n| file(&format!("usr/a/{n:03}"), &bytes(n, 997 * n as usize))).collect();
+    let mut one: Vec<PlanEntry> =
+        (0..60).map(|n| file(&format!("usr/a/{n:03}"), &bytes(n, 997 * n as usize))).collect();
     one.push(entry("usr/a/hard", 0o644, Body::Hardlink(path("usr/a/001"))));
     one.push(entry("usr/a/soft", 0o777, Body::Symlink("../b/ünï".to_owned())));
     let mut two = vec![file("usr/b/large", &bytes(99, 11 << 20)), file("usr/b/next", b"after a large one")];
@@ -58,10 +59,18 @@ fn world() -> World {
     (meta.uid, meta.gid) = (3_000_000, 4_000_000);
     meta.xattrs = vec![("security.capability".to_owned(), vec![1, 0, 0, 2, 0]), ("user.a".to_owned(), b"b".to_vec())];
     let three = vec![
-        PlanEntry { path: path(&format!("var/{}/{}/x", "l".repeat(90), "m".repeat(90))), meta: meta.clone(), body: Body::Inline(b"inline\n".to_vec()) },
+        PlanEntry {
+            path: path(&format!("var/{}/{}/x", "l".repeat(90), "m".repeat(90))),
+            meta: meta.clone(),
+            body: Body::Inline(b"inline\n".to_vec()),
+        },
         PlanEntry { path: path(&format!("var/{}", "n".repeat(200))), meta, body: Body::Inline(Vec::new()) },
     ];
-    let directories = ["usr", "usr/a", "usr/b", "var"].map(|at| PlanEntry { path: path(at), meta: Meta::root(0o755, 0), body: Body::Directory });
+    let directories = ["usr", "usr/a", "usr/b", "var"].map(|at| PlanEntry {
+        path: path(at),
+        meta: Meta::root(0o755, 0),
+        body: Body::Directory,
+    });
     let groups = vec![
         PlanGroup { pack: Some(pack), entries: one },
         PlanGroup { pack: Some(pack), entries: two },
@@ -93,7 +102,8 @@ fn write_with(
     frames: &dyn FrameCache,
 ) -> Result<(Layer, Vec<u8>), Error> {
     let workers = Workers::new(threads, memory).unwrap();
-    let data = |key: &Digest| if *key == world.pack { world.data.try_clone() } else { Err(io::ErrorKind::NotFound.into()) };
+    let data =
+        |key: &Digest| if *key == world.pack { world.data.try_clone() } else { Err(io::ErrorKind::NotFound.into()) };
     let context = Context { data: &data, compression, workers: &workers, frames, progress: &Silent };
     let mut blob = Vec::new();
     let layer = write(&context, &world.plan, &mut blob)?;
@@ -135,7 +145,11 @@ fn golden_digests() {
     let zstd = write_with(&world, Compression::Zstd(3), 2, 64 << 20, &NoFrames).unwrap().0;
     let gzip = write_with(&world, Compression::Gzip(6), 2, 64 << 20, &NoFrames).unwrap().0;
     assert_eq!(zstd.diff_id, gzip.diff_id);
-    insta::assert_snapshot!(format!("{}\n{}\n{}", zstd.diff_id, zstd.digest, gzip.digest), @"");
+    insta::assert_snapshot!(format!("{}\n{}\n{}", zstd.diff_id, zstd.digest, gzip.digest), @r#"
+        sha256:d42de5acc0ce7555a60b015e9c03e56c2a2ff6a543143fcf983d39032fbcf9f7
+        sha256:21669fbb996e7a8f19cd588d66ee84b7cae3a764f09611065ec4e868ffc1dfa4
+        sha256:f800d8ef1739f724cf4d9cbf0f3ecea98526d11b4b8407f232b2526aea5c9092
+    "#);
 }
 
 #[test]
@@ -144,8 +158,13 @@ fn several_layers_at_once_are_the_same_as_one_after_the_other() {
     let (expected, blob) = write_with(&world, Compression::Zstd(1), 1, 64 << 20, &NoFrames).unwrap();
     let workers = Workers::new(3, 12 << 20).unwrap();
     let data = |_: &Digest| world.data.try_clone();
-    let context =
-        Context { data: &data, compression: Compression::Zstd(1), workers: &workers, frames: &NoFrames, progress: &Silent };
+    let context = Context {
+        data: &data,
+        compression: Compression::Zstd(1),
+        workers: &workers,
+        frames: &NoFrames,
+        progress: &Silent,
+    };
     let (mut one, mut two) = (Vec::new(), Vec::new());
     let layers = write_all(&context, vec![(&world.plan, &mut one), (&world.plan, &mut two)]).unwrap();
     assert_eq!((layers, one == blob, two == blob), (vec![expected, expected], true, true));
@@ -180,11 +199,17 @@ fn errors_end_the_work_whatever_waits() {
     let mut world = world();
     let workers = Workers::new(4, 9 << 20).unwrap();
     let data = |_: &Digest| world.data.try_clone();
-    let context =
-        Context { data: &data, compression: Compression::Zstd(1), workers: &workers, frames: &NoFrames, progress: &Silent };
+    let context = Context {
+        data: &data,
+        compression: Compression::Zstd(1),
+        workers: &workers,
+        frames: &NoFrames,
+        progress: &Silent,
+    };
     let error = write(&context, &world.plan, &mut Full(1 << 20)).unwrap_err();
     assert_eq!(error.to_string(), "cannot write layer `base`");
-    let error = write(&Context { data: &|_| Err(io::ErrorKind::NotFound.into()), ..context }, &world.plan, &mut Vec::new());
+    let error =
+        write(&Context { data: &|_| Err(io::ErrorKind::NotFound.into()), ..context }, &world.plan, &mut Vec::new());
     assert!(matches!(error.unwrap_err(), Error::Data { .. }));
     world.plan.groups[0].pack = None;
     let context = Context { data: &|_| Err(io::ErrorKind::NotFound.into()), ..context };

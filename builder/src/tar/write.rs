@@ -200,7 +200,8 @@ mod tests {
         let edge = "x".repeat(100);
         let link = "t".repeat(101);
         let xattrs = [("user.x".to_owned(), b"a\0\n=b".to_vec())];
-        let plain = Header { path: "a", kind: Kind::File(3), mode: 0o4755, uid: 7, gid: 2_097_151, mtime: 1, xattrs: &[] };
+        let plain =
+            Header { path: "a", kind: Kind::File(3), mode: 0o4755, uid: 7, gid: 2_097_151, mtime: 1, xattrs: &[] };
         let headers = [
             Header { path: "", kind: Kind::Directory, mode: 0o755, ..plain },
             plain,
@@ -239,7 +240,8 @@ for m in tarfile.open(fileobj=sys.stdin.buffer, mode='r|', encoding='utf-8'):
         let open = || std::fs::File::open(file.path()).unwrap();
         let python = Command::new("python3").args(["-c", LIST]).stdin(open()).output();
         match python {
-            Ok(output) => insta::assert_snapshot!(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()), @r#"
+            Ok(output) => {
+                insta::assert_snapshot!(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()), @r#"
             . 1 5 0o755 7 2097151 1 0 0 '' {}
             a 1 0 0o4755 7 2097151 1 3 0 '' {}
             b 1 2 0o4755 7 2097151 1 0 101 '' {}
@@ -251,7 +253,8 @@ for m in tarfile.open(fileobj=sys.stdin.buffer, mode='r|', encoding='utf-8'):
             ünï 3 2 0o4755 7 2097151 1 0 1 '' {}
             big 3 0 0o4755 2097152 4294967295 -5 3 0 '' {}
             late 4 0 0o4755 7 2097151 8589934592 3 0 '' {'SCHILY.xattr.user.x': b'a\x00\n=b'}
-            "#),
+            "#)
+            }
             Err(_) => eprintln!("python3 is not installed: not asked"),
         }
         match Command::new("tar").args(["-tf", "-"]).env("LC_ALL", "C.UTF-8").stdin(open()).output() {
@@ -266,7 +269,8 @@ for m in tarfile.open(fileobj=sys.stdin.buffer, mode='r|', encoding='utf-8'):
     #[test]
     fn a_size_that_ustar_cannot_say_stands_in_a_pax_record() {
         let mut out = Vec::new();
-        let header = Header { path: "x", kind: Kind::File(9 << 30), mode: 0o644, uid: 0, gid: 0, mtime: 0, xattrs: &[] };
+        let header =
+            Header { path: "x", kind: Kind::File(9 << 30), mode: 0o644, uid: 0, gid: 0, mtime: 0, xattrs: &[] };
         append_header(&mut out, &header).unwrap();
         assert_eq!(out.len(), 3 * BLOCK);
         assert!(out[BLOCK..].starts_with(b"19 size=9663676416\n\0"));
