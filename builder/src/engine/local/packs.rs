@@ -104,9 +104,9 @@ fn open_all(input: &BuildInput<'_>, packages: &[&LockedPackage]) -> Result<Index
     };
     let absent: Mutex<Vec<usize>> = Mutex::default();
     input.workers.pool.in_place_scope(|scope| {
-        for number in 0..packages.len() {
+        for (number, package) in packages.iter().enumerate() {
             let (finished, absent) = (&finished, &absent);
-            scope.spawn(move |_| match stored(input.store, &pack_key(&packages[number].digest)) {
+            scope.spawn(move |_| match stored(input.store, &pack_key(&package.digest)) {
                 Some(index) => finished(number, Ok(index)),
                 None => absent.lock().expect("nobody panics while a number is noted").push(number),
             });
