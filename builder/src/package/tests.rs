@@ -5,6 +5,7 @@ use std::io::Write as _;
 use super::*;
 use crate::diag::Diagnose;
 
+#[allow(clippy::duplicate_mod, reason = "one fixture for unit and integration tests")]
 #[path = "../../tests/it/deb.rs"]
 mod deb;
 use deb::{Packing, Tar, ar, deb, pack};

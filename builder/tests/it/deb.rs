@@ -155,7 +155,7 @@ impl Deb {
 pub fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = b"!<arch>\n".to_vec();
     for (name, content) in members {
-        write!(bytes, "{name:<16}{DATE:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, "100644", content.len()).unwrap();
+        writeln!(bytes, "{name:<16}{DATE:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, "100644", content.len()).unwrap();
         bytes.extend_from_slice(content);
         if content.len() % 2 == 1 {
             bytes.push(b'\n');

@@ -8,6 +8,7 @@ use super::*;
 use crate::diag::{Diagnose, Source, Span};
 use crate::spec::{Compression, Keep, LayerSpec, Run, Spanned};
 
+#[allow(clippy::duplicate_mod, reason = "one fixture for unit and integration tests")]
 #[path = "../../../tests/it/deb.rs"]
 mod deb;
 use deb::{Packing, Tar, pack};

@@ -116,7 +116,9 @@ impl Root {
     fn beneath(&self, path: &str) -> Result<OwnedFd, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        match fs::openat2(&self.directory, path, flags, Mode::empty(), resolve) {
+        // The kernel answers AGAIN where a rename elsewhere kept it from being sure.
+        let mut attempts = (0..16).map(|_| fs::openat2(&self.directory, path, flags, Mode::empty(), resolve));
+        match attempts.find(|answer| !matches!(answer, Err(Errno::AGAIN))).unwrap_or(Err(Errno::AGAIN)) {
             Err(Errno::XDEV) => Err(refused(path, "it leaves the spec's directory")),
             // Kernels before 5.6, and sandboxes that do not know the call: go step by step, through no link at all.
             Err(Errno::NOSYS | Errno::PERM) => {

@@ -1,5 +1,6 @@
 use super::*;
 
+#[allow(clippy::duplicate_mod, reason = "one fixture for unit and integration tests")]
 #[path = "../../../tests/it/deb.rs"]
 mod deb;
 use deb::{Tar, header, sealed};
@@ -166,7 +167,10 @@ fn hostile_archives_are_refused() {
         ("negative size", Tar::new().raw(&changed(|b| b[124..136].fill(0xff))), "its size is negative"),
         (
             "wide number",
-            Tar::new().raw(&changed(|b| b[136..148].fill(0xff).then_set(b, 137, 0))),
+            Tar::new().raw(&changed(|b| {
+                b[136..148].fill(0xff);
+                b[137] = 0;
+            })),
             "does not fit 64 bits",
         ),
         (
@@ -227,16 +231,6 @@ fn hostile_archives_are_refused() {
     for (name, tar, problem) in cases {
         let answer = strict(tar);
         assert!(answer.starts_with("tar::") && answer.contains(problem), "{name}: {answer}");
-    }
-}
-
-trait ThenSet {
-    fn then_set(self, block: &mut [u8; 512], at: usize, value: u8);
-}
-
-impl ThenSet for () {
-    fn then_set(self, block: &mut [u8; 512], at: usize, value: u8) {
-        block[at] = value;
     }
 }
 
