@@ -1,3 +1,4 @@
 //! Bounded decompressors and the encoders.
 
 pub mod decode;
+pub mod encode;

@@ -1,1 +1,3 @@
-//! Runs the arrows.
+//! Runs the arrows from a spec and its lock to images.
+
+pub mod local;

@@ -1,0 +1,240 @@
+//! Builds in this process, on rayon's threads.
+//!
+//! In: a spec, its lock, and a store that holds every locked package and fetched file. Out: finished images whose
+//! layers stand in the store as blobs. No network, no clock. What has been built before is found again: whole results
+//! by lock, spec and the state of the local files; layers by their plan; cuts of layers by the part of the plan that
+//! they hold; packs by their package.
+
+mod error;
+mod packs;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diag::Progress;
+use crate::digest::{Digest, Hasher};
+use crate::image::{Image, ImageIndex, Settings};
+use crate::layer::{self, Layer, Workers};
+use crate::lock::{ENCODING, Lock, RULES};
+use crate::package::local::{self, Input};
+use crate::package::{PACK_FORMAT, PackIndex};
+use crate::select::{self, LayerPlan, Report, SelectInput, Selection};
+use crate::spec::{Platform, Spec};
+use crate::store::{BlobWriter, Kind, Store};
+
+pub use error::Error;
+pub use packs::Packs;
+
+/// Version of the records of results; part of their keys.
+const FORMAT: u32 = 1;
+
+/// What a build reads, and what it works with.
+#[derive(Clone, Copy)]
+pub struct BuildInput<'a> {
+    /// The spec.
+    pub spec: &'a Spec,
+    /// Its lock.
+    pub lock: &'a Lock,
+    /// Which of the lock's platforms; all where empty.
+    pub platforms: &'a [Platform],
+    /// Holds the packages; takes what is made.
+    pub store: &'a Store,
+    /// Threads and memory. A build must not be started on one of these threads.
+    pub workers: &'a Workers,
+    /// The spec's directory.
+    pub directory: &'a Path,
+    /// Hears of the stages `open` (packages) and `layer` (bytes of tar).
+    pub progress: &'a dyn Progress,
+}
+
+/// A finished build.
+#[derive(Debug)]
+pub struct Built {
+    /// The images; their layers stand in the store.
+    pub image: ImageIndex,
+    /// By platform, what was selected. `None` where the result of an earlier build was found and nothing was opened;
+    /// [`select`] tells it then.
+    pub selected: BTreeMap<Platform, Option<Selected>>,
+    /// By platform, what selection had to say.
+    pub reports: BTreeMap<Platform, Report>,
+}
+
+impl Built {
+    /// Returns the digest that names the result: of the manifest, or of the index over several.
+    pub fn digest(&self) -> Digest {
+        self.image.digest()
+    }
+}
+
+/// One platform's opened packages and what is kept of them.
+#[derive(Debug)]
+pub struct Selected {
+    /// The packages, opened.
+    pub packs: Packs,
+    /// What is kept.
+    pub selection: Selection,
+}
+
+/// A whole result as stored.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    image: Image,
+    report: Report,
+}
+
+/// Builds the images of a lock.
+pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
+    if (input.lock.encoding, input.lock.rules) != (ENCODING, RULES) {
+        return Err(Error::OtherRelease {
+            tarsia: input.lock.tarsia.clone(),
+            encoding: input.lock.encoding,
+            rules: input.lock.rules,
+        });
+    }
+    let seen = local::inputs(input.spec, input.directory)?;
+    let lock = Digest::of(input.lock.to_text().as_bytes());
+    let mut images = Vec::new();
+    let (mut selected, mut reports) = (BTreeMap::new(), BTreeMap::new());
+    for platform in platforms(input)? {
+        let key = key(input, platform, &lock, &seen);
+        let (record, selection) = match find(input.store, &key)? {
+            Some(record) => (record, None),
+            None => {
+                let selection = select(input, platform)?;
+                let image = write(input, platform, &selection)?;
+                let record = Record { image, report: selection.selection.report.clone() };
+                // What changed while it was read has no state to be found by.
+                if local::inputs(input.spec, input.directory)? == seen {
+                    keep(input.store, &key, &record)?;
+                }
+                (record, Some(selection))
+            }
+        };
+        images.push(record.image);
+        reports.insert(platform, record.report);
+        selected.insert(platform, selection);
+    }
+    Ok(Built { image: ImageIndex::new(images)?, selected, reports })
+}
+
+/// Opens one platform's packages and the spec's own files, and selects what is kept of them.
+pub fn select(input: &BuildInput<'_>, platform: Platform) -> Result<Selected, Error> {
+    let packs = Packs::open(input, platform)?;
+    let selection = select::select(&SelectInput {
+        spec: input.spec,
+        lock: input.lock,
+        platform,
+        packs: packs.indexes(),
+        pack_keys: packs.keys(),
+        local: packs.local(),
+        local_key: packs.local_key(),
+    })?;
+    Ok(Selected { packs, selection })
+}
+
+/// Writes the layers of a selection into the store and returns the image of them.
+pub fn write(input: &BuildInput<'_>, platform: Platform, selected: &Selected) -> Result<Image, Error> {
+    let Selected { packs, selection } = selected;
+    let plans: Vec<&LayerPlan> = selection.layers.iter().filter(|plan| !plan.is_empty()).collect();
+    let layers = write_layers(input, &plans, &|key| packs.data(input.store, key))?;
+    let settings = Settings {
+        run: &input.spec.run,
+        user: selection.user,
+        labels: &input.spec.labels,
+        source_date: input.lock.source_date,
+    };
+    Ok(Image::new(platform, &settings, layers)?)
+}
+
+/// Returns the layers of these plans, written now or earlier, each a blob of the store.
+fn write_layers(
+    input: &BuildInput<'_>,
+    plans: &[&LayerPlan],
+    data: &(dyn Fn(&Digest) -> io::Result<File> + Sync),
+) -> Result<Vec<Layer>, Error> {
+    let (store, compression) = (input.store, input.spec.layers.compression);
+    let mut layers: Vec<Option<Layer>> = Vec::new();
+    let mut writers: Vec<(usize, Digest, BlobWriter)> = Vec::new();
+    for (number, plan) in plans.iter().enumerate() {
+        let key = layer::layer_key(plan, compression);
+        let known = store.entry(Kind::Images, &key).and_then(|bytes| postcard::from_bytes::<Layer>(&bytes).ok());
+        let known = match known {
+            Some(layer) if store.blob(&layer.digest)?.is_some() => Some(layer),
+            _ => None,
+        };
+        if known.is_none() {
+            writers.push((number, key, store.write_blob()?));
+        }
+        layers.push(known);
+    }
+    let context =
+        layer::Context { data, compression, workers: input.workers, frames: store, progress: input.progress };
+    let jobs = writers.iter_mut().map(|(number, _, writer)| (plans[*number], writer as &mut (dyn io::Write + Send)));
+    let written = layer::write_all(&context, jobs.collect())?;
+    for ((number, key, writer), layer) in writers.into_iter().zip(written) {
+        writer.commit(Some(&layer.digest))?;
+        store.put_entry(Kind::Images, &key, &stored(&layer))?;
+        layers[number] = Some(layer);
+    }
+    Ok(layers.into_iter().map(|layer| layer.expect("every layer was known or has been written")).collect())
+}
+
+/// Returns the platforms to build, each one of the lock's.
+fn platforms(input: &BuildInput<'_>) -> Result<Vec<Platform>, Error> {
+    let known = || input.lock.platform.keys();
+    let mut platforms: Vec<Platform> = if input.platforms.is_empty() {
+        known().map(|name| Platform::from_oci(name).ok_or_else(|| Error::Platform(name.clone()))).collect::<Result<_, _>>()?
+    } else {
+        input.platforms.to_vec()
+    };
+    platforms.sort();
+    platforms.dedup();
+    match platforms.iter().find(|platform| !input.lock.platform.contains_key(platform.oci())) {
+        Some(absent) => Err(Error::Platform(absent.oci().to_owned())),
+        None if platforms.is_empty() => Err(Error::NoPlatform),
+        None => Ok(platforms),
+    }
+}
+
+/// Returns the key under which a platform's result is kept.
+fn key(input: &BuildInput<'_>, platform: Platform, lock: &Digest, seen: &[Input]) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher.update(b"tarsia image\n");
+    for number in [FORMAT, ENCODING, RULES, PACK_FORMAT] {
+        hasher.update(&number.to_be_bytes());
+    }
+    hasher.update(lock.as_bytes());
+    hasher.update(input.spec.digest.as_bytes());
+    hasher.update(&stored(&(platform.oci(), seen)));
+    hasher.digest()
+}
+
+/// Returns an earlier result, if all of its layers are still there.
+fn find(store: &Store, key: &Digest) -> Result<Option<Record>, Error> {
+    let Some(record) = store.entry(Kind::Images, key).and_then(|bytes| postcard::from_bytes::<Record>(&bytes).ok()) else {
+        return Ok(None);
+    };
+    for layer in record.image.layers() {
+        if store.blob(&layer.digest)?.is_none() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(record))
+}
+
+fn keep(store: &Store, key: &Digest, record: &Record) -> Result<(), Error> {
+    Ok(store.put_entry(Kind::Images, key, &stored(record))?)
+}
+
+fn stored(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("plain data can always be written")
+}
+
+/// Indexes by package name.
+type Indexes = BTreeMap<String, PackIndex>;

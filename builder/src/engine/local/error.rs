@@ -1,0 +1,113 @@
+//! What can go wrong in a build.
+
+use std::io;
+
+use crate::diag::{Diagnose, Label, Verdict};
+use crate::digest::Digest;
+use crate::{image, layer, package, select, store};
+
+/// An error of a build.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The lock was written for other tables or another encoding.
+    #[error("cannot build: the lock is for encoding {encoding} and rules {rules}, written by tarsia {tarsia}")]
+    OtherRelease {
+        /// The release that wrote it.
+        tarsia: String,
+        /// Its encoding.
+        encoding: u32,
+        /// Its rules.
+        rules: u32,
+    },
+    /// A platform that the lock does not have.
+    #[error("cannot build for `{0}`: the lock does not have it")]
+    Platform(String),
+    /// A lock without platforms.
+    #[error("cannot build: the lock has no platform")]
+    NoPlatform,
+    /// A package that is not in the store.
+    #[error("cannot open `{name}` {version}: the store does not hold {digest}")]
+    Missing {
+        /// The package.
+        name: String,
+        /// Its version.
+        version: String,
+        /// Digest of the `.deb`.
+        digest: Digest,
+    },
+    /// A package that cannot be opened.
+    #[error("cannot open package `{name}`")]
+    Package {
+        /// The package.
+        name: String,
+        /// Why.
+        source: package::Error,
+    },
+    /// A temporary file in the store that cannot be written or read.
+    #[error("cannot write a temporary file in the store")]
+    Temporary {
+        /// Why.
+        source: io::Error,
+    },
+    /// The spec's own files cannot be opened.
+    #[error(transparent)]
+    Local(#[from] package::Error),
+    /// Selection.
+    #[error(transparent)]
+    Select(#[from] select::Error),
+    /// Layers.
+    #[error(transparent)]
+    Layer(#[from] layer::Error),
+    /// Documents.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Error {
+    /// Returns the error of the stage that this is about, where it adds nothing itself.
+    fn inner(&self) -> Option<&dyn Diagnose> {
+        match self {
+            Self::Local(error) | Self::Package { source: error, .. } => Some(error),
+            Self::Select(error) => Some(error),
+            Self::Layer(error) => Some(error),
+            Self::Image(error) => Some(error),
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Diagnose for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::OtherRelease { .. } => "engine::other-release",
+            Self::Platform(_) => "engine::platform",
+            Self::NoPlatform => "engine::no-platform",
+            Self::Missing { .. } => "engine::missing-package",
+            Self::Temporary { .. } => "engine::temporary",
+            other => other.inner().map_or("engine::local", Diagnose::code),
+        }
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        self.inner().map(Diagnose::labels).unwrap_or_default()
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::OtherRelease { tarsia, .. } => {
+                vec![format!("build with tarsia {tarsia}, or run `tarsia lock` to move to this release")]
+            }
+            Self::Platform(_) | Self::NoPlatform => vec!["add it to `platforms` and run `tarsia lock`".to_owned()],
+            Self::Missing { .. } => vec!["`tarsia fetch` downloads what a lock names".to_owned()],
+            other => other.inner().map(Diagnose::hints).unwrap_or_default(),
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        self.inner().map_or(Verdict::Unknown, Diagnose::verdict)
+    }
+}

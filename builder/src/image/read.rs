@@ -1,0 +1,386 @@
+//! Reads OCI layouts and archives of them, for inspection and comparison. Hostile input is assumed.
+//!
+//! Documents are bounded and checked against their digests before they are parsed; a layer is checked against its
+//! digest and DiffID while its entries pass, and holds only when it was read to its end.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::codec::decode::{self, Format};
+use crate::digest::{DiffId, Digest, HashingReader};
+use crate::spec::Platform;
+use crate::tar::read as tar;
+
+use super::{Descriptor, Destination, Error, INDEX, Index, MANIFEST, Manifest, REF_NAME};
+
+pub use crate::tar::read::Entry;
+
+/// The most bytes of a document.
+const MAX_DOCUMENT: u64 = 4 << 20;
+/// The most images that an index may list.
+const MAX_IMAGES: usize = 64;
+/// The most bytes of a layer's tar.
+const MAX_LAYER: u64 = 64 << 30;
+
+/// An image that is being read: a layout or archive, its documents checked.
+#[derive(Debug)]
+pub struct OpenImage {
+    name: String,
+    place: Place,
+    descriptor: Descriptor,
+    index: Option<Vec<u8>>,
+    images: Vec<Opened>,
+}
+
+/// One platform's image, its documents read and checked.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Descriptor of the manifest.
+    pub descriptor: Descriptor,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The manifest's bytes.
+    pub manifest_bytes: Vec<u8>,
+    /// The config.
+    pub config: Value,
+    /// The config's bytes.
+    pub config_bytes: Vec<u8>,
+    /// The layers, lowest first.
+    pub layers: Vec<OpenLayer>,
+    /// The platform that the config names, where tarsia knows it.
+    pub platform: Option<Platform>,
+}
+
+/// A layer that can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenLayer {
+    /// Its descriptor.
+    pub descriptor: Descriptor,
+    /// The digest of its tar, as the config says it.
+    pub diff_id: DiffId,
+}
+
+#[derive(Debug)]
+enum Place {
+    Directory(PathBuf),
+    Archive { file: File, members: BTreeMap<String, (u64, u64)> },
+}
+
+/// Opens the image at `source`; where a layout holds several, the tag names one.
+pub fn open(source: &Destination) -> Result<OpenImage, Error> {
+    let name = source.to_string();
+    let place = match source {
+        Destination::Layout(path, _) => Place::Directory(path.clone()),
+        Destination::Archive(path, _) => Place::archive(&name, path)?,
+    };
+    let reader = Documents { name: &name, place: &place };
+    let layout: Layout = reader.parse("oci-layout", &reader.named("oci-layout")?)?;
+    if layout.image_layout_version != "1.0.0" {
+        return Err(reader.invalid(format!("its layout has version `{}`, not 1.0.0", layout.image_layout_version)));
+    }
+    let top: Index = reader.parse("index.json", &reader.named("index.json")?)?;
+    let mut named = top.manifests.into_iter().filter(|one| match source.tag() {
+        Some(tag) => one.annotations.get(REF_NAME).is_some_and(|name| name == tag),
+        None => true,
+    });
+    let descriptor = match (named.next(), named.next()) {
+        (Some(one), None) => one,
+        (None, _) => return Err(reader.invalid("it holds no such image".to_owned())),
+        (Some(_), Some(_)) => return Err(reader.invalid("it holds several images, and no tag names one".to_owned())),
+    };
+    let (index, images) = match descriptor.media_type.as_str() {
+        MANIFEST => (None, vec![reader.image(&descriptor)?]),
+        INDEX => {
+            let bytes = reader.document(&descriptor)?;
+            let index: Index = reader.parse("its index", &bytes)?;
+            if index.manifests.is_empty() || index.manifests.len() > MAX_IMAGES {
+                let count = index.manifests.len();
+                return Err(reader.invalid(format!("its index lists {count} images, not 1 to {MAX_IMAGES}")));
+            }
+            let images = index.manifests.iter().map(|one| reader.image(one)).collect::<Result<_, _>>()?;
+            (Some(bytes), images)
+        }
+        other => return Err(reader.invalid(format!("it is of type `{other}`"))),
+    };
+    Ok(OpenImage { name, place, descriptor, index, images })
+}
+
+impl OpenImage {
+    /// Returns the descriptor of the whole: an index, or the one image's manifest.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// Returns the index's bytes; `None` where there is one image alone.
+    pub fn index(&self) -> Option<&[u8]> {
+        self.index.as_deref()
+    }
+
+    /// Returns the images in the index's order.
+    pub fn images(&self) -> &[Opened] {
+        &self.images
+    }
+
+    /// Hands every entry of a layer, with a reader of its bytes, to `visit`. When this returns well, the whole layer
+    /// has been checked against its digest and DiffID.
+    pub fn entries<E: From<Error>>(
+        &self,
+        layer: &OpenLayer,
+        mut visit: impl FnMut(&Entry, &mut dyn Read) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let reader = Documents { name: &self.name, place: &self.place };
+        let format = reader.format(&layer.descriptor)?;
+        let blob = self.place.blob(&layer.descriptor).map_err(|source| reader.read(source))?;
+        let mut encoded = HashingReader::new(blob);
+        {
+            let limits = decode::Limits {
+                max_output: MAX_LAYER,
+                max_ratio: 1_000_000,
+                concatenated: true,
+                ..decode::Limits::default()
+            };
+            let decoded =
+                decode::decoder(format, &mut encoded, &limits).map_err(|error| reader.broken(layer, &error))?;
+            let mut hashed = HashingReader::new(decoded);
+            {
+                let options = tar::Options { max_size: MAX_LAYER, third_party: true, ..tar::Options::default() };
+                let mut entries = tar::Reader::new(BufReader::with_capacity(256 << 10, &mut hashed), options);
+                while let Some(entry) = entries.next().map_err(|error| reader.broken(layer, &error))? {
+                    visit(&entry, &mut Body(&mut entries))?;
+                }
+            }
+            io::copy(&mut hashed, &mut io::sink()).map_err(|source| reader.read(source))?;
+            let (found, _) = hashed.finish();
+            if found.as_bytes() != layer.diff_id.as_bytes() {
+                let problem = format!("a layer's tar is {found}, and the config says {}", layer.diff_id);
+                return Err(reader.invalid(problem).into());
+            }
+        }
+        io::copy(&mut encoded, &mut io::sink()).map_err(|source| reader.read(source))?;
+        let (found, size) = encoded.finish();
+        reader.check(&layer.descriptor, found, size)?;
+        Ok(())
+    }
+
+    /// Returns a reader of a blob's bytes as stored; they are not checked.
+    pub fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
+        let reader = Documents { name: &self.name, place: &self.place };
+        let blob = self.place.blob(descriptor).map_err(|source| reader.read(source))?;
+        Ok(Box::new(blob))
+    }
+}
+
+/// `oci-layout`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Layout {
+    image_layout_version: String,
+}
+
+/// What of a config ties it to its layers.
+#[derive(Deserialize)]
+struct ConfigLayers {
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+    rootfs: ConfigRootFs,
+}
+
+#[derive(Deserialize)]
+struct ConfigRootFs {
+    diff_ids: Vec<DiffId>,
+}
+
+/// Reads and checks the documents of an image.
+struct Documents<'a> {
+    name: &'a str,
+    place: &'a Place,
+}
+
+impl Documents<'_> {
+    fn image(&self, descriptor: &Descriptor) -> Result<Opened, Error> {
+        if descriptor.media_type != MANIFEST {
+            return Err(self.invalid(format!("its index lists a `{}`", descriptor.media_type)));
+        }
+        let manifest_bytes = self.document(descriptor)?;
+        let manifest: Manifest = self.parse("its manifest", &manifest_bytes)?;
+        if manifest.schema_version != 2 || !matches!(manifest.media_type.as_str(), "" | MANIFEST) {
+            return Err(self.invalid("its manifest is of another kind than it claims".to_owned()));
+        }
+        let config_bytes = self.document(&manifest.config)?;
+        let ConfigLayers { os, architecture, rootfs } = self.parse("its config", &config_bytes)?;
+        if rootfs.diff_ids.len() != manifest.layers.len() {
+            let (layers, names) = (manifest.layers.len(), rootfs.diff_ids.len());
+            return Err(self.invalid(format!("its manifest has {layers} layers, and its config {names}")));
+        }
+        let layers = manifest.layers.iter().zip(rootfs.diff_ids);
+        Ok(Opened {
+            descriptor: descriptor.clone(),
+            layers: layers.map(|(layer, diff_id)| OpenLayer { descriptor: layer.clone(), diff_id }).collect(),
+            config: self.parse("its config", &config_bytes)?,
+            config_bytes,
+            platform: Platform::from_oci(&format!("{os}/{architecture}")),
+            manifest,
+            manifest_bytes,
+        })
+    }
+
+    /// Returns a document's bytes, which are those that the descriptor names.
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+        if descriptor.size > MAX_DOCUMENT {
+            return Err(self.invalid(format!("a document of {} bytes, more than {MAX_DOCUMENT}", descriptor.size)));
+        }
+        let mut bytes = Vec::new();
+        let blob = self.place.blob(descriptor).map_err(|source| self.read(source))?;
+        blob.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(|source| self.read(source))?;
+        self.check(descriptor, Digest::of(&bytes), bytes.len() as u64)?;
+        Ok(bytes)
+    }
+
+    /// Returns a bounded file of the layout by its name.
+    fn named(&self, path: &str) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        let file = self.place.file(path).map_err(|source| self.read(source))?;
+        file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(|source| self.read(source))?;
+        if bytes.len() as u64 > MAX_DOCUMENT {
+            return Err(self.invalid(format!("`{path}` has more than {MAX_DOCUMENT} bytes")));
+        }
+        Ok(bytes)
+    }
+
+    fn parse<T: serde::de::DeserializeOwned>(&self, what: &str, bytes: &[u8]) -> Result<T, Error> {
+        serde_json::from_slice(bytes).map_err(|error| self.invalid(format!("{what} is malformed: {error}")))
+    }
+
+    fn check(&self, expected: &Descriptor, found: Digest, size: u64) -> Result<(), Error> {
+        if (expected.digest, expected.size) == (found, size) {
+            return Ok(());
+        }
+        let Descriptor { digest, size: named, .. } = expected;
+        Err(self.invalid(format!("blob {digest} of {named} bytes is {found} of {size} bytes")))
+    }
+
+    /// Returns how a layer is encoded; its first bytes must agree with its media type.
+    fn format(&self, layer: &Descriptor) -> Result<Format, Error> {
+        let format = match layer.media_type.as_str() {
+            "application/vnd.oci.image.layer.v1.tar" => Format::Stored,
+            "application/vnd.oci.image.layer.v1.tar+gzip" | "application/vnd.docker.image.rootfs.diff.tar.gzip" => {
+                Format::Gzip
+            }
+            "application/vnd.oci.image.layer.v1.tar+zstd" => Format::Zstd,
+            other => return Err(self.invalid(format!("a layer is of type `{other}`"))),
+        };
+        let mut head = Vec::new();
+        let blob = self.place.blob(layer).map_err(|source| self.read(source))?;
+        blob.take(8).read_to_end(&mut head).map_err(|source| self.read(source))?;
+        if Format::sniff(&head) == format {
+            return Ok(format);
+        }
+        Err(self.invalid(format!("layer {} is no {}", layer.digest, format.name())))
+    }
+
+    fn broken(&self, layer: &OpenLayer, error: &dyn std::error::Error) -> Error {
+        let mut problem = format!("layer {}: {error}", layer.descriptor.digest);
+        let mut source = error.source();
+        while let Some(cause) = source {
+            problem.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        self.invalid(problem)
+    }
+
+    fn read(&self, source: io::Error) -> Error {
+        Error::Read { image: self.name.to_owned(), source }
+    }
+
+    fn invalid(&self, problem: String) -> Error {
+        Error::Invalid { image: self.name.to_owned(), problem }
+    }
+}
+
+impl Place {
+    /// Opens an archive and notes where its members are.
+    fn archive(name: &str, path: &PathBuf) -> Result<Self, Error> {
+        let failed = |source| Error::Read { image: name.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        let options = tar::Options { max_size: 4 * MAX_LAYER, third_party: true, ..tar::Options::default() };
+        let mut reader = tar::Reader::new(BufReader::with_capacity(1 << 20, &file), options);
+        let mut members = BTreeMap::new();
+        loop {
+            match reader.next() {
+                Ok(Some(entry)) if entry.kind == tar::Kind::File => {
+                    members.insert(entry.path.as_str().to_owned(), (entry.offset, entry.size));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(tar::Error::Read { source, .. }) => return Err(failed(source)),
+                Err(error) => return Err(Error::Invalid { image: name.to_owned(), problem: error.to_string() }),
+            }
+        }
+        Ok(Self::Archive { file, members })
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> io::Result<Piece<'_>> {
+        self.file(&format!("blobs/sha256/{}", descriptor.digest.hex()))
+    }
+
+    fn file(&self, path: &str) -> io::Result<Piece<'_>> {
+        match self {
+            Self::Directory(root) => {
+                let file = File::open(root.join(path))
+                    .map_err(|error| io::Error::new(error.kind(), format!("`{path}`: {error}")))?;
+                if !file.metadata()?.is_file() {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{path}` is no regular file")));
+                }
+                Ok(Piece { file: Held::Own(file), at: 0, end: u64::MAX })
+            }
+            Self::Archive { file, members } => {
+                let &(offset, size) = members
+                    .get(path)
+                    .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{path}` is not in it")))?;
+                Ok(Piece { file: Held::Shared(file), at: offset, end: offset + size })
+            }
+        }
+    }
+}
+
+/// A range of a file, read by position.
+struct Piece<'a> {
+    file: Held<'a>,
+    at: u64,
+    end: u64,
+}
+
+enum Held<'a> {
+    Own(File),
+    Shared(&'a File),
+}
+
+impl Read for Piece<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(buffer.len());
+        let file = match &self.file {
+            Held::Own(file) => file,
+            Held::Shared(file) => file,
+        };
+        let count = file.read_at(&mut buffer[..length], self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+/// The bytes of the entry that a tar reader stands at.
+struct Body<'a, R>(&'a mut tar::Reader<R>);
+
+impl<R: Read> Read for Body<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read_data(buffer).map_err(io::Error::other)
+    }
+}
