@@ -87,7 +87,8 @@ fn row(what: &str, run: &Run, bound: f64) {
 /// Runs a command under GNU time and reads its account.
 fn measure(command: &[String], directory: &Path) -> Result<Run> {
     let account = directory.join("account");
-    let output = Command::new("/usr/bin/time").args(["-q", "-f", "%e %U %S %M", "-o"]).arg(&account).args(command).output()?;
+    let output =
+        Command::new("/usr/bin/time").args(["-q", "-f", "%e %U %S %M", "-o"]).arg(&account).args(command).output()?;
     let _ = &output.stdout;
     if !output.status.success() {
         return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
@@ -113,7 +114,8 @@ fn blob(store: &Path, hex: &str) -> PathBuf {
 
 /// Returns the bound in seconds, and its parts in words.
 fn bound(debs: &[PathBuf], work: &Path, cores: usize) -> Result<(f64, String)> {
-    let (mut xz, mut sha_debs, mut sha_files, mut encode_time, mut diff, mut digest, mut page) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+    let (mut xz, mut sha_debs, mut sha_files, mut encode_time, mut diff, mut digest, mut page) =
+        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
     for deb in debs {
         let bytes = std::fs::read(deb)?;
         sha_debs += timed(|| Digest::of(&bytes)).0;
@@ -128,7 +130,11 @@ fn bound(debs: &[PathBuf], work: &Path, cores: usize) -> Result<(f64, String)> {
             // Files are all but a few hundredths of a tar; what is kept is taken as all of it.
             sha_files += timed(|| Digest::of(&data)).0;
             diff += timed(|| Digest::of(&data)).0;
-            let (seconds, frames) = timed(|| data.chunks(4 << 20).map(|cut| encode(Compression::Zstd(3), cut)).collect::<std::result::Result<Vec<_>, _>>());
+            let (seconds, frames) = timed(|| {
+                data.chunks(4 << 20)
+                    .map(|cut| encode(Compression::Zstd(3), cut))
+                    .collect::<std::result::Result<Vec<_>, _>>()
+            });
             encode_time += seconds;
             digest += timed(|| frames.map(|frames| Digest::of(&frames.concat()))).0;
             let mut file = tempfile::tempfile_in(work)?;
@@ -143,7 +149,9 @@ fn bound(debs: &[PathBuf], work: &Path, cores: usize) -> Result<(f64, String)> {
         }
     }
     let total = xz + sha_debs + sha_files + diff + encode_time + digest + page;
-    let parts = format!("xz {xz:.3} + packages {sha_debs:.3} + files {sha_files:.3} + DiffID {diff:.3} + zstd {encode_time:.3} + digest {digest:.3} + pages {page:.3}");
+    let parts = format!(
+        "xz {xz:.3} + packages {sha_debs:.3} + files {sha_files:.3} + DiffID {diff:.3} + zstd {encode_time:.3} + digest {digest:.3} + pages {page:.3}"
+    );
     Ok((total / cores as f64, parts))
 }
 
@@ -158,7 +166,8 @@ fn members(deb: &[u8]) -> Vec<&[u8]> {
     let mut members = Vec::new();
     let mut at = 8;
     while at + 60 <= deb.len() {
-        let size: usize = std::str::from_utf8(&deb[at + 48..at + 58]).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        let size: usize =
+            std::str::from_utf8(&deb[at + 48..at + 58]).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         let body = &deb[at + 60..(at + 60 + size).min(deb.len())];
         if deb[at..].starts_with(b"data.tar") {
             members.push(body);

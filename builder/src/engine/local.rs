@@ -173,8 +173,7 @@ fn write_layers(
         }
         layers.push(known);
     }
-    let context =
-        layer::Context { data, compression, workers: input.workers, frames: store, progress: input.progress };
+    let context = layer::Context { data, compression, workers: input.workers, frames: store, progress: input.progress };
     let jobs = writers.iter_mut().map(|(number, _, writer)| (plans[*number], writer as &mut (dyn io::Write + Send)));
     let written = layer::write_all(&context, jobs.collect())?;
     for ((number, key, writer), layer) in writers.into_iter().zip(written) {
@@ -189,7 +188,9 @@ fn write_layers(
 fn platforms(input: &BuildInput<'_>) -> Result<Vec<Platform>, Error> {
     let known = || input.lock.platform.keys();
     let mut platforms: Vec<Platform> = if input.platforms.is_empty() {
-        known().map(|name| Platform::from_oci(name).ok_or_else(|| Error::Platform(name.clone()))).collect::<Result<_, _>>()?
+        known()
+            .map(|name| Platform::from_oci(name).ok_or_else(|| Error::Platform(name.clone())))
+            .collect::<Result<_, _>>()?
     } else {
         input.platforms.to_vec()
     };
@@ -217,7 +218,8 @@ fn key(input: &BuildInput<'_>, platform: Platform, lock: &Digest, seen: &[Input]
 
 /// Returns an earlier result, if all of its layers are still there.
 fn find(store: &Store, key: &Digest) -> Result<Option<Record>, Error> {
-    let Some(record) = store.entry(Kind::Images, key).and_then(|bytes| postcard::from_bytes::<Record>(&bytes).ok()) else {
+    let Some(record) = store.entry(Kind::Images, key).and_then(|bytes| postcard::from_bytes::<Record>(&bytes).ok())
+    else {
         return Ok(None);
     };
     for layer in record.image.layers() {

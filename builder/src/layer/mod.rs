@@ -140,10 +140,7 @@ pub fn write(context: &Context<'_>, plan: &LayerPlan, sink: &mut (dyn Write + Se
 /// Writes several layers, each to its sink, and returns them in the same order; they share threads and memory.
 ///
 /// Must not be called from a thread of `context.workers.pool`.
-pub fn write_all(
-    context: &Context<'_>,
-    jobs: Vec<(&LayerPlan, &mut (dyn Write + Send))>,
-) -> Result<Vec<Layer>, Error> {
+pub fn write_all(context: &Context<'_>, jobs: Vec<(&LayerPlan, &mut (dyn Write + Send))>) -> Result<Vec<Layer>, Error> {
     let mut layers = Vec::new();
     for (plan, sink) in jobs {
         layers.push((Segment::of_plan(plan)?, Sequence::new(&plan.name, sink)));

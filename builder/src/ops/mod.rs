@@ -8,9 +8,9 @@ use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
 use crate::spec::Platform;
 use crate::store::Store;
 
-// mod build;
+mod build;
 mod cache;
-// mod check;
+mod check;
 mod fetch;
 mod init;
 // mod inspect;
@@ -21,9 +21,9 @@ mod project;
 mod prove;
 // mod why;
 
-// pub use build::{BuildOptions, BuildOutcome, build};
+pub use build::{BuildOptions, BuildOutcome, build};
 pub use cache::{gc, verify as verify_cache};
-// pub use check::{CheckOptions, CheckOutcome, check};
+pub use check::{CheckOptions, CheckOutcome, check};
 pub use fetch::{FetchOutcome, fetch};
 pub use init::init;
 // pub use inspect::{Inspection, LayerSummary, ManifestSummary, PackageSummary, inspect};
@@ -111,6 +111,8 @@ pub enum Error {
         path: String,
         /// Each with both values.
         contradictions: Vec<String>,
+        /// Whether this was the question; else it stopped a build.
+        asked: bool,
     },
     /// A lock whose metadata can no longer be had, where proof is required.
     #[error("cannot prove `{path}`: {}", missing.join("; "))]
@@ -196,7 +198,11 @@ impl Diagnose for Error {
             Self::InputMoved { .. } => "`tarsia lock SPEC` takes the new bytes",
             Self::NoPlatform { .. } => "name it under `platforms:` and run `tarsia lock SPEC`",
             Self::Exists { .. } => "choose another path, or remove the file",
-            Self::Read { .. } | Self::Write { .. } | Self::NoPath { .. } | Self::NoPackage { .. } | Self::Threads { .. } => {
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::NoPath { .. }
+            | Self::NoPackage { .. }
+            | Self::Threads { .. } => {
                 return Vec::new();
             }
         };
@@ -205,7 +211,7 @@ impl Diagnose for Error {
 
     fn verdict(&self) -> Verdict {
         match self {
-            Self::Stale { .. } | Self::NoPackage { .. } => Verdict::No,
+            Self::Stale { .. } | Self::NoPackage { .. } | Self::Contradicted { asked: true, .. } => Verdict::No,
             _ => Verdict::Unknown,
         }
     }

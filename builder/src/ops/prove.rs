@@ -15,12 +15,14 @@ pub enum Proof {
     Proved,
     /// Some metadata sets can no longer be had; which, and why.
     Missing(Vec<String>),
+    /// Signed metadata say otherwise; each with both values.
+    Contradicted(Vec<String>),
 }
 
 /// Proves a project's lock, or says what is missing for it; remembered in the store by the lock's digest.
 ///
 /// # Errors
-/// A contradiction between lock and signed metadata, or metadata that is there and does not verify.
+/// Metadata that are there and do not verify.
 pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
     let lock = project.locked()?;
     if lock.platform.values().all(|platform| platform.packages.is_empty()) {
@@ -52,7 +54,7 @@ pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
     let contradictions: Vec<String> =
         resolve::prove(lock, &indexes).into_iter().map(|found| found.to_string()).collect();
     if !contradictions.is_empty() {
-        return Err(Error::Contradicted { path: shown(&project.lock_path), contradictions }.into());
+        return Ok(Proof::Contradicted(contradictions));
     }
     if missing.is_empty() {
         world.store.put_entry(Kind::Checks, &key, b"proved")?;
@@ -81,6 +83,9 @@ pub(super) fn prove_for_build(
 ) -> Result<(), Problems> {
     match prove(world, project)? {
         Proof::Proved => Ok(()),
+        Proof::Contradicted(contradictions) => {
+            Err(Error::Contradicted { path: shown(&project.lock_path), contradictions, asked: false }.into())
+        }
         Proof::Missing(missing) if required => Err(Error::Unproved { path: shown(&project.lock_path), missing }.into()),
         Proof::Missing(missing) => {
             warnings.push(Warning {

@@ -1,13 +1,16 @@
 //! `tarsia build`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::json;
 use tarsia::diag::Problems;
+use tarsia::ops::{self, BuildOptions};
 
 use crate::cli::Answer;
 use crate::cli::arguments::{MachineFlags, NetworkFlags, PlatformFlag, StoreFlags};
 use crate::cli::error::Error;
+use crate::cli::moves;
 use crate::cli::session::Session;
 
 /// Flags of `build`.
@@ -43,6 +46,38 @@ pub(crate) struct Arguments {
 }
 
 /// Builds each spec and prints one digest per image.
-pub(crate) fn run(_session: &Session, _arguments: &Arguments) -> Result<Answer, Problems> {
-    Err(Error::NotWired("build").into())
+pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
+    if arguments.output.is_some() && arguments.specs.len() > 1 {
+        return Err(Error::OneOutput.into());
+    }
+    let options = BuildOptions {
+        output: arguments.output.clone(),
+        locked: arguments.locked,
+        require_proof: arguments.require_proof,
+        platforms: arguments.platform.platforms.clone(),
+    };
+    let flags = (&arguments.store, &arguments.network, &arguments.machine);
+    let output = arguments.output.as_deref().map_or(arguments.specs[0].as_path(), Path::new);
+    session.in_world(flags, output, |world| {
+        let mut json = Vec::new();
+        for spec in &arguments.specs {
+            let built = ops::build(world, spec, &options)?;
+            session.warnings(&built.warnings);
+            session.note(&moves::text(&built.moved));
+            session.finished(&format!("Built `{}`", built.output));
+            json.push(json!({
+                "spec": spec.display().to_string(),
+                "digest": built.digest.to_string(),
+                "output": built.output,
+                "moved": moves::json(&built.moved),
+            }));
+            if !session.globals.json {
+                session.answer(&(), &format!("{}\n", built.digest))?;
+            }
+        }
+        if session.globals.json {
+            session.answer(&json, "")?;
+        }
+        Ok(Answer::Yes)
+    })
 }

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 use tarsia::diag::Problems;
+use tarsia::ops::{self, CheckOptions};
 
 use crate::cli::Answer;
 use crate::cli::arguments::{MachineFlags, NetworkFlags, PlatformFlag, StoreFlags};
-use crate::cli::error::Error;
 use crate::cli::session::Session;
 
 /// Flags of `check`.
@@ -35,6 +36,40 @@ pub(crate) struct Arguments {
 }
 
 /// Checks specs and their locks; with `--proof`, the locks against the signed archives.
-pub(crate) fn run(_session: &Session, _arguments: &Arguments) -> Result<Answer, Problems> {
-    Err(Error::NotWired("check").into())
+pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
+    let options = CheckOptions { proof: arguments.proof, platforms: arguments.platform.platforms.clone() };
+    let flags = (&arguments.store, &arguments.network, &arguments.machine);
+    session.in_world(flags, arguments.specs[0].as_path(), |world| {
+        let mut answers = Vec::new();
+        for spec in &arguments.specs {
+            let found = ops::check(world, spec, &options)?;
+            session.warnings(&found.warnings);
+            for (platform, report) in &found.reports {
+                for (class, (entries, bytes)) in &report.dropped {
+                    session.detail(&format!("{}: {class} drops {entries} entries, {bytes} bytes", platform.oci()));
+                }
+                report.notes.iter().for_each(|note| session.detail(note));
+            }
+            let proved = if found.proved { ", proved" } else { "" };
+            session.finished(&match found.packages {
+                Some(count) => format!("Checked `{}`: {count} packages{proved}", spec.display()),
+                None => format!("Checked `{}`", spec.display()),
+            });
+            let reports: Vec<_> = found
+                .reports
+                .iter()
+                .map(|(platform, report)| json!({"platform": platform.oci(), "report": report}))
+                .collect();
+            answers.push(json!({
+                "spec": spec.display().to_string(),
+                "packages": found.packages,
+                "proved": found.proved,
+                "reports": reports,
+            }));
+        }
+        if session.globals.json {
+            session.answer(&answers, "")?;
+        }
+        Ok(Answer::Yes)
+    })
 }

@@ -1,0 +1,128 @@
+//! `build`: builds images from specs.
+
+use std::path::Path;
+
+use crate::diag::{Problems, Warning};
+use crate::digest::Digest;
+use crate::engine::local;
+use crate::image::{Destination, write_archive, write_layout};
+use crate::layer::Workers;
+use crate::lock::Move;
+use crate::resolve::Update;
+use crate::select::Report;
+use crate::spec::Platform;
+
+use super::lock::{renew, stale};
+use super::prove::prove_for_build;
+use super::{Error, Project, World, fetch, shown};
+
+/// What `build` is asked to do.
+#[derive(Debug, Clone, Default)]
+pub struct BuildOptions {
+    /// Where the image goes; `<name>.oci` where nothing is said.
+    pub output: Option<String>,
+    /// Write no lock; a stale one is an error.
+    pub locked: bool,
+    /// A lock that cannot be proved is an error.
+    pub require_proof: bool,
+    /// Which of the lock's platforms; all where empty.
+    pub platforms: Vec<Platform>,
+}
+
+/// What `build` did.
+#[derive(Debug)]
+pub struct BuildOutcome {
+    /// Digest of the manifest, or of the index over several.
+    pub digest: Digest,
+    /// Where the image stands, as the user would write it.
+    pub output: String,
+    /// What moved in the lock, where it was renewed.
+    pub moved: Vec<Move>,
+    /// Worth saying.
+    pub warnings: Vec<Warning>,
+}
+
+/// Builds the spec at `path`, and puts the whole image at its destination or nothing.
+///
+/// # Errors
+/// Anything between spec and image; what stood at the destination stays.
+pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<BuildOutcome, Problems> {
+    let mut project = Project::read(path)?;
+    let mut warnings = Vec::new();
+    let output = options.output.clone().unwrap_or_else(|| format!("{}.oci", project.spec.name));
+    let destination = Destination::parse(&output)?;
+    let moved = refresh(world, &mut project, options.locked, &mut warnings)?;
+    let lock = project.locked()?;
+    check_platforms(lock, &options.platforms)?;
+    prove_for_build(world, &project, options.require_proof, &mut warnings)?;
+    let only = match options.platforms.as_slice() {
+        [one] => Some(one.oci()),
+        _ => None,
+    };
+    fetch::locked_inputs(world, &project, lock, only)?;
+
+    let workers = Workers::new(world.threads, world.memory)?;
+    let input = local::BuildInput {
+        spec: &project.spec,
+        lock,
+        platforms: &options.platforms,
+        store: world.store,
+        workers: &workers,
+        directory: &project.directory,
+        progress: world.progress,
+    };
+    let built = local::build(&input)?;
+    for report in built.reports.values() {
+        warnings.extend(unhandled(report));
+    }
+    let blobs = |digest: &Digest| world.store.blob(digest).map_err(std::io::Error::other);
+    match &destination {
+        Destination::Layout(to, tag) => write_layout(&built.image, tag.as_deref(), &blobs, to)?,
+        Destination::Archive(to, tag) => write_archive(&built.image, tag.as_deref(), &blobs, to)?,
+    }
+    warnings.extend(world.store.take_warnings());
+    Ok(BuildOutcome { digest: built.digest(), output, moved, warnings })
+}
+
+/// Brings the lock up to the spec, or refuses where it may not be written; returns what moved.
+pub(super) fn refresh(
+    world: &World<'_>,
+    project: &mut Project,
+    locked: bool,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Move>, Problems> {
+    let reasons = stale(world, project)?;
+    if reasons.is_empty() {
+        return Ok(Vec::new());
+    }
+    if locked {
+        let path = shown(&project.lock_path);
+        return Err(if project.lock.is_some() { Error::Stale { path, reasons } } else { Error::NoLock { path } }.into());
+    }
+    let outcome = renew(world, project, &Update::None)?;
+    warnings.extend(outcome.warnings);
+    Ok(outcome.moved)
+}
+
+fn check_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) -> Result<(), Problems> {
+    match wanted.iter().find(|platform| !lock.platform.contains_key(platform.oci())) {
+        Some(absent) => {
+            let held = lock.platform.keys().cloned().collect();
+            Err(Error::NoPlatform { platform: absent.oci().to_owned(), held }.into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Returns a warning for each package with maintainer scripts that no rule covers.
+pub(super) fn unhandled(report: &Report) -> Vec<Warning> {
+    report
+        .unhandled
+        .iter()
+        .map(|(package, script, lines)| Warning {
+            code: "select::unhandled-script",
+            message: format!("`{package}` does in its {script} what no rule covers: {}", lines.join(" | ")),
+            hints: Vec::new(),
+        })
+        .collect()
+}

@@ -1,0 +1,100 @@
+//! `check`: checks a spec and its lock without building.
+
+use std::path::Path;
+
+use crate::diag::{Problems, Warning};
+use crate::engine::local;
+use crate::layer::Workers;
+use crate::select::Report;
+use crate::spec::Platform;
+
+use super::build::unhandled;
+use super::lock::stale;
+use super::prove::{Proof, prove};
+use super::{Error, Project, World, fetch, shown};
+
+/// What `check` is asked to do.
+#[derive(Debug, Clone, Default)]
+pub struct CheckOptions {
+    /// Prove the lock against the signed archives.
+    pub proof: bool,
+    /// Which of the lock's platforms; all where empty.
+    pub platforms: Vec<Platform>,
+}
+
+/// What `check` found; what is wrong is an error instead.
+#[derive(Debug)]
+pub struct CheckOutcome {
+    /// Locked packages over all platforms checked; `None` where there is no lock.
+    pub packages: Option<usize>,
+    /// Whether the lock was proved.
+    pub proved: bool,
+    /// By platform, what selection has to say: classes dropped, scripts unhandled, notes.
+    pub reports: Vec<(Platform, Report)>,
+    /// Worth saying.
+    pub warnings: Vec<Warning>,
+}
+
+/// Checks the spec at `path`, and its lock where there is one: that it fits, that its packages open and go together,
+/// and, where asked, that the signed archives say the same.
+///
+/// # Errors
+/// Whatever would stop a build. A stale lock and a contradicted one are a "no".
+pub fn check(world: &World<'_>, path: &Path, options: &CheckOptions) -> Result<CheckOutcome, Problems> {
+    let project = Project::read(path)?;
+    let mut outcome = CheckOutcome { packages: None, proved: false, reports: Vec::new(), warnings: Vec::new() };
+    let lock = match &project.lock {
+        Some(lock) => lock,
+        None if options.proof => project.locked()?,
+        None => {
+            outcome.warnings.push(Warning {
+                code: "lock::absent",
+                message: format!("there is no `{}`: only the spec was checked", shown(&project.lock_path)),
+                hints: vec![format!("`tarsia lock {}` writes it", shown(path))],
+            });
+            return Ok(outcome);
+        }
+    };
+    let reasons = stale(world, &project)?;
+    if !reasons.is_empty() {
+        return Err(Error::Stale { path: shown(&project.lock_path), reasons }.into());
+    }
+    if options.proof {
+        match prove(world, &project)? {
+            Proof::Proved => outcome.proved = true,
+            Proof::Missing(missing) => {
+                return Err(Error::Unproved { path: shown(&project.lock_path), missing }.into());
+            }
+            Proof::Contradicted(contradictions) => {
+                let path = shown(&project.lock_path);
+                return Err(Error::Contradicted { path, contradictions, asked: true }.into());
+            }
+        }
+    }
+    fetch::locked_inputs(world, &project, lock, None)?;
+    let workers = Workers::new(world.threads, world.memory)?;
+    let input = local::BuildInput {
+        spec: &project.spec,
+        lock,
+        platforms: &options.platforms,
+        store: world.store,
+        workers: &workers,
+        directory: &project.directory,
+        progress: world.progress,
+    };
+    let mut packages = 0;
+    for (name, held) in &lock.platform {
+        let platform = Platform::from_oci(name)
+            .ok_or_else(|| Error::NoPlatform { platform: name.clone(), held: vec!["others".to_owned()] })?;
+        if !options.platforms.is_empty() && !options.platforms.contains(&platform) {
+            continue;
+        }
+        packages += held.packages.len();
+        let selected = local::select(&input, platform)?;
+        outcome.warnings.extend(unhandled(&selected.selection.report));
+        outcome.reports.push((platform, selected.selection.report));
+    }
+    outcome.packages = Some(packages);
+    outcome.warnings.extend(world.store.take_warnings());
+    Ok(outcome)
+}
