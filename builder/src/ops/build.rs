@@ -1,5 +1,6 @@
 //! `build`: builds images from specs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::diag::{Problems, Warning};
@@ -72,9 +73,7 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
         progress: world.progress,
     };
     let built = local::build(&input)?;
-    for report in built.reports.values() {
-        warnings.extend(unhandled(report));
-    }
+    warnings.extend(uncovered(path, built.reports.values()));
     let blobs = |digest: &Digest| world.store.blob(digest).map_err(std::io::Error::other);
     match &destination {
         Destination::Layout(to, tag) => write_layout(&built.image, tag.as_deref(), &blobs, to)?,
@@ -112,6 +111,23 @@ fn check_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) -> Result<(), 
         }
         None => Ok(()),
     }
+}
+
+/// Returns one warning that names the packages with maintainer scripts that no rule covers.
+fn uncovered<'a>(spec: &Path, reports: impl Iterator<Item = &'a Report>) -> Option<Warning> {
+    let packages: BTreeSet<&str> =
+        reports.flat_map(|report| &report.unhandled).map(|(package, ..)| package.as_str()).collect();
+    if packages.is_empty() {
+        return None;
+    }
+    Some(Warning {
+        code: "select::unhandled-script",
+        message: format!(
+            "no rule covers what maintainer scripts of these packages do: {}",
+            packages.into_iter().collect::<Vec<_>>().join(", ")
+        ),
+        hints: vec![format!("`tarsia check {}` shows the lines", shown(spec))],
+    })
 }
 
 /// Returns a warning for each package with maintainer scripts that no rule covers.

@@ -2,12 +2,18 @@
 
 use std::process::{Command, Stdio};
 
-use crate::deb::{deb, hostile};
+use crate::deb::{Packing, Tar, ar, deb, pack};
 use crate::program::{Place, Ran};
 use crate::world::{Archive, DATE, spec};
 
 fn good() -> Archive {
-    Archive::new(9).deb(deb("hello", "1.0").architecture("amd64").field("Depends", "libgreet1").file("/usr/bin/hello", 0o755, "hello\n")).deb(deb("libgreet1", "1.0").architecture("amd64").file("/usr/lib/libgreet.so.1", 0o644, "greet\n"))
+    Archive::new(9)
+        .deb(deb("hello", "1.0").architecture("amd64").field("Depends", "libgreet1").file(
+            "/usr/bin/hello",
+            0o755,
+            "hello\n",
+        ))
+        .deb(deb("libgreet1", "1.0").architecture("amd64").file("/usr/lib/libgreet.so.1", 0o644, "greet\n"))
 }
 
 /// Builds `web.yaml` into `web.oci`, which must fail with `status` and say all of `said`, and leave no output.
@@ -64,7 +70,12 @@ fn an_unsatisfiable_set() {
     let place = Place::new();
     let one = deb("one", "1.0").architecture("amd64").field("Depends", "shared (>= 2)");
     let two = deb("two", "1.0").architecture("amd64").field("Depends", "shared (<< 2)");
-    Archive::new(9).deb(one).deb(two).deb(deb("shared", "1.0").architecture("amd64")).deb(deb("shared", "2.0").architecture("amd64")).write(&place);
+    Archive::new(9)
+        .deb(one)
+        .deb(two)
+        .deb(deb("shared", "1.0").architecture("amd64"))
+        .deb(deb("shared", "2.0").architecture("amd64"))
+        .write(&place);
     spec(&place, "web", "packages: [one, two]\n");
     refused(&place, 2, &["cannot", "`one`", "`two`", "shared"]);
 }
@@ -182,6 +193,29 @@ fn a_tampered_and_a_truncated_deb() {
     place.ok(&["build", "web.yaml", "-o", "web.oci"]);
 }
 
+/// Packages that no reader may follow, each with what is said of it.
+fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let control = Tar::new().file("./control", 0o644, b"Package: evil\nVersion: 1.0\nArchitecture: amd64\n").build();
+    let control = pack(Packing::Xz, &control);
+    let with = |packing, data: Tar| {
+        let suffix = if packing == Packing::Xz { "xz" } else { "zst" };
+        let data = pack(packing, &data.build());
+        ar(&[("debian-binary", b"2.0\n"), ("control.tar.xz", &control), (&format!("data.tar.{suffix}"), &data)])
+    };
+    let xz = |data| with(Packing::Xz, data);
+    vec![
+        ("dot-dot", xz(Tar::new().file("./../../etc/passwd", 0o644, b"x")), ".."),
+        ("absolute", xz(Tar::new().file("/etc/passwd", 0o644, b"x")), "absolute"),
+        (
+            "through a symlink",
+            xz(Tar::new().entry("./out", b'2', 0o777, "/tmp", b"").file("./out/x", 0o644, b"x")),
+            "symlink",
+        ),
+        ("a bomb", with(Packing::Zstd, Tar::new().file("./zeros", 0o644, &vec![0; 64 << 20])), "times"),
+        ("a device", xz(Tar::new().entry("./null", b'3', 0o666, "", b"")), "device"),
+    ]
+}
+
 #[test]
 fn hostile_debs_that_are_properly_signed() {
     for (name, bytes, said) in hostile() {
@@ -198,15 +232,23 @@ fn hostile_debs_that_are_properly_signed() {
 fn a_full_disk() {
     let place = Place::new();
     good().write(&place);
-    let noise: String = (0..600_000u32).map(|n| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 27) as u8 % 26)).collect();
+    let noise: String =
+        (0..600_000u32).map(|n| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 27) as u8 % 26)).collect();
     Archive::new(9).deb(deb("hello", "1.0").architecture("amd64").file("/usr/share/noise", 0o644, noise)).write(&place);
     spec(&place, "web", "packages: [hello]\n");
     for (output, store) in [("small/web.oci", "store"), ("web.oci", "small/store")] {
         std::fs::create_dir(place.path("small")).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=128k", "tmpfs"]).arg(place.path("small")).status();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=128k", "tmpfs"]).arg(place.path("small")).status();
         assert!(mounted.is_ok_and(|status| status.success()), "a small disk can be mounted");
-        let ran = Ran::from(place.tarsia(["build", "web.yaml", "-o", output]).env("TARSIA_STORE", place.path(store)).output().unwrap());
-        let left: Vec<_> = std::fs::read_dir(place.path("small")).unwrap().map(|entry| entry.unwrap().file_name()).filter(|name| name != "store").collect();
+        let ran = Ran::from(
+            place.tarsia(["build", "web.yaml", "-o", output]).env("TARSIA_STORE", place.path(store)).output().unwrap(),
+        );
+        let left: Vec<_> = std::fs::read_dir(place.path("small"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .filter(|name| name != "store")
+            .collect();
         Command::new("umount").arg(place.path("small")).status().unwrap();
         std::fs::remove_dir(place.path("small")).unwrap();
         assert_eq!(ran.status, 2, "{}", ran.err);
@@ -222,15 +264,26 @@ fn a_kill_in_the_middle() {
     let place = Place::new();
     let mut archive = Archive::new(9);
     for n in 0..12 {
-        let noise: String = (0..400_000u32).map(|m| char::from(b'a' + ((m ^ n).wrapping_mul(2_654_435_761) >> 27) as u8 % 26)).collect();
-        archive = archive.deb(deb(&format!("pack{n}"), "1.0").architecture("amd64").file(&format!("/usr/share/noise{n}"), 0o644, noise));
+        let noise: String = (0..400_000u32)
+            .map(|m| char::from(b'a' + ((m ^ n).wrapping_mul(2_654_435_761) >> 27) as u8 % 26))
+            .collect();
+        archive = archive.deb(deb(&format!("pack{n}"), "1.0").architecture("amd64").file(
+            &format!("/usr/share/noise{n}"),
+            0o644,
+            noise,
+        ));
     }
     archive.write(&place);
     let names: Vec<String> = (0..12).map(|n| format!("pack{n}")).collect();
     spec(&place, "web", &format!("packages: [{}]\n", names.join(", ")));
     place.ok(&["lock", "web.yaml"]);
     for milliseconds in [5, 20, 40, 80, 120, 200] {
-        let mut child = place.tarsia(["build", "web.yaml", "-o", "web.oci"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = place
+            .tarsia(["build", "web.yaml", "-o", "web.oci"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(std::time::Duration::from_millis(milliseconds));
         let finished = child.try_wait().unwrap().is_some();
         let _ = child.kill();
@@ -241,6 +294,10 @@ fn a_kill_in_the_middle() {
         assert!(!place.path("web.oci/index.json").exists() || place.run(&["inspect", "web.oci"]).status == 0);
     }
     let after = place.ok(&["build", "--locked", "web.yaml", "-o", "web.oci"]);
-    let clean = place.tarsia(["build", "--locked", "web.yaml", "-o", "clean.oci"]).env("TARSIA_STORE", place.path("clean")).output().unwrap();
+    let clean = place
+        .tarsia(["build", "--locked", "web.yaml", "-o", "clean.oci"])
+        .env("TARSIA_STORE", place.path("clean"))
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&clean.stdout), after);
 }

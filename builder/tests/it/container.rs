@@ -38,9 +38,7 @@ impl Bundle {
                 .arg(format!("oci:{}:it", gzip.display())),
         );
         let path = dir.path().join("bundle");
-        must(
-            Command::new("umoci").arg("unpack").arg("--image").arg(format!("{}:it", gzip.display())).arg(&path),
-        );
+        must(Command::new("umoci").arg("unpack").arg("--image").arg(format!("{}:it", gzip.display())).arg(&path));
         let mut config: Value = serde_json::from_slice(&std::fs::read(path.join("config.json")).unwrap()).unwrap();
         config["process"]["terminal"] = json!(false);
         config["process"].as_object_mut().unwrap().remove("rlimits");
@@ -80,8 +78,18 @@ impl Bundle {
             self.config["process"]["args"] = json!(arguments);
         }
         std::fs::write(self.path.join("config.json"), serde_json::to_vec(&self.config).unwrap()).unwrap();
-        let id = format!("tarsia-it-{}-{}", std::process::id(), self.path.parent().unwrap().file_name().unwrap().to_string_lossy().trim_start_matches('.'));
-        Command::new("runc").args(["run", "--bundle"]).arg(&self.path).arg(id).stdin(std::process::Stdio::null()).output().expect("runc is installed")
+        let id = format!(
+            "tarsia-it-{}-{}",
+            std::process::id(),
+            self.path.parent().unwrap().file_name().unwrap().to_string_lossy().trim_start_matches('.')
+        );
+        Command::new("runc")
+            .args(["run", "--bundle"])
+            .arg(&self.path)
+            .arg(id)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("runc is installed")
     }
 
     /// Runs the image, which must succeed, and returns its standard output.

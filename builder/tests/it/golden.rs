@@ -7,15 +7,26 @@ use crate::program::Place;
 use crate::world::{Archive, DATE, spec};
 
 fn base_files() -> Deb {
-    deb("base-files", "13.1").architecture("amd64").directory("/etc", 0o755).file("/usr/lib/os-release", 0o644, "ID=test\n")
+    deb("base-files", "13.1").architecture("amd64").dir("/etc", 0o755).file("/usr/lib/os-release", 0o644, "ID=test\n")
 }
 
 fn library(version: &str) -> Deb {
-    deb("libgreet1", version).architecture("amd64").source("greet").file("/usr/lib/x86_64-linux-gnu/libgreet.so.1", 0o644, format!("not really ELF {version}\n")).file("/usr/share/doc/libgreet1/copyright", 0o644, "MIT\n").file("/usr/share/doc/libgreet1/changelog.gz", 0o644, "dropped\n")
+    deb("libgreet1", version)
+        .architecture("amd64")
+        .source("greet")
+        .file("/usr/lib/x86_64-linux-gnu/libgreet.so.1", 0o644, format!("not really ELF {version}\n"))
+        .file("/usr/share/doc/libgreet1/copyright", 0o644, "MIT\n")
+        .file("/usr/share/doc/libgreet1/changelog.gz", 0o644, "dropped\n")
 }
 
 fn program() -> Deb {
-    deb("hello", "2.0-1").architecture("amd64").field("Depends", "libgreet1 (>= 1.0)").field("Installed-Size", "4096").file("/usr/bin/hello", 0o755, "#!/bin/false\nhello\n").symlink("/usr/bin/hi", "hello").file("/etc/hello.conf", 0o644, "greeting=ciao\n")
+    deb("hello", "2.0-1")
+        .architecture("amd64")
+        .field("Depends", "libgreet1 (>= 1.0)")
+        .field("Installed-Size", "4096")
+        .file("/usr/bin/hello", 0o755, "#!/bin/false\nhello\n")
+        .symlink("/usr/bin/hi", "hello")
+        .file("/etc/hello.conf", 0o644, "greeting=ciao\n")
 }
 
 fn extra() -> Deb {
@@ -29,9 +40,11 @@ fn archive() -> Archive {
 const PACKAGES: &str = "packages: [hello]\nkeep: runtime\nfiles:\n  - {text: \"hi\\n\", to: /srv/motd}\n";
 
 fn layers(place: &Place, image: &str) -> Vec<String> {
-    let index: serde_json::Value = serde_json::from_slice(&std::fs::read(place.path(&format!("{image}/index.json"))).unwrap()).unwrap();
+    let index: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(place.path(&format!("{image}/index.json"))).unwrap()).unwrap();
     let blob = |digest: &str| std::fs::read(place.path(&format!("{image}/blobs/sha256/{}", &digest[7..]))).unwrap();
-    let manifest: serde_json::Value = serde_json::from_slice(&blob(index["manifests"][0]["digest"].as_str().unwrap())).unwrap();
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&blob(index["manifests"][0]["digest"].as_str().unwrap())).unwrap();
     manifest["layers"].as_array().unwrap().iter().map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -54,7 +67,11 @@ fn building_twice_gives_the_same_bytes_from_a_cold_and_a_warm_store() {
     spec(&place, "web", PACKAGES);
     let first = place.ok(&["build", "web.yaml", "-o", "a.oci"]);
     assert_eq!(place.ok(&["build", "web.yaml", "-o", "a.oci"]), first, "warm, over itself");
-    let cold = place.tarsia(["build", "--locked", "web.yaml", "-o", "b.oci", "--threads", "1"]).env("TARSIA_STORE", place.path("other")).output().unwrap();
+    let cold = place
+        .tarsia(["build", "--locked", "web.yaml", "-o", "b.oci", "--threads", "1"])
+        .env("TARSIA_STORE", place.path("other"))
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&cold.stdout), first);
     assert_eq!(place.ok(&["build", "--locked", "web.yaml", "-o", "c.tar"]), first, "as an archive");
 }
@@ -93,7 +110,10 @@ fn umask_and_mtimes_of_local_files_never_reach_a_byte() {
     let place = Place::new();
     place.write("conf/a.conf", "a\n");
     place.write("conf/sub/b.conf", "b\n");
-    place.write("local.yaml", "version: 1\nname: local\nplatforms: [linux/amd64]\nfiles:\n  - {copy: conf/, to: /etc/app/}\n");
+    place.write(
+        "local.yaml",
+        "version: 1\nname: local\nplatforms: [linux/amd64]\nfiles:\n  - {copy: conf/, to: /etc/app/}\n",
+    );
     let first = place.ok(&["build", "local.yaml", "-o", "a.oci"]);
     for name in ["conf/a.conf", "conf/sub/b.conf"] {
         std::fs::set_permissions(place.path(name), std::fs::Permissions::from_mode(0o664)).unwrap();

@@ -45,7 +45,13 @@ fn static_holds_what_a_static_program_needs_and_runs_one() {
     assert_eq!(bundle.user(), (65532, 65532));
     let out = bundle.run_ok(Some(&["/mnt/probe"]));
     assert!(out.contains("uid 65532 name nonroot") && out.contains("read-only"), "{out}");
-    for path in ["etc/passwd", "etc/group", "etc/ssl/certs/ca-certificates.crt", "usr/share/zoneinfo/Europe/Rome", "etc/os-release"] {
+    for path in [
+        "etc/passwd",
+        "etc/group",
+        "etc/ssl/certs/ca-certificates.crt",
+        "usr/share/zoneinfo/Europe/Rome",
+        "etc/os-release",
+    ] {
         assert!(bundle.root().join(path).exists(), "{path}");
     }
     assert!(!bundle.root().join("usr/bin/sh").exists() && !bundle.root().join("usr/bin/dash").exists());
@@ -74,11 +80,7 @@ int main(void) {
 fn base_runs_a_dynamic_program_with_openssl() {
     let mut bundle = Bundle::unpack(&image("base"));
     // The loader itself, asked to list libssl's closure in the image: nothing may be missing.
-    let out = bundle.run_ok(Some(&[
-        "/lib64/ld-linux-x86-64.so.2",
-        "--list",
-        "/usr/lib/x86_64-linux-gnu/libssl.so.3",
-    ]));
+    let out = bundle.run_ok(Some(&["/lib64/ld-linux-x86-64.so.2", "--list", "/usr/lib/x86_64-linux-gnu/libssl.so.3"]));
     assert!(out.contains("libcrypto.so.3") && !out.contains("not found"), "{out}");
 }
 
@@ -90,7 +92,10 @@ fn cc_runs_a_dynamically_linked_cpp_program_that_was_copied_in() {
     must(Command::new("g++").args(["-O1", "-o", "app", "app.cc"]).current_dir(place.path(".")));
     let spec = std::fs::read_to_string(place.path("cc.yaml")).unwrap();
     assert!(!spec.contains("\nfiles:"), "the example grew files; change this test");
-    place.write("with-app.yaml", format!("{spec}\nfiles:\n  - {{copy: app, to: /usr/bin/app}}\n").replace("name: cc", "name: with-app"));
+    place.write(
+        "with-app.yaml",
+        format!("{spec}\nfiles:\n  - {{copy: app, to: /usr/bin/app}}\n").replace("name: cc", "name: with-app"),
+    );
     let store = built().path("store");
     let mut command = place.tarsia(["build", "with-app.yaml", "-o", "app.oci"]);
     must(command.env("TARSIA_STORE", store));
@@ -118,10 +123,55 @@ fn python_imports_and_finishes_a_handshake_with_a_ca_of_its_spec() {
         copy_tree(&specs(), &place.path("."));
         let dir = place.path(".");
         let openssl = |arguments: &[&str]| must(Command::new("openssl").args(arguments).current_dir(&dir));
-        openssl(&["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Tarsia Test CA", "-days", "30"]);
-        openssl(&["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost"]);
+        openssl(&[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.pem",
+            "-subj",
+            "/CN=Tarsia Test CA",
+            "-days",
+            "30",
+        ]);
+        openssl(&[
+            "req",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            "server.key",
+            "-out",
+            "server.csr",
+            "-subj",
+            "/CN=localhost",
+        ]);
         place.write("ext", "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
-        openssl(&["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30", "-extfile", "ext", "-out", "server.pem"]);
+        openssl(&[
+            "x509",
+            "-req",
+            "-in",
+            "server.csr",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "30",
+            "-extfile",
+            "ext",
+            "-out",
+            "server.pem",
+        ]);
         let spec = std::fs::read_to_string(place.path(&format!("{example}.yaml"))).unwrap();
         assert!(!spec.contains("\ncertificates:"), "the example grew certificates; change this test");
         place.write("with-ca.yaml", format!("{spec}\ncertificates: [ca.pem]\n"));
@@ -129,7 +179,17 @@ fn python_imports_and_finishes_a_handshake_with_a_ca_of_its_spec() {
 
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut server = Command::new("openssl")
-            .args(["s_server", "-accept", &format!("127.0.0.1:{port}"), "-cert", "server.pem", "-key", "server.key", "-www", "-quiet"])
+            .args([
+                "s_server",
+                "-accept",
+                &format!("127.0.0.1:{port}"),
+                "-cert",
+                "server.pem",
+                "-key",
+                "server.key",
+                "-www",
+                "-quiet",
+            ])
             .current_dir(&dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -147,7 +207,12 @@ fn python_imports_and_finishes_a_handshake_with_a_ca_of_its_spec() {
         let output = bundle.run(Some(&["/usr/bin/python3", "-c", PYTHON, &format!("https://127.0.0.1:{port}/")]));
         server.kill().unwrap();
         server.wait().unwrap();
-        assert!(output.status.success(), "{example}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{example}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(String::from_utf8_lossy(&output.stdout).contains("python is well"), "{example}");
     }
 }
@@ -156,15 +221,27 @@ fn python_imports_and_finishes_a_handshake_with_a_ca_of_its_spec() {
 fn skopeo_and_podman_accept_the_outputs() {
     let place = built();
     for name in EXAMPLES {
-        let out = must(Command::new("skopeo").args(["--insecure-policy", "inspect"]).arg(format!("oci:{}", image(name).display())));
+        let out = must(
+            Command::new("skopeo").args(["--insecure-policy", "inspect"]).arg(format!("oci:{}", image(name).display())),
+        );
         assert!(out.contains("\"Architecture\": \"amd64\""), "{name}: {out}");
         let copy = tempfile::tempdir().unwrap();
-        must(Command::new("skopeo").args(["--insecure-policy", "copy", "--quiet"]).arg(format!("oci:{}", image(name).display())).arg(format!("oci:{}/copy", copy.path().display())));
+        must(
+            Command::new("skopeo")
+                .args(["--insecure-policy", "copy", "--quiet"])
+                .arg(format!("oci:{}", image(name).display()))
+                .arg(format!("oci:{}/copy", copy.path().display())),
+        );
     }
     place.ok(&["build", "specs/static.yaml", "-o", "static.tar"]);
     let root = tempfile::tempdir().unwrap();
     let mut podman = Command::new("podman");
-    podman.arg("--root").arg(root.path().join("root")).arg("--runroot").arg(root.path().join("run")).args(["--storage-driver", "vfs"]);
+    podman
+        .arg("--root")
+        .arg(root.path().join("root"))
+        .arg("--runroot")
+        .arg(root.path().join("run"))
+        .args(["--storage-driver", "vfs"]);
     let out = must(podman.args(["load", "-q", "-i"]).arg(place.path("static.tar")));
     assert!(out.contains("Loaded image"), "{out}");
 }
@@ -184,7 +261,10 @@ fn ld_so_cache_is_what_the_release_s_own_ldconfig_writes() {
         let deb = if deb.exists() { deb } else { built().path("store").join("blobs/sha256").join(&hex) };
         let tools = tempfile::tempdir().unwrap();
         must(Command::new("dpkg-deb").arg("-x").arg(deb).arg(tools.path()));
-        let ldconfig = [tools.path().join("usr/sbin/ldconfig"), tools.path().join("sbin/ldconfig")].into_iter().find(|path| path.exists()).unwrap();
+        let ldconfig = [tools.path().join("usr/sbin/ldconfig"), tools.path().join("sbin/ldconfig")]
+            .into_iter()
+            .find(|path| path.exists())
+            .unwrap();
         must(Command::new(ldconfig).arg("-r").arg(&root).args(["-X"]));
         let theirs = std::fs::read(root.join("etc/ld.so.cache")).unwrap();
         assert!(ours == theirs, "{name}: {} bytes are not ldconfig's {}", ours.len(), theirs.len());
@@ -199,6 +279,7 @@ fn the_digest_is_the_answer_and_the_only_one() {
     assert_eq!(ran.out.lines().count(), 1, "{}", ran.out);
     let mut file = std::fs::File::create(place.path("seen")).unwrap();
     writeln!(file, "{}", ran.out.trim()).unwrap();
-    let index: serde_json::Value = serde_json::from_slice(&std::fs::read(place.path("python.oci/index.json")).unwrap()).unwrap();
+    let index: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(place.path("python.oci/index.json")).unwrap()).unwrap();
     assert_eq!(index["manifests"][0]["digest"], ran.out.trim());
 }

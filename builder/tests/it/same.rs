@@ -16,14 +16,24 @@ fn cold_store(to: &Path) {
 }
 
 fn digests(place: &Place, build: &mut dyn FnMut(&str) -> Command) -> Vec<String> {
-    EXAMPLES.iter().map(|name| must(&mut build(name)).trim().to_owned()).inspect(|digest| assert!(digest.starts_with("sha256:"), "{digest} in {place:?}", place = place.path("."))).collect()
+    EXAMPLES
+        .iter()
+        .map(|name| must(&mut build(name)).trim().to_owned())
+        .inspect(|digest| assert!(digest.starts_with("sha256:"), "{digest} in {place:?}", place = place.path(".")))
+        .collect()
 }
 
 #[test]
 fn every_example_has_the_same_digest_in_another_world() {
     let home = built();
-    let expected: Vec<String> =
-        EXAMPLES.iter().map(|name| home.ok(&["build", "--locked", &format!("specs/{name}.yaml"), "-o", &format!("warm-{name}.oci")]).trim().to_owned()).collect();
+    let expected: Vec<String> = EXAMPLES
+        .iter()
+        .map(|name| {
+            home.ok(&["build", "--locked", &format!("specs/{name}.yaml"), "-o", &format!("warm-{name}.oci")])
+                .trim()
+                .to_owned()
+        })
+        .collect();
 
     // Another directory, user, umask, TZ, LANG, HOME, PATH, clock, thread count, budget; inputs of other times, owners
     // and group-write bits; a disk that lists its directories in another order; a cold cache.
@@ -85,7 +95,18 @@ fn threads_and_memory_never_reach_a_byte() {
         let place = Place::new();
         cold_store(&place.path("store"));
         let spec = home.path("specs/python.yaml");
-        let digest = place.ok(&["build", "--locked", "--offline", "--threads", threads, "--memory", memory, spec.to_str().unwrap(), "-o", "python.oci"]);
+        let digest = place.ok(&[
+            "build",
+            "--locked",
+            "--offline",
+            "--threads",
+            threads,
+            "--memory",
+            memory,
+            spec.to_str().unwrap(),
+            "-o",
+            "python.oci",
+        ]);
         assert_eq!(digest, expected, "{threads} threads, {memory}");
         must(Command::new("diff").arg("-r").arg(home.path("warm.oci")).arg(place.path("python.oci")));
     }

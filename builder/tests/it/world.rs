@@ -14,7 +14,7 @@ pub(crate) const DATE: i64 = 1_767_323_045;
 
 /// An archive with one suite, one component, amd64.
 pub(crate) struct Archive {
-    seed: u8,
+    seed: u64,
     date: i64,
     extra_fields: String,
     debs: Vec<(String, Vec<u8>)>,
@@ -22,7 +22,7 @@ pub(crate) struct Archive {
 
 impl Archive {
     /// Returns an archive that holds nothing, signed by the key of `seed`.
-    pub(crate) fn new(seed: u8) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { seed, date: DATE, extra_fields: String::new(), debs: Vec::new() }
     }
 
@@ -41,7 +41,7 @@ impl Archive {
 
     /// Adds a package.
     pub(crate) fn deb(self, deb: Deb) -> Self {
-        let (stanza, bytes) = (deb.control(), deb.build());
+        let (stanza, bytes) = (deb.stanza(), deb.build());
         self.raw(stanza, bytes)
     }
 
@@ -63,12 +63,19 @@ impl Archive {
             let version = field("Version").replace(':', "%3a");
             let path = format!("pool/main/{}_{version}_{}.deb", field("Package"), field("Architecture"));
             place.write(&format!("archive/{path}"), bytes);
-            write!(packages, "{}Filename: {path}\nSize: {}\nSHA256: {}\n\n", ensure_newline(stanza), bytes.len(), Digest::of(bytes).hex()).unwrap();
+            write!(
+                packages,
+                "{}Filename: {path}\nSize: {}\nSHA256: {}\n\n",
+                ensure_newline(stanza),
+                bytes.len(),
+                Digest::of(bytes).hex()
+            )
+            .unwrap();
         }
         let index = gzip(packages.as_bytes());
         place.write("archive/dists/test/main/binary-amd64/Packages.gz", &index);
         place.write("archive/dists/test/main/binary-amd64/Packages", &packages);
-        let date = signing::rfc2822(self.date);
+        let date = rfc2822(self.date);
         let release = format!(
             "Origin: Test\nSuite: test\nCodename: test\nDate: {date}\n{}Architectures: amd64\nComponents: main\nSHA256:\n {} {} main/binary-amd64/Packages\n {} {} main/binary-amd64/Packages.gz\n",
             self.extra_fields,
@@ -86,6 +93,11 @@ impl Archive {
 
 fn ensure_newline(text: &str) -> String {
     format!("{}\n", text.trim_end())
+}
+
+/// Returns seconds since 1970-01-01 UTC as a Release writes them.
+fn rfc2822(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).unwrap().strftime("%a, %d %b %Y %H:%M:%S UTC").to_string()
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
