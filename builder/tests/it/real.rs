@@ -137,6 +137,9 @@ fn python_imports_and_finishes_a_handshake_with_a_ca_of_its_spec() {
             "ca.pem",
             "-subj",
             "/CN=Tarsia Test CA",
+            // Python 3.13 verifies by RFC 5280 to the letter.
+            "-addext",
+            "keyUsage=critical,keyCertSign",
             "-days",
             "30",
         ]);
@@ -154,7 +157,7 @@ fn python_imports_and_finishes_a_handshake_with_a_ca_of_its_spec() {
             "-subj",
             "/CN=localhost",
         ]);
-        place.write("ext", "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
+        place.write("ext", "subjectAltName=DNS:localhost,IP:127.0.0.1\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\nbasicConstraints=CA:FALSE\n");
         openssl(&[
             "x509",
             "-req",
