@@ -19,7 +19,7 @@ mod metadata;
 mod outdated;
 mod project;
 mod prove;
-// mod why;
+mod why;
 
 pub use build::{BuildOptions, BuildOutcome, build};
 pub use cache::{gc, verify as verify_cache};
@@ -31,7 +31,7 @@ pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use project::Project;
 pub use prove::{Proof, prove};
-// pub use why::{Answer, WhyOptions, why};
+pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
 pub struct World<'a> {

@@ -1,14 +1,16 @@
 //! `tarsia why`.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
 use tarsia::diag::Problems;
+use tarsia::ops::{self, PackageReason, PathReason, WhyOptions, WhyOutcome};
 
 use crate::cli::Answer;
 use crate::cli::arguments::{MachineFlags, NetworkFlags, PlatformFlag, StoreFlags};
-use crate::cli::error::Error;
 use crate::cli::session::Session;
+use crate::cli::size::human_size;
 
 /// Flags of `why`.
 #[derive(Debug, Args)]
@@ -35,6 +37,136 @@ pub(crate) struct Arguments {
 }
 
 /// Prints the chain of reasons; the answer is no where what was asked for is not in.
-pub(crate) fn run(_session: &Session, _arguments: &Arguments) -> Result<Answer, Problems> {
-    Err(Error::NotWired("why").into())
+pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
+    let options = WhyOptions { platforms: arguments.platform.platforms.clone() };
+    let flags = (&arguments.store, &arguments.network, &arguments.machine);
+    session.in_world(flags, &arguments.spec, |world| {
+        let found = ops::why(world, &arguments.spec, &arguments.subject, &options)?;
+        session.warnings(&found.warnings);
+        session.answer(&found, &text(&found))?;
+        Ok(if found.is_in() { Answer::Yes } else { Answer::No })
+    })
+}
+
+/// Returns the answers as a person reads them; platforms with the same answer share it.
+fn text(found: &WhyOutcome) -> String {
+    let mut told: Vec<(Vec<&str>, &ops::Answer)> = Vec::new();
+    for (platform, answer) in &found.answers {
+        match told.iter_mut().find(|(_, other)| *other == answer) {
+            Some((platforms, _)) => platforms.push(platform),
+            None => told.push((vec![platform], answer)),
+        }
+    }
+    let several = told.len() > 1;
+    let mut text = String::new();
+    for (platforms, answer) in told {
+        if several {
+            let _ = writeln!(text, "{}:", platforms.join(", "));
+        }
+        match answer {
+            ops::Answer::Package(package) => {
+                let _ = writeln!(text, "{} {}", package.package, package.version);
+                lines(&mut text, &of_package(package));
+            }
+            ops::Answer::NoPackage { hints } => {
+                let _ = writeln!(text, "{} is not in the lock", found.subject);
+                hints.iter().for_each(|hint| lines(&mut text, &[("hint", hint.clone())]));
+            }
+            ops::Answer::Path(path) => {
+                let _ = writeln!(text, "{}", path.path);
+                lines(&mut text, &of_path(path));
+            }
+            ops::Answer::NoPath { path, dropped } if dropped.is_empty() => {
+                let _ = writeln!(text, "{path} is not in the image: no package of the lock ships it");
+            }
+            ops::Answer::NoPath { path, dropped } => {
+                let _ = writeln!(text, "{path} is not in the image");
+                dropped.iter().for_each(|why| lines(&mut text, &[("dropped", why.clone())]));
+            }
+        }
+    }
+    text
+}
+
+fn of_package(package: &PackageReason) -> Vec<(&'static str, String)> {
+    let mut pairs = vec![("why", package.why.clone())];
+    pairs.extend(package.rule.iter().map(|rule| ("rule", rule.clone())));
+    pairs.extend([
+        ("source", package.source.clone()),
+        ("archive", package.archive.clone()),
+        ("layer", package.layer.clone()),
+    ]);
+    if package.script_only {
+        pairs.push(("note", "only maintainer scripts use it: none of its files are kept".to_owned()));
+    }
+    pairs
+}
+
+fn of_path(path: &PathReason) -> Vec<(&'static str, String)> {
+    let mut pairs: Vec<_> = path.links.iter().map(|link| ("through", link.clone())).collect();
+    pairs.extend(path.target.iter().map(|target| ("link to", target.clone())));
+    let version = path.package.as_ref().map_or_else(String::new, |package| format!(" {}", package.version));
+    pairs.push(("from", format!("{}{version}", path.origin)));
+    if let Some(package) = &path.package {
+        pairs.push(("why", package.why.clone()));
+        pairs.extend(package.rule.iter().map(|rule| ("rule", rule.clone())));
+    }
+    pairs.push(("kept by", path.reason.clone()));
+    if let Some(digest) = &path.digest {
+        pairs.push(("size", human_size(path.size)));
+        pairs.push(("digest", digest.clone()));
+    }
+    pairs.extend(path.layer.iter().map(|layer| ("layer", layer.clone())));
+    if !path.replaced.is_empty() {
+        pairs.push(("instead of", format!("the same path in {}", path.replaced.join(", "))));
+    }
+    pairs
+}
+
+fn lines(text: &mut String, pairs: &[(&str, String)]) {
+    for (name, value) in pairs {
+        let _ = writeln!(text, "  {name:<10} {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(answer: ops::Answer) -> WhyOutcome {
+        WhyOutcome {
+            subject: "libgreet1".to_owned(),
+            answers: [("linux/amd64".to_owned(), answer)].into(),
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_package_is_told_with_its_chain() {
+        let found = outcome(ops::Answer::Package(PackageReason {
+            package: "libgreet1".to_owned(),
+            version: "1.0".to_owned(),
+            why: "hello > libgreet1".to_owned(),
+            rule: None,
+            source: "greet".to_owned(),
+            archive: "debian".to_owned(),
+            layer: "base".to_owned(),
+            script_only: false,
+        }));
+        assert!(found.is_in());
+        insta::assert_snapshot!(text(&found), @r"
+        libgreet1 1.0
+          why        hello > libgreet1
+          source     greet
+          archive    debian
+          layer      base
+        ");
+    }
+
+    #[test]
+    fn what_is_not_there_is_a_no() {
+        let found = outcome(ops::Answer::NoPath { path: "/x".to_owned(), dropped: Vec::new() });
+        assert!(!found.is_in());
+        insta::assert_snapshot!(text(&found), @"/x is not in the image: no package of the lock ships it");
+    }
 }
