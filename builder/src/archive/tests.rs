@@ -173,7 +173,7 @@ fn dates_are_held_against_the_present_and_the_lock() {
     assert_eq!(
         check(&|policy| {
             policy.now = DATE + 70 * DAY;
-            policy.check_valid_until = false;
+            policy.fresh = false;
         }),
         "good"
     );
