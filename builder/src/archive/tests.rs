@@ -224,6 +224,20 @@ fn weak_unknown_revoked_and_expired_keys_do_not_count() {
     assert!(unknown.contains(&format!("not in the keyring: `{}`", secret.fingerprint())), "{unknown}");
 }
 
+#[test]
+fn what_a_lock_names_is_judged_as_of_the_day_it_was_signed() {
+    let expired_since = Plan { lifetime: Some((DATE + 1 - KEY_CREATED).try_into().unwrap()), ..Plan::new(1) };
+    let (secret, certificate) = expired_since.key();
+    let message = clearsign(&secret, &text(), DATE);
+    let old = Policy { fresh: false, ..policy() };
+    assert_eq!(said(verify(&certificate, &message, &old)), "good");
+    assert!(said(verify(&certificate, &message, &policy())).contains("key expired on"));
+    let expired_before = Plan { lifetime: Some((DATE - 1 - KEY_CREATED).try_into().unwrap()), ..Plan::new(1) };
+    let (secret, certificate) = expired_before.key();
+    let message = clearsign(&secret, &text(), DATE);
+    assert!(said(verify(&certificate, &message, &old)).contains("key expired on"));
+}
+
 /// Made with gpg, as `fixtures/README` says: what it makes counts, unless the hash or the key is weak.
 #[test]
 fn gpg_signatures_count_where_they_are_strong() {
