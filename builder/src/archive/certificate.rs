@@ -78,24 +78,32 @@ impl Certificate {
 
     /// Judges `signature` over `message`, where a key of this certificate is named as its issuer; `Err` says why it
     /// does not count. Returns `None` where the issuer is another.
-    pub(super) fn judge(&self, signature: &Signature, message: &[u8], now: i64) -> Option<Result<(), String>> {
+    ///
+    /// Where it need not be `fresh`, it is judged as of the day it was made: what expired since does not matter.
+    pub(super) fn judge(
+        &self,
+        signature: &Signature,
+        message: &[u8],
+        now: i64,
+        fresh: bool,
+    ) -> Option<Result<(), String>> {
         let issued = |key: &dyn KeyDetails| {
             signature.issuer_fingerprint().iter().any(|named| **named == key.fingerprint())
                 || signature.issuer_key_id().iter().any(|named| **named == key.legacy_key_id())
         };
         if issued(&self.key.primary_key) {
-            return Some(self.judge_key(signature, message, now, &self.key.primary_key, &self.primary));
+            return Some(self.judge_key(signature, message, (now, fresh), &self.key.primary_key, &self.primary));
         }
         let (subkey, standing) =
             self.key.public_subkeys.iter().zip(&self.subkeys).find(|(subkey, _)| issued(&subkey.key))?;
-        Some(self.judge_key(signature, message, now, &subkey.key, standing))
+        Some(self.judge_key(signature, message, (now, fresh), &subkey.key, standing))
     }
 
     fn judge_key(
         &self,
         signature: &Signature,
         message: &[u8],
-        now: i64,
+        (now, fresh): (i64, bool),
         key: &impl VerifyingKey,
         standing: &Standing,
     ) -> Result<(), String> {
@@ -107,6 +115,7 @@ impl Certificate {
         if made > now + SKEW {
             return Err(format!("it was made in the future, on {}", date::shown(made)));
         }
+        let now = if fresh { now } else { made.min(now) };
         if lifetime(signature.signature_expiration_time()).is_some_and(|life| made + life <= now) {
             return Err("it has expired".to_owned());
         }

@@ -39,14 +39,15 @@ pub struct Policy {
     pub now: i64,
     /// Date of the same suite in the lock: nothing older is taken.
     pub not_before: Option<i64>,
-    /// Whether `Valid-Until` must not have passed.
-    pub check_valid_until: bool,
+    /// Whether it must hold now: `Valid-Until` has not passed, no key has expired since it signed. A lock is made of
+    /// fresh metadata; what a lock names by digest is judged as of its day.
+    pub fresh: bool,
 }
 
 impl Policy {
     /// Returns the policy without exceptions: one signature, and `Valid-Until` holds.
     pub fn at(now: i64) -> Self {
-        Self { min_signatures: 1, require_key: Vec::new(), now, not_before: None, check_valid_until: true }
+        Self { min_signatures: 1, require_key: Vec::new(), now, not_before: None, fresh: true }
     }
 }
 
@@ -109,7 +110,7 @@ impl Keyring {
                 if limit.is_some_and(|limit| limit != archive) {
                     continue;
                 }
-                let Some(verdict) = certificate.judge(signature, &hashed, policy.now) else { continue };
+                let Some(verdict) = certificate.judge(signature, &hashed, policy.now, policy.fresh) else { continue };
                 known = true;
                 match verdict.and_then(|()| declared(&message.hashes, signature)) {
                     Ok(()) => {

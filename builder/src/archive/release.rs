@@ -65,7 +65,7 @@ impl Release {
             return Err(Error::Rollback { archive, suite, date, not_before });
         }
         if let Some(valid_until) = valid_until
-            && policy.check_valid_until
+            && policy.fresh
             && valid_until < policy.now
         {
             return Err(Error::Expired { archive, suite, valid_until });

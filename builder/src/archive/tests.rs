@@ -173,7 +173,7 @@ fn dates_are_held_against_the_present_and_the_lock() {
     assert_eq!(
         check(&|policy| {
             policy.now = DATE + 70 * DAY;
-            policy.check_valid_until = false;
+            policy.fresh = false;
         }),
         "good"
     );
@@ -222,6 +222,20 @@ fn weak_unknown_revoked_and_expired_keys_do_not_count() {
     let (secret, _) = generate_key(1);
     let unknown = said(verify(&generate_key(2).1, &clearsign(&secret, &text(), DATE), &policy()));
     assert!(unknown.contains(&format!("not in the keyring: `{}`", secret.fingerprint())), "{unknown}");
+}
+
+#[test]
+fn what_a_lock_names_is_judged_as_of_the_day_it_was_signed() {
+    let expired_since = Plan { lifetime: Some((DATE + 1 - KEY_CREATED).try_into().unwrap()), ..Plan::new(1) };
+    let (secret, certificate) = expired_since.key();
+    let message = clearsign(&secret, &text(), DATE);
+    let old = Policy { fresh: false, ..policy() };
+    assert_eq!(said(verify(&certificate, &message, &old)), "good");
+    assert!(said(verify(&certificate, &message, &policy())).contains("key expired on"));
+    let expired_before = Plan { lifetime: Some((DATE - 1 - KEY_CREATED).try_into().unwrap()), ..Plan::new(1) };
+    let (secret, certificate) = expired_before.key();
+    let message = clearsign(&secret, &text(), DATE);
+    assert!(said(verify(&certificate, &message, &old)).contains("key expired on"));
 }
 
 /// Made with gpg, as `fixtures/README` says: what it makes counts, unless the hash or the key is weak.

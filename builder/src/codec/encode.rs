@@ -13,9 +13,9 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
+use super::Compression;
 use crate::diag::Diagnose;
 use crate::digest::Digest;
-use crate::spec::Compression;
 
 /// An encoder that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -59,7 +59,7 @@ pub struct Built {
     /// The images; their layers stand in the store.
     pub image: ImageIndex,
     /// By platform, what was selected. `None` where the result of an earlier build was found and nothing was opened;
-    /// [`select`] tells it then.
+    /// [`select()`] tells it then.
     pub selected: BTreeMap<Platform, Option<Selected>>,
     /// By platform, what selection had to say.
     pub reports: BTreeMap<Platform, Report>,

@@ -75,7 +75,7 @@ impl Suite {
             require_key: self.require_key.clone(),
             now,
             not_before,
-            check_valid_until: fresh,
+            fresh,
         };
         self.keyring.verify(&self.archive, &self.suite, in_release, &policy)
     }

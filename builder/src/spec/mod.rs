@@ -28,6 +28,7 @@ pub use error::{Error, IoError, Problem};
 pub use schema::schema;
 pub use starter::starter;
 
+pub use crate::codec::Compression;
 use crate::diag::{Problems, Source, Span};
 use crate::digest::Digest;
 use crate::tree::ImagePath;
@@ -318,13 +319,4 @@ pub struct LayerSpec {
     pub max: u32,
     /// How layers are stored.
     pub compression: Compression,
-}
-
-/// How a layer's tar is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub enum Compression {
-    /// Zstandard at a level, 1 to 19.
-    Zstd(i32),
-    /// gzip at a level, 1 to 9.
-    Gzip(u32),
 }

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::deb::{Packing, Tar, ar, deb, pack};
-use crate::program::{Place, Ran};
+use crate::program::{Place, Ran, names};
 use crate::world::{Archive, DATE, spec};
 
 fn good() -> Archive {
@@ -34,8 +34,7 @@ fn refused_by(place: &Place, arguments: &[&str], status: i32, said: &[&str]) -> 
 }
 
 fn assert_nothing_new(place: &Place) {
-    for entry in std::fs::read_dir(place.path(".")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
+    for name in names(&place.path(".")) {
         assert!(!name.contains(".oci") && !name.contains(".tmp") && !name.contains(".tar"), "`{name}` was left behind");
     }
 }
@@ -255,11 +254,8 @@ fn a_full_disk() {
         let ran = Ran::from(
             place.tarsia(["build", "web.yaml", "-o", output]).env("TARSIA_STORE", place.path(store)).output().unwrap(),
         );
-        let left: Vec<_> = std::fs::read_dir(place.path("small"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .filter(|name| name != "store")
-            .collect();
+        let mut left = names(&place.path("small"));
+        left.retain(|name| name != "store");
         Command::new("umount").arg(place.path("small")).status().unwrap();
         std::fs::remove_dir(place.path("small")).unwrap();
         assert_eq!(ran.status, 2, "{}", ran.err);

@@ -74,9 +74,7 @@ impl From<Output> for Ran {
 /// Copies a directory of the repository, `specs` or `testdata`, into a place, as a checkout would write it.
 pub(crate) fn copy_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
-    let mut names: Vec<_> = std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    names.sort();
-    for name in names {
+    for name in names(from) {
         let (from, to) = (from.join(&name), to.join(&name));
         if from.is_dir() {
             copy_tree(&from, &to);
@@ -84,6 +82,15 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
             std::fs::copy(from, to).unwrap();
         }
     }
+}
+
+/// Returns the names in a directory, sorted.
+#[expect(clippy::disallowed_methods, reason = "sorted here")]
+pub(crate) fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 /// Returns the repository's `specs` directory.
