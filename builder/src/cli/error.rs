@@ -7,9 +7,6 @@ use tarsia::diag::Diagnose;
 /// An error of the program around the library.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// A command whose operation is not there yet.
-    #[error("cannot run `{0}`: it is not there yet")]
-    NotWired(&'static str),
     /// No spec on the command line.
     #[error("cannot lock: no spec is named")]
     NoSpec,
@@ -42,7 +39,6 @@ pub(crate) enum Error {
 impl Diagnose for Error {
     fn code(&self) -> &'static str {
         match self {
-            Self::NotWired(_) => "cli::not-there-yet",
             Self::NoSpec => "cli::no-spec",
             Self::NoStore => "cli::no-store",
             Self::NoPlatform => "cli::no-platform",
