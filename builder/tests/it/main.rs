@@ -9,6 +9,7 @@ mod golden;
 mod help;
 mod map;
 mod program;
+mod readme;
 mod real;
 mod same;
 mod signing;
