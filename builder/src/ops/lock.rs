@@ -13,7 +13,7 @@ use crate::spec::{FileSource, Platform};
 use crate::store::output::Staging;
 
 use super::metadata::{Suite, suites};
-use super::{Error, Project, World, fetch, shown};
+use super::{Error, Project, World, fetch, prove, shown};
 
 /// What `lock` is asked to do.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +50,7 @@ pub fn lock(world: &World<'_>, path: &Path, options: &LockOptions) -> Result<Loc
 /// Makes the project's lock anew, writes it, and leaves it in `project`.
 pub(super) fn renew(world: &World<'_>, project: &mut Project, update: &Update) -> Result<LockOutcome, Problems> {
     let mut warnings = Vec::new();
-    let lock = make(world, project, update, &mut warnings)?;
+    let (lock, indexes) = make(world, project, update, &mut warnings)?;
     let text = lock.to_text();
     let written = project.lock_text.as_deref() != Some(text.as_str());
     if written {
@@ -63,16 +63,18 @@ pub(super) fn renew(world: &World<'_>, project: &mut Project, update: &Update) -
     let packages = lock.platform.values().map(|platform| platform.packages.len()).sum();
     project.lock = Some(lock.clone());
     project.lock_text = Some(text);
+    // Made a moment ago from these very indexes: what `build` would prove by reading them again is proved here.
+    prove::against(world, project, &indexes)?;
     Ok(LockOutcome { lock, written, moved, packages, warnings })
 }
 
-/// Makes a lock without writing it.
+/// Makes a lock without writing it, and returns it with the indexes that it was made from.
 pub(super) fn make(
     world: &World<'_>,
     project: &Project,
     update: &Update,
     warnings: &mut Vec<Warning>,
-) -> Result<Lock, Problems> {
+) -> Result<(Lock, Vec<Index>), Problems> {
     let platforms = project.platforms(world);
     let previous = project.lock.as_ref();
     let mirrors = fetch::mirrors(world, project, previous.map(|lock| lock.source_date));
@@ -102,7 +104,7 @@ pub(super) fn make(
     archives.sort_by(|a, b| (&a.name, &a.suite, a.in_release).cmp(&(&b.name, &b.suite, b.in_release)));
     archives.dedup();
     let newest = archives.iter().map(|set| set.date).max().unwrap_or(0);
-    Ok(Lock {
+    let lock = Lock {
         version: lock::VERSION,
         revision: lock::REVISION,
         tarsia: env!("CARGO_PKG_VERSION").to_owned(),
@@ -114,7 +116,8 @@ pub(super) fn make(
         archives,
         inputs: inputs(project, &fetcher)?,
         platform: locked,
-    })
+    };
+    Ok((lock, indexes))
 }
 
 /// Returns the indexes to resolve against: the sets that the lock stands on where only the spec changed, else the

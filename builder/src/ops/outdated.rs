@@ -23,6 +23,6 @@ pub fn outdated(world: &World<'_>, path: &Path) -> Result<Outdated, Problems> {
     let project = Project::read(path)?;
     let previous = project.locked()?.clone();
     let mut warnings = Vec::new();
-    let newest = make(world, &project, &Update::All, &mut warnings)?;
+    let (newest, _) = make(world, &project, &Update::All, &mut warnings)?;
     Ok(Outdated { moved: lock::moved(&previous, &newest), warnings })
 }

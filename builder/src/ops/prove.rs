@@ -1,5 +1,6 @@
 //! A lock is a claim, and it is proved: every locked package is compared with its stanza in the signed metadata set.
 
+use crate::archive::Index;
 use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
 use crate::resolve;
@@ -51,17 +52,29 @@ pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
         world.progress.advance("proof", 1);
     }
     world.progress.finish("proof");
+    match against(world, project, &indexes)? {
+        Proof::Missing(_) if !missing.is_empty() => Ok(Proof::Missing(missing)),
+        proof => Ok(proof),
+    }
+}
+
+/// Proves a project's lock against indexes that are at hand, and remembers a whole proof.
+pub(super) fn against(world: &World<'_>, project: &Project, indexes: &[Index]) -> Result<Proof, Problems> {
+    let lock = project.locked()?;
     let contradictions: Vec<String> =
-        resolve::prove(lock, &indexes).into_iter().map(|found| found.to_string()).collect();
+        resolve::prove(lock, indexes).into_iter().map(|found| found.to_string()).collect();
     if !contradictions.is_empty() {
         return Ok(Proof::Contradicted(contradictions));
     }
-    if missing.is_empty() {
-        world.store.put_entry(Kind::Checks, &key, b"proved")?;
-        Ok(Proof::Proved)
-    } else {
-        Ok(Proof::Missing(missing))
+    let missing: Vec<String> = resolve::unproved(lock, indexes)
+        .into_iter()
+        .map(|set| format!("{} {} of {} is not whole", set.name, set.suite, set.in_release))
+        .collect();
+    if !missing.is_empty() {
+        return Ok(Proof::Missing(missing));
     }
+    world.store.put_entry(Kind::Checks, &key(project)?, b"proved")?;
+    Ok(Proof::Proved)
 }
 
 /// A proof holds for this lock, and for the archives and keys that its spec names.
