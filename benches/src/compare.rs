@@ -1,8 +1,8 @@
 //! Prints how long a build takes beside the bound that the machine sets and beside `dpkg-deb`, `tar` and `zstd`.
 //!
-//! `cargo run --release -p tarsia-benches --bin compare [SPEC [RUNS]]`, after `cargo build --release`; a SPEC without
-//! local files. Nothing here judges; the table says what was measured. Only the first build, which fills a store of its
-//! own, may use the network. Before each cold build all derived entries are removed from that store, and nothing else.
+//! `cargo build --release --workspace`, then `target/release/compare [SPEC [RUNS]]`; a SPEC without local files. Nothing
+//! here judges; the table says what was measured. Only the first build, which fills a store of its own, may use the
+//! network. Before each cold build all derived entries are removed from that store, and nothing else.
 //!
 //! The bound is counted from work done in this same run, in this process: xz of all bytes, SHA-256 of the packages and
 //! of every file, DiffID, compression and digest of the kept bytes, one write and one read of the unpacked bytes
