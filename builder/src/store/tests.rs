@@ -147,10 +147,10 @@ fn a_large_file_is_checked_against_the_digest_asked_for() {
     let room = tempfile::tempdir().unwrap();
     let store = store(room.path().join("store").as_path());
     let key = Digest::of(b"key");
-    let mut writer = store.write_large(Kind::Packs, &key).unwrap();
-    writer.write_all(b"data").unwrap();
-    let (digest, size) = writer.commit().unwrap();
-    assert_eq!((digest, size), (Digest::of(b"data"), 4));
+    let digest = Digest::of(b"data");
+    let writer = store.write_large(Kind::Packs, &key).unwrap();
+    writer.file().write_all(b"data").unwrap();
+    writer.commit(&digest).unwrap();
     store.put_entry(Kind::Packs, &key, b"index").unwrap();
     assert_eq!(read(store.large(Kind::Packs, &key, &digest)).as_deref(), Some("data"));
     assert!(store.large(Kind::Packs, &key, &Digest::of(b"other")).is_none());
@@ -256,9 +256,9 @@ fn verify_hashes_everything_and_names_what_it_threw_out() {
     let key = Digest::of(b"key");
     let (good, bad) = (store.put_blob(b"good").unwrap(), store.put_blob(b"bad").unwrap());
     store.put_entry(Kind::Images, &key, b"entry").unwrap();
-    let mut writer = store.write_large(Kind::Images, &key).unwrap();
-    writer.write_all(b"data").unwrap();
-    writer.commit().unwrap();
+    let writer = store.write_large(Kind::Images, &key).unwrap();
+    writer.file().write_all(b"data").unwrap();
+    writer.commit(&Digest::of(b"data")).unwrap();
     assert_eq!(store.verify().unwrap().thrown_out, Vec::<String>::new());
     assert_eq!(store.usage().unwrap().rooms["blobs"], Share { files: 2, bytes: 7 });
     // Damage that no stat shows.

@@ -135,32 +135,37 @@ impl Write for BlobWriter {
 
 /// A large file that is being written. Dropped without [`LargeWriter::commit`], it leaves nothing.
 pub struct LargeWriter {
-    pending: Pending,
+    store: Store,
     kind: Kind,
     key: Digest,
+    file: tempfile::NamedTempFile,
 }
 
 impl LargeWriter {
     pub(super) fn new(store: Store, kind: Kind, key: &Digest) -> Result<Self, Error> {
-        let directory = store.root().join(kind.room());
-        let what = format!("a file of `{}`", kind.room());
-        Ok(Self { pending: Pending::new(store, what, &directory)?, kind, key: *key })
+        let path = store.large_path(kind, key);
+        store.make_parent(&path)?;
+        let directory = path.parent().unwrap_or(&store.0.root);
+        let file = tempfile::Builder::new()
+            .prefix(TEMPORARY)
+            .tempfile_in(directory)
+            .map_err(|source| Error::write("a large file", directory, source))?;
+        Ok(Self { store, kind, key: *key, file })
     }
 
-    /// Puts the file in its place and returns the digest and size to ask for it with [`Store::large`].
-    pub fn commit(self) -> Result<(Digest, u64), Error> {
-        let (kind, key) = (self.kind, self.key);
-        self.pending.commit(None, |store, _| (store.large_path(kind, &key), store.record_path(kind.room(), &key)))
-    }
-}
-
-impl Write for LargeWriter {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.pending.write(buffer)
+    /// Returns the file, empty at first, open for reading and writing.
+    pub fn file(&self) -> &File {
+        self.file.as_file()
     }
 
-    /// Does nothing: bytes reach the disk at the end.
-    fn flush(&mut self) -> io::Result<()> {
+    /// Puts the file in its place, to be asked for with [`Store::large`].
+    ///
+    /// `digest` is of all that was written, hashed on the way in: the file is not read for it.
+    pub fn commit(self, digest: &Digest) -> Result<(), Error> {
+        let Self { store, kind, key, file } = self;
+        let path = store.large_path(kind, &key);
+        let file = file.persist(&path).map_err(|error| Error::write("a large file", &path, error.error))?;
+        store.remember_file(&store.record_path(kind.room(), &key), &file, digest);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -160,13 +160,9 @@ fn stored(store: &Store, key: &Digest) -> Option<PackIndex> {
 fn make(store: &Store, package: &LockedPackage, deb: &File, limits: &Limits) -> Result<PackIndex, Error> {
     let key = pack_key(&package.digest);
     let failed = |source: package::Error| Error::Package { name: package.name.clone(), source };
-    let mut sink = tempfile::tempfile_in(store.root()).map_err(|source| Error::Temporary { source })?;
-    let index = open_deb(deb, package.digest, &sink, limits).map_err(failed)?;
-    let mut data = store.write_large(Kind::Packs, &key)?;
-    sink.rewind().map_err(|source| Error::Temporary { source })?;
-    // Not more than the index speaks of, should the package hold more.
-    io::copy(&mut (&mut sink).take(index.data.1), &mut data).map_err(|source| Error::Temporary { source })?;
-    data.commit()?;
+    let data = store.write_large(Kind::Packs, &key)?;
+    let index = open_deb(deb, package.digest, data.file(), limits).map_err(failed)?;
+    data.commit(&index.data.0)?;
     store.put_entry(Kind::Packs, &key, &index.to_bytes())?;
     Ok(index)
 }
