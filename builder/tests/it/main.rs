@@ -10,6 +10,7 @@ mod help;
 mod map;
 mod program;
 mod real;
+mod regression;
 mod same;
 mod signing;
 mod world;

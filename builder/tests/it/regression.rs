@@ -1,0 +1,75 @@
+//! What a review found broken, one test per finding.
+
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tarsia::digest::Digest;
+
+use crate::deb::{Tar, deb};
+use crate::program::{Place, Ran};
+use crate::world::{Archive, spec};
+
+/// Returns a place with an archive of `hello` and `other`, and a lock of `web.yaml`, which asks for `hello`.
+fn locked() -> (Place, String) {
+    let place = Place::new();
+    Archive::new(9)
+        .deb(deb("hello", "1.0").file("/usr/bin/hello", 0o755, "hello\n"))
+        .deb(deb("other", "2.0").file("/usr/bin/other", 0o755, "other\n"))
+        .write(&place);
+    spec(&place, "web", "packages: [hello]\nkeep: runtime\n");
+    place.ok(&["lock", "web.yaml"]);
+    let lock = std::fs::read_to_string(place.path("web.lock")).unwrap();
+    (place, lock)
+}
+
+const BUILD: &[&str] = &["build", "--locked", "web.yaml", "-o", "web.oci"];
+
+fn refused(place: &Place, arguments: &[&str], status: i32, said: &[&str]) {
+    let ran = place.run(arguments);
+    assert_eq!(ran.status, status, "{}{}", ran.out, ran.err);
+    for word in said {
+        assert!(ran.err.contains(word), "`{word}` is missing in:\n{}", ran.err);
+    }
+    assert!(!ran.err.contains("panicked"), "{}", ran.err);
+    assert!(!place.path("web.oci").exists());
+}
+
+/// Runs the program, which must end by itself.
+fn ends(place: &Place, arguments: &[&str]) -> Ran {
+    let mut command: Command = place.tarsia(arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("{arguments:?} hangs");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ran::from(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn a_forged_digest_of_an_index_does_not_turn_a_contradiction_into_a_gap() {
+    let (place, lock) = locked();
+    let digest = |path: &str| {
+        let bytes = std::fs::read(place.path(path)).unwrap();
+        (Digest::of(&bytes).hex(), bytes.len())
+    };
+    let (honest, size) = digest("archive/pool/main/hello_1.0_amd64.deb");
+    let (evil, evil_size) = digest("archive/pool/main/other_2.0_amd64.deb");
+    let (index, _) = digest("archive/dists/test/main/binary-amd64/Packages.gz");
+    let forged = lock
+        .replace(&honest, &evil)
+        .replace(&format!("size = {size}\n"), &format!("size = {evil_size}\n"))
+        .replace("pool/main/hello_1.0", "pool/main/other_2.0")
+        .replace(&index, &"a".repeat(64));
+    place.write("web.lock", forged);
+    // A store that has no proof of anything.
+    std::fs::remove_dir_all(place.path("store")).unwrap();
+    refused(&place, BUILD, 2, &["contradicts", "`hello`", "packages"]);
+    refused(&place, &["check", "--proof", "web.yaml"], 1, &["contradicts", "`hello`", "packages"]);
+    place.write("web.lock", lock.replace("binary-amd64/Packages.gz", "binary-amd64/Other.gz"));
+    refused(&place, BUILD, 2, &["cannot", "Other.gz"]);
+}
