@@ -73,3 +73,13 @@ fn a_forged_digest_of_an_index_does_not_turn_a_contradiction_into_a_gap() {
     place.write("web.lock", lock.replace("binary-amd64/Packages.gz", "binary-amd64/Other.gz"));
     refused(&place, BUILD, 2, &["cannot", "Other.gz"]);
 }
+
+#[test]
+fn forged_signers_are_contradicted() {
+    let (place, lock) = locked();
+    let at = lock.find("signers = [\"").unwrap() + "signers = [\"".len();
+    let forged = format!("{}{}{}", &lock[..at], "B".repeat(40), &lock[at + 40..]);
+    place.write("web.lock", forged);
+    refused(&place, BUILD, 2, &["contradicts", "signers"]);
+    refused(&place, &["check", "--proof", "web.yaml"], 1, &["contradicts", "signers"]);
+}
