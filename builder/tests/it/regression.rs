@@ -83,3 +83,18 @@ fn forged_signers_are_contradicted() {
     refused(&place, BUILD, 2, &["contradicts", "signers"]);
     refused(&place, &["check", "--proof", "web.yaml"], 1, &["contradicts", "signers"]);
 }
+
+#[test]
+fn a_file_of_the_spec_is_no_whiteout() {
+    for (files, wanted) in [
+        ("files: [{text: a, to: /etc/.wh.passwd}]", "/etc/.wh.passwd"),
+        ("files: [{copy: conf/, to: /etc}]", "/etc/.wh..wh..opq"),
+        ("files: [{dir: /.wh.d/e}]", "/.wh.d/e"),
+        ("users: {web: {uid: 7, home: /home/.wh.web}}", "/home/.wh.web"),
+    ] {
+        let place = Place::new();
+        place.write("conf/.wh..wh..opq", "");
+        place.write("web.yaml", format!("version: 1\nname: web\nplatforms: [linux/amd64]\n{files}\n"));
+        refused(&place, &["build", "web.yaml", "-o", "web.oci"], 2, &["cannot place", wanted, "whiteout"]);
+    }
+}
