@@ -98,3 +98,20 @@ fn a_file_of_the_spec_is_no_whiteout() {
         refused(&place, &["build", "web.yaml", "-o", "web.oci"], 2, &["cannot place", wanted, "whiteout"]);
     }
 }
+
+#[test]
+fn a_stripped_tar_leads_nowhere_through_its_own_links() {
+    let place = Place::new();
+    let tar = Tar::new().file("a/x/q", 0o644, b"1").entry("b/x", b'2', 0o777, "/etc", b"").build();
+    let path = place.write("m.tar", &tar);
+    place.write(
+        "web.yaml",
+        format!(
+            "version: 1\nplatforms: [linux/amd64]\nfiles:\n  - {{fetch: \"file://{}\", sha256: {}, to: /opt/m/, unpack: true, strip: 1}}\n",
+            path.display(),
+            Digest::of(&tar).hex()
+        ),
+    );
+    let said = ["cannot", "/opt/m/x/q", "symbolic link `/opt/m/x`"];
+    refused(&place, &["build", "web.yaml", "-o", "web.oci"], 2, &said);
+}
