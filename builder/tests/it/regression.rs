@@ -100,6 +100,40 @@ fn a_file_of_the_spec_is_no_whiteout() {
 }
 
 #[test]
+fn a_key_or_certificate_that_is_a_fifo_does_not_hang() {
+    let place = Place::new();
+    Archive::new(9).deb(deb("hello", "1.0")).write(&place);
+    std::fs::remove_file(place.path("archive.asc")).unwrap();
+    for name in ["archive.asc", "ca.pem"] {
+        assert!(Command::new("mkfifo").arg(place.path(name)).status().unwrap().success());
+    }
+    spec(&place, "web", "packages: [hello]\n");
+    place.write("local.yaml", "version: 1\nplatforms: [linux/amd64]\ncertificates: [ca.pem]\n");
+    for (name, wanted) in [("web.yaml", "archive.asc"), ("local.yaml", "ca.pem")] {
+        let ran = ends(&place, &["build", name, "-o", "web.oci"]);
+        assert_eq!(ran.status, 2, "{}", ran.err);
+        assert!(ran.err.contains(wanted) && ran.err.contains("fifo"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_key_is_read_beneath_the_specs_directory_only() {
+    let place = Place::new();
+    Archive::new(9).deb(deb("hello", "1.0")).write(&place);
+    place.write("sub/.keep", "");
+    symlink("../archive.asc", place.path("sub/archive.asc")).unwrap();
+    symlink("..", place.path("sub/up")).unwrap();
+    let uri = format!("file://{}", place.path("archive").display());
+    for key in ["archive.asc", "up/archive.asc"] {
+        place.write(
+            "sub/web.yaml",
+            format!("version: 1\nplatforms: [linux/amd64]\narchives:\n  test: {{uri: \"{uri}\", suite: test, components: [main], signed-by: {key}}}\npackages: [hello]\n"),
+        );
+        refused(&place, &["build", "sub/web.yaml", "-o", "web.oci"], 2, &["cannot", key.split('/').next().unwrap()]);
+    }
+}
+
+#[test]
 fn a_stripped_tar_leads_nowhere_through_its_own_links() {
     let place = Place::new();
     let tar = Tar::new().file("a/x/q", 0o644, b"1").entry("b/x", b'2', 0o777, "/etc", b"").build();
