@@ -85,6 +85,25 @@ fn forged_signers_are_contradicted() {
 }
 
 #[test]
+fn a_lock_with_a_date_that_is_no_time_is_refused() {
+    let (place, lock) = locked();
+    for (from, to) in [
+        ("source-date = 1767323045", "source-date = 9223372036854775807"),
+        ("source-date = 1767323045", "source-date = -5"),
+        ("\ndate = 1767323045", "\ndate = 9223372036854775807"),
+    ] {
+        let forged = lock.replace(from, to);
+        assert_ne!(forged, lock);
+        place.write("web.lock", forged);
+        refused(&place, BUILD, 2, &["cannot read lock", "hint"]);
+    }
+    let mut command = place.tarsia(["lock", "web.yaml"]);
+    let ran = Ran::from(command.env("SOURCE_DATE_EPOCH", "99999999999999").output().unwrap());
+    assert_eq!(ran.status, 2, "{}", ran.err);
+    assert!(ran.err.contains("SOURCE_DATE_EPOCH"), "{}", ran.err);
+}
+
+#[test]
 fn a_file_of_the_spec_is_no_whiteout() {
     for (files, wanted) in [
         ("files: [{text: a, to: /etc/.wh.passwd}]", "/etc/.wh.passwd"),
