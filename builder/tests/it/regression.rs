@@ -153,6 +153,14 @@ fn a_key_is_read_beneath_the_specs_directory_only() {
 }
 
 #[test]
+fn an_update_of_a_package_that_is_not_locked_is_an_error() {
+    let (place, lock) = locked();
+    refused(&place, &["lock", "web.yaml", "--update", "hallo"], 2, &["cannot update `hallo`", "hint"]);
+    assert_eq!(std::fs::read_to_string(place.path("web.lock")).unwrap(), lock);
+    place.ok(&["lock", "web.yaml", "--update", "hello"]);
+}
+
+#[test]
 fn a_stripped_tar_leads_nowhere_through_its_own_links() {
     let place = Place::new();
     let tar = Tar::new().file("a/x/q", 0o644, b"1").entry("b/x", b'2', 0o777, "/etc", b"").build();
