@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 use tarsia::diag::{Problems, Warning};
 use tarsia::fetch::{FetchOptions, MachineClock, apt_sources};
+use tarsia::lock::MAX_TIME;
 use tarsia::ops::World;
 use tarsia::store::{Store, StoreOptions};
 
@@ -96,7 +97,11 @@ impl Session {
     /// Returns `SOURCE_DATE_EPOCH` in seconds.
     fn source_date_epoch(&self) -> Result<Option<i64>, Error> {
         let Some(value) = &self.environment.source_date_epoch else { return Ok(None) };
-        match value.to_str().and_then(|text| text.parse::<i64>().ok()).filter(|seconds| *seconds >= 0) {
+        match value
+            .to_str()
+            .and_then(|text| text.parse::<i64>().ok())
+            .filter(|seconds| (0..=MAX_TIME).contains(seconds))
+        {
             Some(seconds) => Ok(Some(seconds)),
             None => Err(Error::SourceDateEpoch(value.to_string_lossy().into_owned())),
         }

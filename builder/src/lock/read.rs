@@ -136,6 +136,7 @@ impl Lock {
         };
         expect(is_release(&self.tarsia), format!("`{}` is no release", self.tarsia.escape_debug()));
         expect(["needed", "runtime", "all"].contains(&self.keep.as_str()), format!("`{}` is no `keep`", self.keep));
+        expect(is_time(self.source_date), format!("{} is no `source-date`", self.source_date));
         expect(
             ascending(self.archives.iter().map(|set| (&set.name, &set.suite, &set.in_release))),
             "the archives are not sorted".to_owned(),
@@ -144,6 +145,8 @@ impl Lock {
             let said = format!("archive `{}`", set.name);
             expect(is_archive_name(&set.name), format!("{said} is no archive name"));
             expect(is_relative_path(&set.suite), format!("{said} has suite `{}`", set.suite));
+            let times = [Some(set.date), set.valid_until];
+            expect(times.into_iter().flatten().all(is_time), format!("{said} has a date that is no time"));
             expect(ascending(set.signers.iter()), format!("{said} has unsorted signers"));
             expect(set.signers.iter().all(|key| is_fingerprint(key)), format!("{said} has a malformed signer"));
             expect(ascending(set.packages.iter().map(|file| &file.path)), format!("{said} has unsorted files"));
@@ -251,6 +254,11 @@ fn is_release(text: &str) -> bool {
 fn is_archive_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+/// Seconds since 1970-01-01 UTC that a document can write.
+fn is_time(seconds: i64) -> bool {
+    (0..=super::MAX_TIME).contains(&seconds)
 }
 
 fn is_fingerprint(key: &str) -> bool {

@@ -91,6 +91,15 @@ pub(super) fn make(
         let options = ResolveOptions { previous: before, update: update.clone() };
         locked.insert(platform.oci().to_owned(), resolve(&project.spec, *platform, &indexes, &options)?);
     }
+    if let Update::Some(asked) = update {
+        let shares = previous.iter().flat_map(|lock| lock.platform.values()).chain(locked.values());
+        let held: BTreeSet<&str> =
+            shares.flat_map(|share| &share.packages).map(|package| package.name.as_str()).collect();
+        let packages: Vec<String> = asked.iter().filter(|name| !held.contains(name.as_str())).cloned().collect();
+        if !packages.is_empty() {
+            return Err(Error::NotLocked { packages }.into());
+        }
+    }
     let used: BTreeSet<(&str, Digest)> = locked
         .values()
         .flat_map(|platform| &platform.packages)

@@ -148,7 +148,16 @@ impl Suite {
             }
         };
         let release = self.verify(&in_release, now.max(set.date), None, false)?;
-        match self.read(fetcher, release, set.packages.clone()) {
+        // What the Release signs is read, whatever the lock claims of it: a false claim is a contradiction, not a gap.
+        let mut files = Vec::new();
+        for file in &set.packages {
+            let Some((digest, size)) = release.file(&file.path) else {
+                let (archive, suite, path) = (self.archive.clone(), self.suite.clone(), file.path.clone());
+                return Err(archive::Error::NotSigned { archive, suite, path }.into());
+            };
+            files.push(PackagesFile { path: file.path.clone(), digest, size });
+        }
+        match self.read(fetcher, release, files) {
             Ok(index) => Ok(Ok(index)),
             Err(problems) if problems.iter().all(|problem| problem.code().starts_with("fetch::")) => {
                 Ok(Err(problems.to_string()))

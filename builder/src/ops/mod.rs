@@ -154,6 +154,12 @@ pub enum Error {
         /// As given.
         package: String,
     },
+    /// Packages to update that are not in the lock.
+    #[error("cannot update {}: the lock does not have {}", quoted(packages), if packages.len() == 1 { "it" } else { "them" })]
+    NotLocked {
+        /// As given.
+        packages: Vec<String>,
+    },
     /// Threads could not be started.
     #[error("cannot start {threads} threads")]
     Threads {
@@ -179,6 +185,7 @@ impl Diagnose for Error {
             Self::NoPlatform { .. } => "lock::no-platform",
             Self::NoPath { .. } => "why::no-path",
             Self::NoPackage { .. } => "why::no-package",
+            Self::NotLocked { .. } => "lock::not-locked",
             Self::Threads { .. } => "ops::threads",
         }
     }
@@ -197,6 +204,7 @@ impl Diagnose for Error {
             Self::Unproved { .. } => "`tarsia lock --update SPEC` moves the lock to metadata that can be had",
             Self::InputMoved { .. } => "`tarsia lock SPEC` takes the new bytes",
             Self::NoPlatform { .. } => "name it under `platforms:` and run `tarsia lock SPEC`",
+            Self::NotLocked { .. } => "name packages that the lock has; `tarsia lock --update SPEC` updates all",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::Read { .. }
             | Self::Write { .. }
@@ -215,6 +223,11 @@ impl Diagnose for Error {
             _ => Verdict::Unknown,
         }
     }
+}
+
+/// Returns names as a message lists them.
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns `path` as a message shows it.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::diag::{Problems, Source};
 use crate::digest::Digest;
 use crate::lock::Lock;
+use crate::package::local;
 use crate::spec::{Platform, Spec};
 
 use super::{Error, World, lock_path, shown};
@@ -72,8 +73,7 @@ impl Project {
 
     /// Reads a file beneath the spec's directory, at most 16 MiB: a key or a certificate.
     pub fn read_input(&self, name: &str) -> Result<Vec<u8>, Problems> {
-        let path = self.directory.join(name);
-        read_bytes(&path)
+        Ok(local::read(&self.directory, name, MAX_TEXT)?)
     }
 }
 

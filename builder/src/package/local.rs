@@ -138,6 +138,11 @@ pub fn inputs(spec: &Spec, directory: &Path) -> Result<Vec<Input>, Error> {
     Ok(inputs)
 }
 
+/// Reads one regular file of at most `limit` bytes beneath `directory`: a key or a certificate.
+pub fn read(directory: &Path, path: &str, limit: u64) -> Result<Vec<u8>, Error> {
+    Root::open(directory)?.read(path, limit)
+}
+
 struct Packer<'a> {
     sink: &'a File,
     data: Hasher,

@@ -96,6 +96,7 @@ fn compare_sets(locked: &MetadataSet, signed: &MetadataSet, found: &mut BTreeSet
     differ("suite", locked.suite.clone(), signed.suite.clone());
     differ("date", locked.date.to_string(), signed.date.to_string());
     differ("valid-until", time(locked.valid_until), time(signed.valid_until));
+    differ("signers", locked.signers.join(" "), signed.signers.join(" "));
     for file in &signed.packages {
         if let Some(claimed) = locked.packages.iter().find(|claimed| claimed.path == file.path) {
             let text = |digest: Digest, size: u64| format!("{} {digest} ({size} bytes)", file.path);

@@ -502,6 +502,11 @@ impl<'a> Tree<'a> {
         if path.is_root() || self.nodes.contains_key(path.as_str()) {
             return Ok(false);
         }
+        // Unpacked, it would be no file but the removal of another one (OCI image-spec 1.1, layer).
+        if path.as_str().split('/').any(|component| component.starts_with(".wh.")) {
+            let problem = "its name marks a whiteout".to_owned();
+            return Err(Error::File { path, problem, place: place.cloned() });
+        }
         for ancestor in path.ancestors().collect::<Vec<_>>() {
             match self.nodes.get(ancestor.as_str()) {
                 Some(Node { what: What::Directory, .. }) => {}

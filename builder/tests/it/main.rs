@@ -12,6 +12,7 @@ mod map;
 mod program;
 mod readme;
 mod real;
+mod regression;
 mod same;
 mod signing;
 mod world;

@@ -1,6 +1,6 @@
 //! A fetched tar as files of the image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -24,6 +24,7 @@ impl Packer<'_> {
         let options = tar::Options { third_party: true, ..tar::Options::default() };
         let mut reader = tar::Reader::new(BufReader::with_capacity(CHUNK, decoder), options);
         let mut directories = BTreeMap::new();
+        let first = self.entries.len();
         while let Some(entry) = reader.next().map_err(|error| tar_failed(url, error))? {
             let Some(path) = stripped(&entry.path, strip, to) else {
                 continue;
@@ -57,6 +58,18 @@ impl Packer<'_> {
                     let read = |buffer: &mut [u8]| reader.read_data(buffer).map_err(|error| tar_failed(url, error));
                     self.file_dated(&path, mode.unwrap_or(own), entry.size, mtime, read)?;
                 }
+            }
+        }
+        // The reader refuses this of the names in the tar; without their first components they can meet anew.
+        let links: BTreeSet<&str> = self.entries[first..]
+            .iter()
+            .filter(|entry| matches!(entry.kind, EntryKind::Symlink(_)))
+            .map(|entry| entry.path.as_str())
+            .collect();
+        for entry in &self.entries[first..] {
+            let mut above = entry.path.match_indices('/').map(|(at, _)| &entry.path[..at]);
+            if let Some(link) = above.find(|above| links.contains(above)) {
+                return Err(refused(url, &format!("`/{}` lies below the symbolic link `/{link}`", entry.path)));
             }
         }
         Ok(())
