@@ -3,23 +3,31 @@
 //! An output is written beside its destination under a temporary name, synced to disk, and renamed. A directory is
 //! replaced only where everything in it is of the kind that is being written.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Seek};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, FlockOperation, RenameFlags};
 
 use super::{Error, walk};
 
 /// What an OCI image layout holds (OCI image-spec 1.1, image layout); the first is in every one.
 pub const OCI_LAYOUT: &[&str] = &["oci-layout", "index.json", "blobs"];
 
+/// By then a writer holds what it has made.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// An output that is being written. Dropped without [`Staging::commit`], it leaves nothing.
 #[derive(Debug)]
 pub struct Staging {
     destination: PathBuf,
     temporary: Temporary,
+    /// Locked for as long as this is being written, so that others can tell it from what a kill left behind.
+    held: Option<File>,
 }
 
 #[derive(Debug)]
@@ -40,7 +48,9 @@ impl Staging {
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(parent)
             .map_err(|source| Error::write("an output", destination, source))?;
-        Ok(Self { destination: destination.to_owned(), temporary: Temporary::File(made) })
+        let held = hold(made.path());
+        sweep(parent, &prefix, made.path());
+        Ok(Self { destination: destination.to_owned(), temporary: Temporary::File(made), held })
     }
 
     /// Starts a directory at `destination`.
@@ -55,7 +65,9 @@ impl Staging {
             .permissions(Permissions::from_mode(0o777))
             .tempdir_in(parent)
             .map_err(|source| Error::write("an output", destination, source))?;
-        Ok(Self { destination: destination.to_owned(), temporary: Temporary::Directory(made) })
+        let held = hold(made.path());
+        sweep(parent, &prefix, made.path());
+        Ok(Self { destination: destination.to_owned(), temporary: Temporary::Directory(made), held })
     }
 
     /// Returns the temporary path to write to: an empty file, or an empty directory.
@@ -73,7 +85,7 @@ impl Staging {
 
     /// Syncs what was written to disk and puts it in its place.
     pub fn commit(self) -> Result<(), Error> {
-        let Self { destination, temporary } = self;
+        let Self { destination, temporary, held: _held } = self;
         let failed = |source| Error::write("an output", &destination, source);
         match temporary {
             Temporary::File(file) => {
@@ -95,6 +107,32 @@ impl Staging {
             Some(parent) => sync(parent).map_err(failed),
             None => Ok(()),
         }
+    }
+}
+
+/// Locks a temporary output; `None` where the file system has no locks.
+fn hold(path: &Path) -> Option<File> {
+    let file = File::open(path).ok()?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(file)
+}
+
+/// Removes what killed writers of the same output left beside it: not what is held, nor what is nearly as young as
+/// `ours`, whose writer may be about to hold it.
+fn sweep(parent: &Path, prefix: &OsStr, ours: &Path) {
+    let age = |path: &Path| fs::symlink_metadata(path).and_then(|meta| meta.modified()).ok();
+    let (Some(now), Ok(names)) = (age(ours), walk::names(parent)) else { return };
+    for path in names {
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        let is_temporary = name.strip_prefix(prefix.as_bytes()).is_some_and(|rest| rest.len() == 6);
+        let is_old = age(&path).and_then(|then| now.duration_since(then).ok()).is_some_and(|age| age > SETTLED);
+        let is_link = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
+        if !is_temporary || !is_old || is_link || path == ours {
+            continue;
+        }
+        let Some(_held) = hold(&path) else { continue };
+        // What cannot be removed is in nobody's way.
+        let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
     }
 }
 

@@ -176,3 +176,26 @@ fn a_stripped_tar_leads_nowhere_through_its_own_links() {
     let said = ["cannot", "/opt/m/x/q", "symbolic link `/opt/m/x`"];
     refused(&place, &["build", "web.yaml", "-o", "web.oci"], 2, &said);
 }
+
+#[test]
+fn what_a_kill_left_beside_an_output_goes_with_the_next_build() {
+    let (place, _) = locked();
+    let old = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let left = |name: &str| {
+        let path = place.path(name);
+        std::fs::create_dir_all(path.join("blobs")).unwrap();
+        std::fs::File::open(&path).unwrap().set_modified(old).unwrap();
+        path
+    };
+    let (stale, held) = (left(".web.oci.tarsia-AbCdEf"), left(".web.oci.tarsia-GhIjKl"));
+    let foreign = [left(".other.oci.tarsia-AbCdEf"), left(".web.oci.tarsia-notes.d")];
+    let young = place.path(".web.oci.tarsia-MnOpQr");
+    std::fs::create_dir(&young).unwrap();
+    let lock = std::fs::File::open(&held).unwrap();
+    lock.lock().unwrap();
+    place.ok(BUILD);
+    assert!(!stale.exists(), "a killed build's");
+    assert!(held.exists(), "a running build's");
+    assert!(young.exists(), "perhaps a running build's");
+    assert!(foreign.iter().all(|path| path.exists()), "not of this output");
+}
