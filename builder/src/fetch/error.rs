@@ -119,7 +119,9 @@ impl Diagnose for Error {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Offline { .. } => vec!["run `tarsia fetch` while there is a network".to_owned()],
+            Self::Offline { .. } => {
+                vec!["run the same once without `--offline`, or `tarsia fetch` where there is a lock".to_owned()]
+            }
             Self::NoMirror { archive, .. } => vec![format!("name one with `--mirror {archive}=URI`")],
             Self::Unavailable { tried, .. }
                 if tried.iter().all(|(_, failure)| matches!(failure, Failure::Status(403 | 404 | 410))) =>

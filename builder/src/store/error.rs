@@ -133,6 +133,9 @@ impl Diagnose for Error {
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 vec!["free some space with `tarsia cache gc --max-size SIZE`".to_owned()]
             }
+            Self::Write { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                path.parent().map(|parent| format!("run `mkdir -p {}`", parent.display())).into_iter().collect()
+            }
             Self::Occupied { .. } => vec!["remove it, or choose another path with `-o`".to_owned()],
             Self::Write { .. }
             | Self::Remove { .. }

@@ -199,3 +199,10 @@ fn what_a_kill_left_beside_an_output_goes_with_the_next_build() {
     assert!(young.exists(), "perhaps a running build's");
     assert!(foreign.iter().all(|path| path.exists()), "not of this output");
 }
+
+#[test]
+fn an_output_whose_directory_is_missing_says_what_to_do() {
+    let place = Place::new();
+    place.write("x.yaml", "version: 1\nplatforms: [linux/amd64]\nfiles:\n  - {text: hi, to: /x}\n");
+    refused(&place, &["build", "x.yaml", "-o", "no/such/x.oci"], 2, &["no/such/x.oci", "hint: run `mkdir -p no/such`"]);
+}
