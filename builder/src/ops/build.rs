@@ -90,7 +90,7 @@ pub(super) fn refresh(
     locked: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Move>, Problems> {
-    let reasons = stale(world, project)?;
+    let reasons = stale(project)?;
     if reasons.is_empty() {
         return Ok(Vec::new());
     }

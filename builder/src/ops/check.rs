@@ -55,7 +55,7 @@ pub fn check(world: &World<'_>, path: &Path, options: &CheckOptions) -> Result<C
             return Ok(outcome);
         }
     };
-    let reasons = stale(world, &project)?;
+    let reasons = stale(&project)?;
     if !reasons.is_empty() {
         return Err(Error::Stale { path: shown(&project.lock_path), reasons }.into());
     }
@@ -84,8 +84,10 @@ pub fn check(world: &World<'_>, path: &Path, options: &CheckOptions) -> Result<C
     };
     let mut packages = 0;
     for (name, held) in &lock.platform {
-        let platform = Platform::from_oci(name)
-            .ok_or_else(|| Error::NoPlatform { platform: name.clone(), held: vec!["others".to_owned()] })?;
+        let platform = Platform::from_oci(name).ok_or_else(|| Error::NoPlatform {
+            platform: name.clone(),
+            held: lock.platform.keys().cloned().collect(),
+        })?;
         if !options.platforms.is_empty() && !options.platforms.contains(&platform) {
             continue;
         }

@@ -231,14 +231,9 @@ pub(super) fn local_inputs(project: &Project) -> Vec<(&'static str, &str)> {
 }
 
 /// Returns why the project's lock does not fit its spec; empty where it does.
-pub(super) fn stale(world: &World<'_>, project: &Project) -> Result<Vec<String>, Problems> {
+pub(super) fn stale(project: &Project) -> Result<Vec<String>, Problems> {
     let Some(lock) = &project.lock else { return Ok(vec!["there is none".to_owned()]) };
     let mut reasons = resolve::stale(lock, &project.spec);
-    let platforms: BTreeSet<&str> = project.platforms(world).iter().map(|platform| platform.oci()).collect();
-    let held: BTreeSet<&str> = lock.platform.keys().map(String::as_str).collect();
-    if !platforms.is_subset(&held) && !reasons.iter().any(|reason| reason.contains("platform")) {
-        reasons.push("platforms moved".to_owned());
-    }
     for (kind, name) in local_inputs(project) {
         let digest = Digest::of(&project.read_input(name)?);
         let locked = lock.inputs.iter().find(|input| input.kind == kind && input.name == name);

@@ -135,7 +135,7 @@ pub fn why(world: &World<'_>, path: &Path, subject: &str, options: &WhyOptions) 
     let project = Project::read(path)?;
     let lock = project.locked()?;
     let mut warnings = Vec::new();
-    let reasons = stale(world, &project)?;
+    let reasons = stale(&project)?;
     if !reasons.is_empty() {
         warnings.push(Warning {
             code: "lock::stale",

@@ -282,6 +282,7 @@ fn a_kill_in_the_middle() {
     let names: Vec<String> = (0..12).map(|n| format!("pack{n}")).collect();
     spec(&place, "web", &format!("packages: [{}]\n", names.join(", ")));
     place.ok(&["lock", "web.yaml"]);
+    let mut killed = 0;
     for milliseconds in [5, 20, 40, 80, 120, 200] {
         let mut child = place
             .tarsia(["build", "web.yaml", "-o", "web.oci"])
@@ -296,8 +297,10 @@ fn a_kill_in_the_middle() {
         if finished {
             break;
         }
+        killed += 1;
         assert!(!place.path("web.oci/index.json").exists() || place.run(&["inspect", "web.oci"]).status == 0);
     }
+    assert!(killed > 0, "no build was killed before its end");
     let after = place.ok(&["build", "--locked", "web.yaml", "-o", "web.oci"]);
     let clean = place
         .tarsia(["build", "--locked", "web.yaml", "-o", "clean.oci"])
