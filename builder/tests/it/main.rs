@@ -5,14 +5,17 @@
 mod bad;
 mod container;
 mod deb;
+mod engines;
 mod golden;
 mod help;
 mod look;
 mod map;
+mod outputs;
 mod program;
 mod readme;
 mod real;
 mod regression;
 mod same;
+mod signals;
 mod signing;
 mod world;
