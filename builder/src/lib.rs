@@ -28,6 +28,7 @@ pub mod tar;
 pub mod tree;
 
 pub mod archive;
+pub mod attest;
 pub mod engine;
 pub mod fetch;
 pub mod image;
@@ -38,4 +39,5 @@ pub mod package;
 pub mod resolve;
 pub mod rules;
 pub mod select;
+pub mod sign;
 pub mod spec;
