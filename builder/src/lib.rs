@@ -36,6 +36,7 @@ pub mod layer;
 pub mod lock;
 pub mod ops;
 pub mod package;
+pub mod registry;
 pub mod resolve;
 pub mod rules;
 pub mod select;
