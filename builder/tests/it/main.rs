@@ -5,6 +5,7 @@
 mod bad;
 mod container;
 mod deb;
+mod dpkg;
 mod golden;
 mod help;
 mod look;
