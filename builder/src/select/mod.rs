@@ -1,6 +1,7 @@
 //! Keeps files, with a reason for each; derives what maintainer scripts would have made; cuts the result into one
 //! self-contained plan per layer.
 
+mod account;
 mod certificates;
 mod error;
 mod ldcache;
@@ -66,7 +67,7 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     };
     let source_date = input.lock.source_date;
     let mut tree = merge::Tree::merge(input, keep)?;
-    let accounts = users::Accounts::gather(input.spec, &tree)?;
+    let accounts = users::Accounts::gather(input.spec, &tree, &[])?;
     let user = run_user(input.spec, &accounts)?;
     state::links(&mut tree, input.platform, source_date)?;
     state::alternatives(&mut tree, source_date)?;
