@@ -93,11 +93,12 @@ fn mirrors() -> (String, String) {
 /// Copies `essential` to `root`, and has dpkg install and configure the set there, each package by its `.deb`.
 pub(super) fn configure(essential: &Path, root: &Path, set: &[(&LockedPackage, PathBuf)]) {
     must(Command::new("cp").arg("-a").arg(essential).arg(root));
-    let there = must(Command::new("dpkg-query").arg(format!("--admindir={}", root.join("var/lib/dpkg").display())).args([
-        "-W",
-        "-f",
-        "${Package} ${Version}\n",
-    ]));
+    let there =
+        must(Command::new("dpkg-query").arg(format!("--admindir={}", root.join("var/lib/dpkg").display())).args([
+            "-W",
+            "-f",
+            "${Package} ${Version}\n",
+        ]));
     let there: BTreeSet<&str> = there.lines().collect();
     let new: Vec<_> =
         set.iter().filter(|(package, _)| !there.contains(&*format!("{} {}", package.name, package.version))).collect();

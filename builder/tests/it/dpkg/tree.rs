@@ -101,8 +101,7 @@ impl Tree {
                             What::Image(digest, if keep { bytes } else { Vec::new() })
                         }
                     };
-                    let node =
-                        Node { what, mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime: entry.mtime };
+                    let node = Node { what, mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime: entry.mtime };
                     tree.nodes.insert(entry.path.as_str().to_owned(), node);
                     Ok(())
                 })
