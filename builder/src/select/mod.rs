@@ -4,6 +4,7 @@
 mod account;
 mod certificates;
 mod error;
+mod keystore;
 mod ldcache;
 mod local;
 mod merge;
