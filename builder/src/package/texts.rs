@@ -19,11 +19,13 @@ const FILES: [&str; 9] = [
 ];
 
 /// Everything directly in these directories.
-const DIRECTORIES: [&str; 13] = [
+const DIRECTORIES: [&str; 15] = [
     "etc/fonts",
     "etc/fonts/conf.d",
     "etc/ld.so.conf.d",
     "etc/pam.d",
+    "etc/sysusers.d",
+    "etc/tmpfiles.d",
     "usr/lib/pam.d",
     "usr/lib/sysusers.d",
     "usr/lib/tmpfiles.d",

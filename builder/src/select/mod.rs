@@ -1,8 +1,10 @@
 //! Keeps files, with a reason for each; derives what maintainer scripts would have made; cuts the result into one
 //! self-contained plan per layer.
 
+mod account;
 mod certificates;
 mod error;
+mod keystore;
 mod ldcache;
 mod local;
 mod merge;
@@ -11,8 +13,11 @@ mod plan;
 mod replaces;
 mod scripts;
 mod state;
+mod systemd;
+mod sysusers;
 #[cfg(test)]
 mod tests;
+mod tmpfiles;
 mod users;
 
 use std::collections::BTreeMap;
@@ -66,11 +71,13 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     };
     let source_date = input.lock.source_date;
     let mut tree = merge::Tree::merge(input, keep)?;
-    let accounts = users::Accounts::gather(input.spec, &tree)?;
+    let requests = sysusers::requests(&mut tree, input.platform);
+    let accounts = users::Accounts::gather(input.spec, &tree, &requests)?;
     let user = run_user(input.spec, &accounts)?;
     state::links(&mut tree, input.platform, source_date)?;
     state::alternatives(&mut tree, source_date)?;
     local::overlay(&mut tree, input, &accounts, source_date)?;
+    tmpfiles::derive(&mut tree, &accounts, input.platform, source_date)?;
     state::defaults(&mut tree, &accounts, source_date)?;
     certificates::derive(&mut tree, input, source_date)?;
     ldcache::derive(&mut tree, input.platform, source_date)?;

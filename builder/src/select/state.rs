@@ -94,10 +94,10 @@ pub(super) fn defaults(tree: &mut Tree<'_>, accounts: &Accounts, source_date: i6
     for (path, mode) in DIRECTORIES {
         tree.derive("directories", path, Meta::root(*mode, 0), What::Directory)?;
     }
-    for (home, uid, gid) in accounts.homes() {
+    for (home, uid, gid, mode) in accounts.homes() {
         let path = ImagePath::parse(home).map_err(|error| Error::Local(error.to_string()))?;
         let path = tree.resolve(&path)?;
-        let meta = Meta { uid, gid, ..Meta::root(0o700, 0) };
+        let meta = Meta { uid, gid, ..Meta::root(mode, 0) };
         tree.derive("homes", path.as_str(), meta, What::Directory)?;
     }
     let file = |text: String| What::Inline(text.into_bytes());

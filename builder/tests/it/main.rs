@@ -6,6 +6,7 @@ mod bad;
 mod class;
 mod container;
 mod deb;
+mod dpkg;
 mod golden;
 mod help;
 mod look;
