@@ -13,21 +13,13 @@ pub(in crate::select) struct Alternative {
     pub(in crate::select) slaves: Vec<(String, String, String)>,
 }
 
-/// Where the bytes of a file come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::select) enum Source {
-    /// They are written in the script.
-    Text(Vec<u8>),
-    /// A file of the root.
-    Path(String),
-}
-
 /// One effect. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::select) enum Effect {
     Directory { path: String, mode: Option<u32> },
     Link { path: String, target: String },
-    File { path: String, source: Source, mode: Option<u32> },
+    /// A file; without a mode of its own it has that of the file that it is a copy of, or 0644.
+    File { path: String, text: Vec<u8>, mode: Option<u32>, like: Option<String> },
     Owner { path: String, user: Option<String>, group: Option<String> },
     /// Octal, or symbolic as `chmod` reads it.
     Mode { path: String, change: String },

@@ -15,7 +15,7 @@ mod tools;
 
 use std::collections::BTreeMap;
 
-pub(super) use effects::{Alternative, Effect, Source, changed_mode};
+pub(super) use effects::{Alternative, Effect, changed_mode};
 pub(super) use machine::Findings;
 pub(super) use root::{Root, Thing};
 

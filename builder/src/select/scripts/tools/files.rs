@@ -1,6 +1,6 @@
 //! Commands that make, move, own and remove files.
 
-use super::super::effects::{Effect, Source, changed_mode};
+use super::super::effects::{Effect, changed_mode};
 use super::super::expand::Truth;
 use super::super::machine::Machine;
 use super::super::root::{Thing, UNKNOWN};
@@ -58,11 +58,19 @@ pub(in crate::select::scripts) fn write(machine: &mut Machine<'_>, path: &str, m
     }
 }
 
+/// Where the bytes of a file come from.
+enum Source {
+    /// They are known.
+    Text(Vec<u8>),
+    /// A file of the root.
+    Path(String),
+}
+
 /// Notes a new file.
 fn put(machine: &mut Machine<'_>, path: &str, source: Source, mode: Option<u32>) {
-    let content = match &source {
-        Source::Text(text) => Some(text.as_slice().into()),
-        Source::Path(from) => machine.root.text(from),
+    let (content, like) = match source {
+        Source::Text(text) => (Some(text.as_slice().into()), None),
+        Source::Path(from) => (machine.root.text(&from), Some(from).filter(|from| !is_scratch(from))),
     };
     if machine.is_sure() {
         machine.root.make(path, Thing::File(content.clone()));
@@ -70,18 +78,12 @@ fn put(machine: &mut Machine<'_>, path: &str, source: Source, mode: Option<u32>)
     if is_scratch(path) {
         return;
     }
-    // A scratch file is gone when the image is made: its text must be at hand now.
-    let source = match source {
-        Source::Path(from) if is_scratch(&from) => match content {
-            Some(text) => Source::Text(text.to_vec()),
-            None => {
-                machine.unhandled("what it copies is not known");
-                return;
-            }
-        },
-        source => source,
-    };
-    machine.effect(FILES, Effect::File { path: path.to_owned(), source, mode });
+    match content {
+        Some(text) => {
+            machine.effect(FILES, Effect::File { path: path.to_owned(), text: text.to_vec(), mode, like });
+        }
+        None => machine.unhandled("what it copies is not at hand"),
+    }
 }
 
 fn directory(machine: &mut Machine<'_>, path: &str, mode: Option<u32>) {
@@ -139,7 +141,7 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
         "rm" | "rmdir" | "unlink" => remove(machine, name, &words),
         "chown" | "chgrp" | "chmod" => own(machine, name, &words),
         "ucf" => {
-            let (options, operands) = options(&words, &["--debconf-template", "--state-dir", "--src-dir", "-S"]);
+            let (options, operands) = options(&words, &["--debconf-template", "--state-dir", "--src-dir", "--sum-file", "-S"]);
             if has(&options, &["p", "--purge"]) {
                 return Some(Truth::Yes);
             }
