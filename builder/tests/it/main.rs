@@ -3,6 +3,7 @@
 //! The group `real` needs the archive that this machine's apt is set up for, and the tools that `.ci/run` installs.
 
 mod bad;
+mod class;
 mod container;
 mod deb;
 mod dpkg;
@@ -15,5 +16,7 @@ mod readme;
 mod real;
 mod regression;
 mod same;
+mod services;
 mod signing;
+mod tls;
 mod world;
