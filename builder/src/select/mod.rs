@@ -8,6 +8,7 @@ mod error;
 mod ldcache;
 mod local;
 mod merge;
+mod pam;
 mod paths;
 mod plan;
 mod replaces;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::apply::is_kept;
 use super::error::Error;
 use super::merge::{Owner, Tree, What};
-use super::apply::is_kept;
 use super::paths;
 use super::users::Accounts;
 use crate::spec::Platform;

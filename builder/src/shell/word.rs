@@ -77,7 +77,9 @@ impl<'t> Lexer<'t> {
 
     pub(super) fn is_word(&self, word: &str) -> bool {
         self.rest().strip_prefix(word).is_some_and(|rest| {
-            rest.chars().next().is_none_or(|c| c.is_ascii_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')' | '<' | '>'))
+            rest.chars()
+                .next()
+                .is_none_or(|c| c.is_ascii_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')' | '<' | '>'))
         })
     }
 
@@ -175,8 +177,9 @@ impl<'t> Lexer<'t> {
             self.skip_blanks();
         }
         let rest = self.rest();
-        let length =
-            rest.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '.' | '+')).unwrap_or(rest.len());
+        let length = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '.' | '+'))
+            .unwrap_or(rest.len());
         let name = rest[..length].to_owned();
         self.at += length;
         self.skip_blanks();
@@ -388,7 +391,8 @@ impl<'t> Lexer<'t> {
     }
 
     fn command(&mut self, inner: String, quoted: bool) -> Result<Part, Error> {
-        let list = parse_at(&inner, self.depth).map_err(|error| Error { line: self.error("").line + error.line - 1, ..error })?;
+        let list = parse_at(&inner, self.depth)
+            .map_err(|error| Error { line: self.error("").line + error.line - 1, ..error })?;
         Ok(Part::Command { list, text: inner, quoted })
     }
 
@@ -610,6 +614,9 @@ fn flush(parts: &mut Word, text: &mut String, quoted: bool) {
 }
 
 fn word_at(bytes: &[u8], at: usize, word: &[u8]) -> bool {
-    let edge = |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b';' | b'(' | b')'));
-    bytes[at..].starts_with(word) && edge(at.checked_sub(1).and_then(|at| bytes.get(at))) && edge(bytes.get(at + word.len()))
+    let edge =
+        |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b';' | b'(' | b')'));
+    bytes[at..].starts_with(word)
+        && edge(at.checked_sub(1).and_then(|at| bytes.get(at)))
+        && edge(bytes.get(at + word.len()))
 }

@@ -16,17 +16,41 @@ pub(in crate::select) struct Alternative {
 /// One effect. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::select) enum Effect {
-    Directory { path: String, mode: Option<u32> },
-    Link { path: String, target: String },
+    Directory {
+        path: String,
+        mode: Option<u32>,
+    },
+    Link {
+        path: String,
+        target: String,
+    },
     /// A file; without a mode of its own it has that of the file that it is a copy of, or 0644.
-    File { path: String, text: Vec<u8>, mode: Option<u32>, like: Option<String> },
-    Owner { path: String, user: Option<String>, group: Option<String> },
+    File {
+        path: String,
+        text: Vec<u8>,
+        mode: Option<u32>,
+        like: Option<String>,
+    },
+    Owner {
+        path: String,
+        user: Option<String>,
+        group: Option<String>,
+    },
     /// Octal, or symbolic as `chmod` reads it.
-    Mode { path: String, change: String },
-    Remove { path: String },
+    Mode {
+        path: String,
+        change: String,
+    },
+    Remove {
+        path: String,
+    },
     Alternative(Alternative),
     /// A file of another package moves aside.
-    Divert { path: String, to: String, by: Option<String> },
+    Divert {
+        path: String,
+        to: String,
+        by: Option<String>,
+    },
     Account(AccountRequest),
     /// What `pam-auth-update` makes of all configurations.
     Pam,

@@ -154,7 +154,9 @@ impl Machine<'_> {
             "#" => Some(self.arguments.len().to_string()),
             "?" => Some(match self.last {
                 Truth::Yes => "0".to_owned(),
-                _ => UNKNOWN.to_string(),
+                // Of what is followed here, only what says no fails, and says it so.
+                Truth::No => "1".to_owned(),
+                Truth::Unknown => UNKNOWN.to_string(),
             }),
             "0" => Some(format!("/var/lib/dpkg/info/{}.{}", self.package, self.script)),
             "$" | "!" => Some(UNKNOWN.to_string()),
@@ -274,7 +276,10 @@ fn glob(root: &Root, pattern: &str) -> Vec<String> {
             if has_wildcard(component) {
                 let names = root.names(directory).into_iter();
                 let fits = names.filter(|name| !name.starts_with('.') || component.starts_with('.'));
-                next.extend(fits.filter(|name| matches(component, name) == Truth::Yes).map(|name| format!("{directory}/{name}")));
+                next.extend(
+                    fits.filter(|name| matches(component, name) == Truth::Yes)
+                        .map(|name| format!("{directory}/{name}")),
+                );
             } else {
                 let path = format!("{directory}/{}", component.replace('\\', ""));
                 if root.find_link(&path).is_some() {

@@ -11,6 +11,7 @@ use super::effects::Effect;
 use super::expand::{MAX_TEXT, Truth, matches};
 use super::root::{Root, Thing, UNKNOWN};
 use super::tools;
+use crate::rules::scripts::is_known_library;
 use crate::shell::{self, Command, Kind, List, Operator, Redirect};
 
 /// The most commands that are followed in one script.
@@ -51,7 +52,7 @@ pub(super) struct Machine<'r> {
     pub(super) package: &'r str,
     pub(super) script: &'r str,
     /// debconf's questions with their default answers; `None` where a script computes the answer.
-    pub(super) questions: &'r BTreeMap<String, Option<String>>,
+    pub(super) questions: &'r mut BTreeMap<String, Option<String>>,
     pub(super) variables: BTreeMap<String, String>,
     pub(super) arguments: Vec<String>,
     functions: BTreeMap<String, (Rc<Command>, Rc<str>)>,
@@ -76,7 +77,7 @@ impl<'r> Machine<'r> {
     pub(super) fn new(
         root: &'r mut Root,
         (package, script): (&'r str, &'r str),
-        questions: &'r BTreeMap<String, Option<String>>,
+        questions: &'r mut BTreeMap<String, Option<String>>,
         arguments: &[&str],
     ) -> Self {
         let mut variables = BTreeMap::new();
@@ -142,6 +143,19 @@ impl<'r> Machine<'r> {
         self.source = source;
         self.calls -= 1;
         flow
+    }
+
+    /// Follows a script that another one calls as a program.
+    pub(super) fn program(&mut self, text: &str, arguments: &[String]) -> Truth {
+        let outer = std::mem::replace(&mut self.arguments, arguments.to_vec());
+        let functions = std::mem::take(&mut self.functions);
+        self.last = Truth::Yes;
+        let line = self.line.clone();
+        self.apart(|machine| machine.follow(text));
+        self.line = line;
+        self.functions = functions;
+        self.arguments = outer;
+        self.last
     }
 
     /// Returns whether it is sure that the running command runs.
@@ -249,7 +263,8 @@ impl<'r> Machine<'r> {
                     self.command(right)
                 } else if self.last == Truth::Unknown {
                     let flow = self.either(&[&|machine| machine.command(right), &|_| Flow::Next]);
-                    if self.last == Truth::Yes && wanted == Truth::Yes || wanted == Truth::No && self.last != Truth::Yes {
+                    if self.last == Truth::Yes && wanted == Truth::Yes || wanted == Truth::No && self.last != Truth::Yes
+                    {
                         self.last = Truth::Unknown;
                     }
                     flow
@@ -259,7 +274,9 @@ impl<'r> Machine<'r> {
             }
             Kind::Group(list, redirects) => self.redirected(redirects, |machine| machine.list(list)),
             Kind::Subshell(list, redirects) => self.redirected(redirects, |machine| machine.apart(|m| m.list(list))),
-            Kind::If { arms, otherwise, redirects } => self.redirected(redirects, |machine| machine.if_(arms, otherwise)),
+            Kind::If { arms, otherwise, redirects } => {
+                self.redirected(redirects, |machine| machine.if_(arms, otherwise))
+            }
             Kind::For { name, words, body, redirects } => {
                 let fields = match words {
                     Some(words) => self.fields(words),
@@ -575,7 +592,7 @@ impl<'r> Machine<'r> {
 
     /// Follows a command by its name: a function, a word of the shell, a tool.
     pub(super) fn call(&mut self, name: &str, arguments: &[String]) -> Flow {
-        if let Some((body, source)) = self.functions.get(name).cloned() {
+        if let Some((body, source)) = self.functions.get(name).filter(|_| !tools::is_known_function(name)).cloned() {
             if self.calls >= MAX_CALLS {
                 self.unhandled("calls are nested too deep");
                 return Flow::Next;
@@ -684,7 +701,9 @@ impl<'r> Machine<'r> {
                     rest = tail.trim_start();
                 }
             }
-            "command" | "exec" | "builtin" | "nice" | "ionice" | "nohup" | "env" if first.is_none_or(|f| !f.starts_with('-')) => {
+            "command" | "exec" | "builtin" | "nice" | "ionice" | "nohup" | "env"
+                if first.is_none_or(|f| !f.starts_with('-')) =>
+            {
                 let at = arguments.iter().position(|argument| !argument.contains('='));
                 return match at {
                     Some(at) => Some(self.call(&arguments[at], &arguments[at + 1..])),
@@ -701,7 +720,7 @@ impl<'r> Machine<'r> {
             }
             "." | "source" => {
                 let Some(path) = first else { return Some(Flow::Next) };
-                if path.ends_with("/debconf/confmodule") {
+                if is_known_library(path) {
                     return Some(Flow::Next);
                 }
                 let text = self.root.text(path).and_then(|text| String::from_utf8(text.to_vec()).ok());

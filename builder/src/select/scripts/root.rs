@@ -52,6 +52,8 @@ pub(in crate::select) struct Root {
     pub(super) members: BTreeSet<(String, String)>,
     /// Paths with an override of owner and mode.
     pub(super) overrides: BTreeSet<String>,
+    /// By name, the paths of alternatives.
+    pub(super) alternatives: BTreeMap<String, Vec<String>>,
     /// Diverted paths.
     pub(super) diversions: BTreeSet<String>,
     /// Debian's name of the architecture.
@@ -63,9 +65,9 @@ pub(in crate::select) struct Root {
 impl Root {
     /// Returns a root with what every installation has.
     pub(in crate::select) fn new(architecture: &str, tuple: &str) -> Self {
-        let mut root =
-            Self { architecture: architecture.to_owned(), tuple: tuple.to_owned(), ..Self::default() };
-        for directory in ["dev", "etc", "home", "proc", "root", "run", "run/lock", "sys", "tmp", "usr/local", "var/tmp"] {
+        let mut root = Self { architecture: architecture.to_owned(), tuple: tuple.to_owned(), ..Self::default() };
+        for directory in ["dev", "etc", "home", "proc", "root", "run", "run/lock", "sys", "tmp", "usr/local", "var/tmp"]
+        {
             root.add(directory, Thing::Directory);
         }
         for (alias, target) in ALIASES {
@@ -203,7 +205,8 @@ impl Root {
     pub(super) fn program(&self, name: &str) -> Option<String> {
         if name.contains('/') {
             let base = name.rsplit('/').next().unwrap_or(name);
-            let in_path = ["/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/"].iter().any(|path| name == format!("{path}{base}"));
+            let in_path =
+                ["/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/"].iter().any(|path| name == format!("{path}{base}"));
             let there = self.find(name).is_some_and(|place| matches!(place.thing, Thing::File(_)));
             return (there || in_path && ESSENTIAL.contains(&base)).then(|| name.to_owned());
         }

@@ -69,7 +69,20 @@ impl Parser<'_> {
         let binary = self.peek(1).map(str::to_owned).filter(|operator| {
             matches!(
                 operator.as_str(),
-                "=" | "==" | "!=" | "-eq" | "-ne" | "-lt" | "-le" | "-gt" | "-ge" | "-nt" | "-ot" | "-ef" | "=~" | "<" | ">"
+                "=" | "=="
+                    | "!="
+                    | "-eq"
+                    | "-ne"
+                    | "-lt"
+                    | "-le"
+                    | "-gt"
+                    | "-ge"
+                    | "-nt"
+                    | "-ot"
+                    | "-ef"
+                    | "=~"
+                    | "<"
+                    | ">"
             )
         });
         if let (Some(operator), Some(right)) = (binary, self.peek(2).map(str::to_owned)) {
@@ -107,7 +120,11 @@ impl Parser<'_> {
             "=" | "==" | "!=" => {
                 let equal = if left.contains(UNKNOWN) {
                     let escaped: String = right.chars().flat_map(|c| ['\\', c]).collect();
-                    if right.contains(UNKNOWN) { Truth::Unknown } else { matches(&escaped, left).min_unknown(left, right) }
+                    if right.contains(UNKNOWN) {
+                        Truth::Unknown
+                    } else {
+                        matches(&escaped, left).min_unknown(left, right)
+                    }
                 } else if right.contains(UNKNOWN) {
                     Truth::Unknown.min_unknown(right, left)
                 } else {
@@ -157,9 +174,11 @@ impl Parser<'_> {
         }
         let place = self.machine.root.find(operand).map(|place| &place.thing);
         match (operator, place) {
-            ("-e" | "-r" | "-w" | "-x" | "-d" | "-f" | "-s" | "-b" | "-c" | "-p" | "-S" | "-u" | "-g" | "-k" | "-O" | "-G", None) => {
-                Truth::No
-            }
+            (
+                "-e" | "-r" | "-w" | "-x" | "-d" | "-f" | "-s" | "-b" | "-c" | "-p" | "-S" | "-u" | "-g" | "-k" | "-O"
+                | "-G",
+                None,
+            ) => Truth::No,
             ("-e" | "-r" | "-w", Some(_)) => Truth::Yes,
             ("-d", Some(thing)) => Truth::from(*thing == Thing::Directory),
             ("-f", Some(thing)) => Truth::from(matches!(thing, Thing::File(_))),

@@ -1,7 +1,7 @@
 //! `adduser`, `useradd` and their kin.
 
-use super::super::expand::Truth;
 use super::super::effects::Effect;
+use super::super::expand::Truth;
 use super::super::machine::Machine;
 use super::super::root::UNKNOWN;
 use super::{has, options, value};
@@ -12,23 +12,74 @@ const RULE: &str = "accounts";
 /// Follows the command where it is one of these.
 pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Option<Truth> {
     const VALUED: [&str; 34] = [
-        "--home", "--shell", "--gecos", "--comment", "--uid", "--gid", "--ingroup", "--firstuid", "--lastuid", "--conf",
-        "--firstgid", "--lastgid", "--home-dir", "--groups", "--key", "--base-dir", "--skel", "--expiredate", "-u", "-g",
-        "-d", "-s", "-c", "-G", "-K", "-b", "-k", "-e", "-p", "-f", "--password", "--add-subuids", "--inactive", "-U_",
+        "--home",
+        "--shell",
+        "--gecos",
+        "--comment",
+        "--uid",
+        "--gid",
+        "--ingroup",
+        "--firstuid",
+        "--lastuid",
+        "--conf",
+        "--firstgid",
+        "--lastgid",
+        "--home-dir",
+        "--groups",
+        "--key",
+        "--base-dir",
+        "--skel",
+        "--expiredate",
+        "-u",
+        "-g",
+        "-d",
+        "-s",
+        "-c",
+        "-G",
+        "-K",
+        "-b",
+        "-k",
+        "-e",
+        "-p",
+        "-f",
+        "--password",
+        "--add-subuids",
+        "--inactive",
+        "-U_",
     ];
     let adduser = matches!(name, "adduser" | "addgroup");
-    if !adduser && !matches!(name, "useradd" | "groupadd" | "usermod" | "gpasswd" | "groupmod" | "deluser" | "delgroup"
-        | "userdel" | "groupdel" | "update-passwd" | "chage" | "passwd" | "chsh" | "chfn")
+    if !adduser
+        && !matches!(
+            name,
+            "useradd"
+                | "groupadd"
+                | "usermod"
+                | "gpasswd"
+                | "groupmod"
+                | "deluser"
+                | "delgroup"
+                | "userdel"
+                | "groupdel"
+                | "update-passwd"
+                | "chage"
+                | "passwd"
+                | "chsh"
+                | "chfn"
+        )
     {
         return None;
     }
     if machine.root.program(name).is_none() && !adduser && !matches!(name, "useradd" | "groupadd" | "usermod") {
         return Some(Truth::No);
     }
-    let valued: Vec<&str> = VALUED.iter().copied().filter(|option| {
-        // `-a` and `-d` of gpasswd take a user; `adduser` knows no letters with values but these.
-        !adduser || option.len() > 2
-    }).collect();
+    let valued: Vec<&str> = VALUED
+        .iter()
+        .copied()
+        .filter(|option| {
+            // `-a` and `-d` of gpasswd take a user; `adduser` knows no letters with values but these.
+            !adduser || option.len() > 2
+        })
+        .collect();
     let (options, operands) = options(words, &valued);
     if words.iter().any(|word| word.contains(UNKNOWN)) {
         machine.unhandled("an argument is not known");
@@ -61,16 +112,19 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
             };
             let shell = value(&options, &["--shell"]).map(str::to_owned);
             let made = !has(&options, &["--no-create-home"]) && home != "/nonexistent";
-            add(machine, AccountRequest {
-                system,
-                uid,
-                primary,
-                create_home: made.then_some(if system { 0o755 } else { 0o700 }),
-                home: Some(home),
-                shell: shell.or_else(|| (!system).then(|| "/bin/bash".to_owned())),
-                gecos: value(&options, &["--gecos", "--comment"]).map(str::to_owned),
-                ..AccountRequest::user(user, by)
-            });
+            add(
+                machine,
+                AccountRequest {
+                    system,
+                    uid,
+                    primary,
+                    create_home: made.then_some(if system { 0o755 } else { 0o700 }),
+                    home: Some(home),
+                    shell: shell.or_else(|| (!system).then(|| "/bin/bash".to_owned())),
+                    gecos: value(&options, &["--gecos", "--comment"]).map(str::to_owned),
+                    ..AccountRequest::user(user, by)
+                },
+            );
         }
         ("groupadd", [group]) => {
             let gid = number(&["g", "--gid"]);
@@ -85,17 +139,23 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
                 (None, false) => Primary::Named("users".to_owned()),
             };
             let groups = value(&options, &["G", "--groups"]).unwrap_or_default();
-            add(machine, AccountRequest {
-                system,
-                uid: number(&["u", "--uid"]),
-                primary,
-                home: Some(value(&options, &["d", "--home-dir", "--home"]).map_or_else(|| format!("/home/{user}"), str::to_owned)),
-                shell: Some(value(&options, &["s", "--shell"]).unwrap_or("/bin/sh").to_owned()),
-                gecos: value(&options, &["c", "--comment"]).map(str::to_owned),
-                groups: groups.split(',').filter(|group| !group.is_empty()).map(str::to_owned).collect(),
-                create_home: has(&options, &["m", "--create-home"]).then_some(0o700),
-                ..AccountRequest::user(user, by)
-            });
+            add(
+                machine,
+                AccountRequest {
+                    system,
+                    uid: number(&["u", "--uid"]),
+                    primary,
+                    home: Some(
+                        value(&options, &["d", "--home-dir", "--home"])
+                            .map_or_else(|| format!("/home/{user}"), str::to_owned),
+                    ),
+                    shell: Some(value(&options, &["s", "--shell"]).unwrap_or("/bin/sh").to_owned()),
+                    gecos: value(&options, &["c", "--comment"]).map(str::to_owned),
+                    groups: groups.split(',').filter(|group| !group.is_empty()).map(str::to_owned).collect(),
+                    create_home: has(&options, &["m", "--create-home"]).then_some(0o700),
+                    ..AccountRequest::user(user, by)
+                },
+            );
         }
         ("usermod", [user]) if has(&options, &["a", "--append"]) || has(&options, &["G", "--groups"]) => {
             let groups = value(&options, &["G", "--groups"]).unwrap_or_default().to_owned();
@@ -118,11 +178,8 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
 
 fn add(machine: &mut Machine<'_>, request: AccountRequest) {
     let user = request.kind == AccountKind::User;
-    let known = if user {
-        machine.root.users.contains_key(&request.name)
-    } else {
-        machine.root.groups.contains(&request.name)
-    };
+    let known =
+        if user { machine.root.users.contains_key(&request.name) } else { machine.root.groups.contains(&request.name) };
     if known {
         // The tools leave an account alone that is there.
         machine.cover(RULE);

@@ -45,14 +45,33 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
             machine.assign("RET", value);
             Truth::Yes
         }
+        "db_set" => {
+            if let [name, value @ ..] = words {
+                let value = value.join(" ");
+                let known = machine.is_sure() && !value.contains(UNKNOWN) && !name.contains(UNKNOWN);
+                machine.questions.insert((*name).to_owned(), known.then_some(value));
+            }
+            Truth::Yes
+        }
         "db_fget" | "db_metaget" | "db_capb" | "db_version" | "db_progress" | "db_subst" => {
             machine.assign("RET", UNKNOWN.to_string());
             Truth::Yes
         }
-        "db_input" | "db_go" | "db_set" | "db_fset" | "db_reset" | "db_purge" | "db_stop" | "db_title" | "db_settitle"
-        | "db_register" | "db_unregister" | "db_clear" | "db_beginblock" | "db_endblock" | "db_info" | "db_x_loadtemplatefile" => {
-            Truth::Yes
-        }
+        "db_input"
+        | "db_go"
+        | "db_fset"
+        | "db_reset"
+        | "db_purge"
+        | "db_stop"
+        | "db_title"
+        | "db_settitle"
+        | "db_register"
+        | "db_unregister"
+        | "db_clear"
+        | "db_beginblock"
+        | "db_endblock"
+        | "db_info"
+        | "db_x_loadtemplatefile" => Truth::Yes,
         _ => return None,
     })
 }
@@ -66,7 +85,9 @@ fn dpkg(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
         }
         ["--print-foreign-architectures", ..] => Truth::Yes,
         ["--compare-versions", left, operator, right, ..] => compare(left, operator, right),
-        ["--validate-version" | "--validate-pkgname" | "--assert-multi-arch" | "--assert-support-predepends", ..] => Truth::Yes,
+        ["--validate-version" | "--validate-pkgname" | "--assert-multi-arch" | "--assert-support-predepends", ..] => {
+            Truth::Yes
+        }
         ["-s" | "--status" | "-L" | "--listfiles" | "-l" | "--list", rest @ ..] => {
             machine.print(&UNKNOWN.to_string());
             match rest.iter().find(|word| !word.starts_with('-')) {
@@ -122,14 +143,33 @@ fn alternatives(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
     let action = words.iter().find(|word| {
         matches!(
             **word,
-            "--install" | "--remove" | "--remove-all" | "--auto" | "--set" | "--query" | "--list" | "--display" | "--config"
-                | "--get-selections" | "--set-selections"
+            "--install"
+                | "--remove"
+                | "--remove-all"
+                | "--auto"
+                | "--set"
+                | "--query"
+                | "--list"
+                | "--display"
+                | "--config"
+                | "--get-selections"
+                | "--set-selections"
         )
     });
     match action.copied() {
         Some("--install") => {}
-        // A fresh root has no alternative but those that this package and its dependencies install.
-        Some("--query" | "--list" | "--display" | "--get-selections") => {
+        // A fresh root has no alternative but those that scripts install.
+        Some("--query" | "--list" | "--display") => {
+            let known = words.last().and_then(|name| machine.root.alternatives.get(*name)).cloned();
+            let Some(paths) = known else {
+                let unknown = words.iter().any(|word| word.contains(UNKNOWN));
+                return if unknown { Truth::Unknown } else { Truth::No };
+            };
+            let listed = action == Some(&"--list");
+            machine.print(&if listed { paths.join("\n") + "\n" } else { UNKNOWN.to_string() });
+            return Truth::Yes;
+        }
+        Some("--get-selections") => {
             machine.print(&UNKNOWN.to_string());
             return Truth::Unknown;
         }
@@ -142,8 +182,11 @@ fn alternatives(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
     match alternative(words) {
         Some(alternative) => {
             if machine.is_sure() {
+                let paths = machine.root.alternatives.entry(alternative.name.clone()).or_default();
+                paths.push(alternative.path.clone());
                 let through = format!("/etc/alternatives/{}", alternative.name);
-                if machine.root.find_link(&alternative.link).is_none() && machine.root.find(&alternative.path).is_some() {
+                if machine.root.find_link(&alternative.link).is_none() && machine.root.find(&alternative.path).is_some()
+                {
                     machine.root.make(&alternative.link, Thing::Link(through.clone()));
                     machine.root.make(&through, Thing::Link(alternative.path.clone()));
                 }
@@ -207,11 +250,13 @@ fn statoverride(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
         machine.unhandled("this form is not read");
         return Truth::Unknown;
     };
-    if machine.root.overrides.contains(path) && !has(&options, &["--force", "--force-all", "--force-statoverride-add"]) {
+    if machine.root.overrides.contains(path) && !has(&options, &["--force", "--force-all", "--force-statoverride-add"])
+    {
         return Truth::No;
     }
     let account = |name: &str, known: bool| known || name.parse::<u32>().is_ok();
-    let known = account(user, machine.root.users.contains_key(user)) && account(group, machine.root.groups.contains(group));
+    let known =
+        account(user, machine.root.users.contains_key(user)) && account(group, machine.root.groups.contains(group));
     if !known {
         machine.unhandled("the user or the group is not known");
         return Truth::Yes;

@@ -12,11 +12,19 @@ const LINKS: &str = "links";
 const FILES: &str = "files";
 
 /// The most files that one command is followed over.
-const MAX_FILES: usize = 20_000;
+pub(super) const MAX_FILES: usize = 20_000;
 
 /// Trees whose contents are state of dpkg, of debconf or of a moment, never of an image.
 const SCRATCH: [&str; 10] = [
-    "tmp/", "var/tmp/", "dev/", "proc/", "sys/", "var/lib/dpkg/", "var/lib/ucf/", "var/cache/debconf/", "var/lib/systemd/deb-systemd",
+    "tmp/",
+    "var/tmp/",
+    "dev/",
+    "proc/",
+    "sys/",
+    "var/lib/dpkg/",
+    "var/lib/ucf/",
+    "var/cache/debconf/",
+    "var/lib/systemd/deb-systemd",
     "var/lib/apt/",
 ];
 
@@ -108,8 +116,23 @@ fn link(machine: &mut Machine<'_>, path: &str, target: &str) {
 pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Option<Truth> {
     if !matches!(
         name,
-        "mkdir" | "install" | "ln" | "touch" | "cp" | "mv" | "rm" | "rmdir" | "unlink" | "chown" | "chgrp" | "chmod" | "ucf"
-            | "ucfr" | "tee" | "truncate" | "find"
+        "mkdir"
+            | "install"
+            | "ln"
+            | "touch"
+            | "cp"
+            | "mv"
+            | "rm"
+            | "rmdir"
+            | "unlink"
+            | "chown"
+            | "chgrp"
+            | "chmod"
+            | "ucf"
+            | "ucfr"
+            | "tee"
+            | "truncate"
+            | "find"
     ) {
         return None;
     }
@@ -141,7 +164,8 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
         "rm" | "rmdir" | "unlink" => remove(machine, name, &words),
         "chown" | "chgrp" | "chmod" => own(machine, name, &words),
         "ucf" => {
-            let (options, operands) = options(&words, &["--debconf-template", "--state-dir", "--src-dir", "--sum-file", "-S"]);
+            let (options, operands) =
+                options(&words, &["--debconf-template", "--state-dir", "--src-dir", "--sum-file", "-S"]);
             if has(&options, &["p", "--purge"]) {
                 return Some(Truth::Yes);
             }
@@ -161,7 +185,7 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
             machine.print(&text);
             Truth::Yes
         }
-        "find" => find(machine, &words),
+        "find" => super::find::find(machine, &words),
         _ => Truth::Yes,
     })
 }
@@ -195,7 +219,8 @@ fn owner_of(machine: &mut Machine<'_>, path: &str, user: Option<&str>, group: Op
         machine.unhandled("the user or the group is not known");
         return;
     }
-    let effect = Effect::Owner { path: path.to_owned(), user: user.map(str::to_owned), group: group.map(str::to_owned) };
+    let effect =
+        Effect::Owner { path: path.to_owned(), user: user.map(str::to_owned), group: group.map(str::to_owned) };
     if !is_scratch(path) {
         machine.effect(OWNERS, effect);
     }
@@ -344,7 +369,7 @@ fn rename(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
     Truth::Yes
 }
 
-fn remove(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Truth {
+pub(super) fn remove(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Truth {
     let (_, operands) = options(words, &[]);
     for path in operands {
         if path.contains(UNKNOWN) {
@@ -383,7 +408,9 @@ fn remove(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Truth {
 /// Follows `chown`, `chgrp` and `chmod` over their operands.
 fn own(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Truth {
     // `chmod -x file` has no option.
-    let letters = |word: &str| word[1..].bytes().all(|byte| matches!(byte, b'R' | b'f' | b'v' | b'c' | b'h' | b'L' | b'P' | b'H'));
+    let letters = |word: &str| {
+        word[1..].bytes().all(|byte| matches!(byte, b'R' | b'f' | b'v' | b'c' | b'h' | b'L' | b'P' | b'H'))
+    };
     let mut recursive = false;
     let mut link = false;
     let mut operands: Vec<&str> = Vec::new();
@@ -442,20 +469,4 @@ fn own(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Truth {
         }
     }
     answer
-}
-
-/// Follows `find` where nothing is there to be found, and says what it prints where that is all it does.
-fn find(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
-    let starts = words.iter().take_while(|word| !word.starts_with(['-', '(', '!'])).copied().collect::<Vec<_>>();
-    let mut there = false;
-    for start in &starts {
-        there |= machine.root.real(start, true).is_some_and(|real| machine.root.below(&real).next().is_some());
-    }
-    let acts = words.iter().any(|word| matches!(*word, "-exec" | "-execdir" | "-delete" | "-ok" | "-fprint"));
-    if there && acts {
-        machine.unhandled("what it finds is not decided");
-    } else if there {
-        machine.print(&UNKNOWN.to_string());
-    }
-    Truth::Yes
 }
