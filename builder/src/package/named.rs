@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-/// The most bytes of named files in one package.
-const MAX_BYTES: u64 = 256 << 10;
+/// The most bytes of named files in one package; one file may have them all.
+const MAX_BYTES: u64 = 512 << 10;
 /// The most names that are looked for.
 const MAX_NAMES: usize = 4096;
 

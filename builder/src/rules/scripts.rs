@@ -44,8 +44,12 @@ const HARMLESS: &[(&str, &str)] = &[
     ("aa-disable", KERNEL),
     ("aa-enabled", KERNEL),
     ("add-shell", "it lists a login shell in /etc/shells, which nobody logs in by"),
+    ("apache2_msg", "a message"),
+    ("apache2_needs_action", QUESTION),
+    ("apache2_reload", SERVICE),
     ("apparmor_parser", KERNEL),
     ("cd", "it moves the script alone"),
+    ("dbus-uuidgen", "the identity of one machine, which no two containers share"),
     ("deb-systemd-helper", SERVICE),
     ("deb-systemd-invoke", SERVICE),
     ("depmod", KERNEL),
@@ -55,6 +59,7 @@ const HARMLESS: &[(&str, &str)] = &[
     ("install-info", "the directory of info pages"),
     ("install-docs", "an index of documentation"),
     ("invoke-rc.d", SERVICE),
+    ("journalctl", "the catalogue of a running system's journal"),
     ("kill", SERVICE),
     ("killall", SERVICE),
     ("logger", "it writes to a running system's log"),
@@ -62,6 +67,7 @@ const HARMLESS: &[(&str, &str)] = &[
     ("modprobe", KERNEL),
     ("mv_conffile", ACCOUNTING),
     ("pkill", SERVICE),
+    ("php_msg", "a message"),
     ("py3clean", CACHE),
     ("py3compile", CACHE),
     ("pyclean", CACHE),
@@ -71,7 +77,9 @@ const HARMLESS: &[(&str, &str)] = &[
     ("remove-shell", "it lists a login shell in /etc/shells, which nobody logs in by"),
     ("restorecon", KERNEL),
     ("rm_conffile", ACCOUNTING),
+    ("/usr/lib/runit-helper/runit-helper", SERVICE),
     ("service", SERVICE),
+    ("shadowconfig", "no account of an image has a password to move"),
     ("start-stop-daemon", SERVICE),
     ("sysctl", KERNEL),
     ("systemctl", SERVICE),
@@ -102,8 +110,10 @@ const HARMLESS: &[(&str, &str)] = &[
 
 /// Programs that only answer, and whose answer is the running machine's.
 const QUERIES: &[(&str, &str)] = &[
+    ("aa-status", KERNEL),
     ("debconf-show", QUESTION),
     ("deb-systemd-helper-query", QUESTION),
+    ("df", KERNEL),
     ("dpkg-vendor", QUESTION),
     ("ischroot", QUESTION),
     ("lsmod", KERNEL),
@@ -238,6 +248,19 @@ const OPTIONAL: &[&str] = &[
     "update-mime-database",
     "mandb",
 ];
+
+/// Files that scripts read for functions which are known here by name.
+const LIBRARIES: &[&str] = &[
+    "/usr/lib/php/php-maintscript-helper",
+    "/usr/share/apache2/apache2-maintscript-helper",
+    "/usr/share/debconf/confmodule",
+    "/usr/share/postgresql-common/maintscripts-functions",
+];
+
+/// Returns whether a file that a script reads holds nothing but functions that are known by name.
+pub fn is_known_library(path: &str) -> bool {
+    LIBRARIES.contains(&path)
+}
 
 /// Returns what covers all scripts of the package, where a rule does: the rule, and how.
 pub fn covered_by(package: &str) -> Option<(&'static str, &'static str)> {

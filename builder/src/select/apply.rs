@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::Error;
 use super::merge::{Deed, Node, Owner, Tree, What};
+use super::pam;
 use super::scripted::Scripted;
 use super::scripts::{Alternative, Effect, changed_mode};
 use super::users::Accounts;
@@ -30,8 +31,12 @@ pub(super) fn apply(
                 alternatives.entry(&alternative.name).or_default().push((alternative, deed()));
                 continue;
             }
-            // Accounts and diversions were there before the tree; PAM's files come of all configurations together.
-            Effect::Account(_) | Effect::Divert { .. } | Effect::Pam => continue,
+            // Accounts and diversions were there before the tree.
+            Effect::Account(_) | Effect::Divert { .. } => continue,
+            Effect::Pam => {
+                pam(tree, deed(), source_date)?;
+                continue;
+            }
             Effect::Directory { path, .. }
             | Effect::Link { path, .. }
             | Effect::File { path, .. }
@@ -127,6 +132,40 @@ fn change(tree: &mut Tree<'_>, path: &ImagePath, by: Owner, with: impl FnOnce(&m
         node.meta.mtime = 0;
     }
     changed
+}
+
+/// Writes PAM's common files, unless they are there.
+fn pam(tree: &mut Tree<'_>, deed: Deed, source_date: i64) -> Result<(), Error> {
+    let mut configs: Vec<(String, String)> = Vec::new();
+    let mut templates: BTreeMap<String, String> = BTreeMap::new();
+    for package in &tree.packages {
+        for (at, text) in &package.index.texts {
+            let entry = usize::try_from(*at).ok().and_then(|at| package.index.entries.get(at));
+            let Some((directory, name)) = entry.and_then(|entry| entry.path.rsplit_once('/')) else { continue };
+            let text = || String::from_utf8_lossy(text).into_owned();
+            match directory {
+                "usr/share/pam-configs" => configs.push((name.to_owned(), text())),
+                "usr/share/pam" => drop(templates.insert(name.to_owned(), text())),
+                _ => {}
+            }
+        }
+    }
+    let profiles = pam::profiles(configs.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+    let by = Owner::Script(tree.deeds.len());
+    let mut made = false;
+    for (name, field, word) in pam::TYPES {
+        let template = templates.get(&format!("common-{name}"));
+        let Some(text) = template.and_then(|template| pam::fill(template, field, word, &profiles)) else { continue };
+        let Ok(path) = ImagePath::parse(&format!("etc/pam.d/common-{name}")) else { continue };
+        let node = Node { owner: by, meta: Meta::root(0o644, source_date), what: What::Inline(text.into_bytes()) };
+        if !tree.nodes.contains_key(path.as_str()) {
+            made |= tree.insert(path, node, None)?;
+        }
+    }
+    if made {
+        tree.deeds.push(deed);
+    }
+    Ok(())
 }
 
 fn remove(tree: &mut Tree<'_>, path: &ImagePath) -> bool {

@@ -9,6 +9,7 @@ mod keystore;
 mod ldcache;
 mod local;
 mod merge;
+mod pam;
 mod paths;
 mod plan;
 mod replaces;

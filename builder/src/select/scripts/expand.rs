@@ -154,7 +154,9 @@ impl Machine<'_> {
             "#" => Some(self.arguments.len().to_string()),
             "?" => Some(match self.last {
                 Truth::Yes => "0".to_owned(),
-                _ => UNKNOWN.to_string(),
+                // Of what is followed here, only what says no fails, and says it so.
+                Truth::No => "1".to_owned(),
+                Truth::Unknown => UNKNOWN.to_string(),
             }),
             "0" => Some(format!("/var/lib/dpkg/info/{}.{}", self.package, self.script)),
             "$" | "!" => Some(UNKNOWN.to_string()),

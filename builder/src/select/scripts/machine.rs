@@ -11,6 +11,7 @@ use super::effects::Effect;
 use super::expand::{MAX_TEXT, Truth, matches};
 use super::root::{Root, Thing, UNKNOWN};
 use super::tools;
+use crate::rules::scripts::is_known_library;
 use crate::shell::{self, Command, Kind, List, Operator, Redirect};
 
 /// The most commands that are followed in one script.
@@ -51,7 +52,7 @@ pub(super) struct Machine<'r> {
     pub(super) package: &'r str,
     pub(super) script: &'r str,
     /// debconf's questions with their default answers; `None` where a script computes the answer.
-    pub(super) questions: &'r BTreeMap<String, Option<String>>,
+    pub(super) questions: &'r mut BTreeMap<String, Option<String>>,
     pub(super) variables: BTreeMap<String, String>,
     pub(super) arguments: Vec<String>,
     functions: BTreeMap<String, (Rc<Command>, Rc<str>)>,
@@ -76,7 +77,7 @@ impl<'r> Machine<'r> {
     pub(super) fn new(
         root: &'r mut Root,
         (package, script): (&'r str, &'r str),
-        questions: &'r BTreeMap<String, Option<String>>,
+        questions: &'r mut BTreeMap<String, Option<String>>,
         arguments: &[&str],
     ) -> Self {
         let mut variables = BTreeMap::new();
@@ -142,6 +143,19 @@ impl<'r> Machine<'r> {
         self.source = source;
         self.calls -= 1;
         flow
+    }
+
+    /// Follows a script that another one calls as a program.
+    pub(super) fn program(&mut self, text: &str, arguments: &[String]) -> Truth {
+        let outer = std::mem::replace(&mut self.arguments, arguments.to_vec());
+        let functions = std::mem::take(&mut self.functions);
+        self.last = Truth::Yes;
+        let line = self.line.clone();
+        self.apart(|machine| machine.follow(text));
+        self.line = line;
+        self.functions = functions;
+        self.arguments = outer;
+        self.last
     }
 
     /// Returns whether it is sure that the running command runs.
@@ -578,7 +592,7 @@ impl<'r> Machine<'r> {
 
     /// Follows a command by its name: a function, a word of the shell, a tool.
     pub(super) fn call(&mut self, name: &str, arguments: &[String]) -> Flow {
-        if let Some((body, source)) = self.functions.get(name).cloned() {
+        if let Some((body, source)) = self.functions.get(name).filter(|_| !tools::is_known_function(name)).cloned() {
             if self.calls >= MAX_CALLS {
                 self.unhandled("calls are nested too deep");
                 return Flow::Next;
@@ -706,7 +720,7 @@ impl<'r> Machine<'r> {
             }
             "." | "source" => {
                 let Some(path) = first else { return Some(Flow::Next) };
-                if path.ends_with("/debconf/confmodule") {
+                if is_known_library(path) {
                     return Some(Flow::Next);
                 }
                 let text = self.root.text(path).and_then(|text| String::from_utf8(text.to_vec()).ok());

@@ -45,16 +45,14 @@ pub(super) fn read(root: &mut Root, package: &Scripts<'_>, name: &str) -> Option
     if !is_shell(shebang) {
         return Some(Findings { unhandled: vec![shebang.chars().take(120).collect()], ..Findings::default() });
     }
-    let questions = questions(package);
-    let argument = if name == "preinst" { "install" } else { "configure" };
+    let mut questions = questions(root, package);
     // dpkg names the version that was configured last: none.
     let arguments: &[&str] = if name == "preinst" { &["install"] } else { &["configure", ""] };
-    debug_assert_eq!(arguments[0], argument);
-    let mut findings = machine::Machine::new(root, (package.package, name), &questions, arguments).run(text);
+    let mut findings = machine::Machine::new(root, (package.package, name), &mut questions, arguments).run(text);
     if name == "postinst" {
         for interest in interests(package.triggers) {
             let arguments = ["triggered", interest];
-            let more = machine::Machine::new(root, (package.package, name), &questions, &arguments).run(text);
+            let more = machine::Machine::new(root, (package.package, name), &mut questions, &arguments).run(text);
             join(&mut findings, more);
         }
     }
@@ -96,17 +94,19 @@ fn interests(triggers: &str) -> impl Iterator<Item = &str> {
     lines.take(8)
 }
 
-/// Returns the answers that questions have when nobody is asked.
-fn questions(package: &Scripts<'_>) -> BTreeMap<String, Option<String>> {
-    let config = package.scripts.iter().find(|(name, _)| name == "config").map_or("", |(_, text)| text.as_str());
-    let mut computed: Vec<&str> = Vec::new();
-    for piece in config.split("db_set").skip(1) {
-        computed.extend(piece.split_whitespace().next().map(|word| word.trim_matches(['"', '\''])));
+/// Returns the answers that questions have when nobody is asked: the defaults, and what the `config` script sets.
+fn questions(root: &mut Root, package: &Scripts<'_>) -> BTreeMap<String, Option<String>> {
+    let defaults = package.questions.iter().map(|(name, default)| (name.clone(), Some(default.clone())));
+    let mut answers: BTreeMap<String, Option<String>> = defaults.collect();
+    if let Some((_, text)) = package.scripts.iter().find(|(name, _)| name == "config") {
+        if is_shell(text.lines().next().unwrap_or_default()) {
+            // It only asks; what else it does is not an installation's.
+            let mut scratch = root.clone();
+            machine::Machine::new(&mut scratch, (package.package, "config"), &mut answers, &["configure", ""])
+                .run(text);
+        } else {
+            answers.values_mut().for_each(|answer| *answer = None);
+        }
     }
-    let any = computed.iter().any(|name| name.contains('$'));
-    let answers = package.questions.iter().map(|(name, default)| {
-        let known = !any && !computed.contains(&name.as_str());
-        (name.clone(), known.then(|| default.clone()))
-    });
-    answers.collect()
+    answers
 }

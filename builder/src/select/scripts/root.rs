@@ -52,6 +52,8 @@ pub(in crate::select) struct Root {
     pub(super) members: BTreeSet<(String, String)>,
     /// Paths with an override of owner and mode.
     pub(super) overrides: BTreeSet<String>,
+    /// By name, the paths of alternatives.
+    pub(super) alternatives: BTreeMap<String, Vec<String>>,
     /// Diverted paths.
     pub(super) diversions: BTreeSet<String>,
     /// Debian's name of the architecture.

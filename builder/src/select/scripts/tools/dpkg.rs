@@ -45,13 +45,20 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
             machine.assign("RET", value);
             Truth::Yes
         }
+        "db_set" => {
+            if let [name, value @ ..] = words {
+                let value = value.join(" ");
+                let known = machine.is_sure() && !value.contains(UNKNOWN) && !name.contains(UNKNOWN);
+                machine.questions.insert((*name).to_owned(), known.then_some(value));
+            }
+            Truth::Yes
+        }
         "db_fget" | "db_metaget" | "db_capb" | "db_version" | "db_progress" | "db_subst" => {
             machine.assign("RET", UNKNOWN.to_string());
             Truth::Yes
         }
         "db_input"
         | "db_go"
-        | "db_set"
         | "db_fset"
         | "db_reset"
         | "db_purge"
@@ -151,8 +158,18 @@ fn alternatives(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
     });
     match action.copied() {
         Some("--install") => {}
-        // A fresh root has no alternative but those that this package and its dependencies install.
-        Some("--query" | "--list" | "--display" | "--get-selections") => {
+        // A fresh root has no alternative but those that scripts install.
+        Some("--query" | "--list" | "--display") => {
+            let known = words.last().and_then(|name| machine.root.alternatives.get(*name)).cloned();
+            let Some(paths) = known else {
+                let unknown = words.iter().any(|word| word.contains(UNKNOWN));
+                return if unknown { Truth::Unknown } else { Truth::No };
+            };
+            let listed = action == Some(&"--list");
+            machine.print(&if listed { paths.join("\n") + "\n" } else { UNKNOWN.to_string() });
+            return Truth::Yes;
+        }
+        Some("--get-selections") => {
             machine.print(&UNKNOWN.to_string());
             return Truth::Unknown;
         }
@@ -165,6 +182,8 @@ fn alternatives(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
     match alternative(words) {
         Some(alternative) => {
             if machine.is_sure() {
+                let paths = machine.root.alternatives.entry(alternative.name.clone()).or_default();
+                paths.push(alternative.path.clone());
                 let through = format!("/etc/alternatives/{}", alternative.name);
                 if machine.root.find_link(&alternative.link).is_none() && machine.root.find(&alternative.path).is_some()
                 {

@@ -12,7 +12,7 @@ const LINKS: &str = "links";
 const FILES: &str = "files";
 
 /// The most files that one command is followed over.
-const MAX_FILES: usize = 20_000;
+pub(super) const MAX_FILES: usize = 20_000;
 
 /// Trees whose contents are state of dpkg, of debconf or of a moment, never of an image.
 const SCRATCH: [&str; 10] = [
@@ -185,7 +185,7 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
             machine.print(&text);
             Truth::Yes
         }
-        "find" => find(machine, &words),
+        "find" => super::find::find(machine, &words),
         _ => Truth::Yes,
     })
 }
@@ -369,7 +369,7 @@ fn rename(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
     Truth::Yes
 }
 
-fn remove(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Truth {
+pub(super) fn remove(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Truth {
     let (_, operands) = options(words, &[]);
     for path in operands {
         if path.contains(UNKNOWN) {
@@ -469,20 +469,4 @@ fn own(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Truth {
         }
     }
     answer
-}
-
-/// Follows `find` where nothing is there to be found, and says what it prints where that is all it does.
-fn find(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
-    let starts = words.iter().take_while(|word| !word.starts_with(['-', '(', '!'])).copied().collect::<Vec<_>>();
-    let mut there = false;
-    for start in &starts {
-        there |= machine.root.real(start, true).is_some_and(|real| machine.root.below(&real).next().is_some());
-    }
-    let acts = words.iter().any(|word| matches!(*word, "-exec" | "-execdir" | "-delete" | "-ok" | "-fprint"));
-    if there && acts {
-        machine.unhandled("what it finds is not decided");
-    } else if there {
-        machine.print(&UNKNOWN.to_string());
-    }
-    Truth::Yes
 }

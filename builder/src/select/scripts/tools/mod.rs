@@ -3,6 +3,7 @@
 mod accounts;
 mod dpkg;
 pub(super) mod files;
+mod find;
 mod modules;
 mod text;
 
@@ -46,6 +47,19 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, arguments: &[String]) -
     if let Some(answer) = answer {
         return answer;
     }
+    if is_byte_compiler(base, words) {
+        return Truth::Yes;
+    }
+    // A shell script of a package is read as one of its own.
+    let path = if name.contains('/') { Some(name.to_owned()) } else { machine.root.program(name) };
+    if scripts::command(base).is_none()
+        && let Some(text) = path.and_then(|path| machine.root.text(&path))
+        && let Ok(text) = std::str::from_utf8(&text)
+        && super::is_shell(text.lines().next().unwrap_or_default())
+        && text.starts_with("#!")
+    {
+        return machine.program(text, arguments);
+    }
     let known = match machine.root.program(name) {
         // What is not there does nothing, and says so by failing.
         None if scripts::is_absent_without_package(base) => return Truth::No,
@@ -67,6 +81,27 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, arguments: &[String]) -
             Truth::Unknown
         }
     }
+}
+
+/// Returns whether a function of a known library is followed here, whatever its text says.
+pub(super) fn is_known_function(name: &str) -> bool {
+    matches!(
+        name,
+        "php_invoke"
+            | "apache2_invoke"
+            | "configure_version"
+            | "configure_client_version"
+            | "configure_doc_version"
+            | "configure_contrib_version"
+    )
+}
+
+/// Returns whether the command makes byte code: a cache that an interpreter does without.
+fn is_byte_compiler(name: &str, words: &[&str]) -> bool {
+    let python = name.starts_with("python") || name.starts_with("pypy");
+    let module = words.windows(2).any(|pair| matches!(pair, ["-m", "compileall" | "py_compile"]));
+    let file = words.iter().any(|word| word.ends_with("/py_compile.py") || word.ends_with("/compileall.py"));
+    python && (module || file) || name.starts_with("/usr/share/python3/runtime.d/")
 }
 
 /// Splits options from operands as `getopt` does; `valued` lists the options that take a value.

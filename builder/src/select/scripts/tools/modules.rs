@@ -33,6 +33,21 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
             Truth::Yes
         }
         "apache2_invoke" | "a2enmod" | "a2enconf" | "a2ensite" => apache(machine, name, words),
+        "a2query" => {
+            let (options, _) = options(words, &["-m", "-c", "-s"]);
+            let kinds = [("m", "mods", "load"), ("c", "conf", "conf"), ("s", "sites", "conf")];
+            let asked = kinds.iter().find_map(|(option, kind, suffix)| {
+                let name = value(&options, &[option])?;
+                Some(format!("/etc/apache2/{kind}-enabled/{name}.{suffix}"))
+            });
+            match asked {
+                Some(path) => Truth::from(machine.root.find_link(&path).is_some()),
+                None => {
+                    machine.print(&UNKNOWN.to_string());
+                    Truth::Unknown
+                }
+            }
+        }
         "pam-auth-update" => {
             if has(&options(words, &["--root"]).0, &["--remove"]) {
                 return Some(Truth::Yes);

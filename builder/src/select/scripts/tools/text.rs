@@ -191,6 +191,8 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
             }
             Truth::Yes
         }
+        // No file of a fresh root has capabilities that a package did not set.
+        "getcap" => Truth::Yes,
         "grep" | "egrep" | "fgrep" => return Some(grep(machine, words, name == "fgrep")),
         "cut" | "tr" | "sort" | "uniq" | "head" | "tail" | "awk" | "gawk" | "mawk" | "wc" | "expr" | "seq" | "tac"
         | "rev" | "md5sum" | "sha1sum" | "sha256sum" | "date" | "hostname" | "stat" | "nproc" | "locale" | "od"
@@ -201,7 +203,8 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
         "sed" => {
             let in_place = words.iter().any(|word| word.starts_with("-i") || word.starts_with("--in-place"));
             if !in_place {
-                machine.print(&unknown());
+                let text = edited(machine, words).unwrap_or_else(unknown);
+                machine.print(&text);
                 return Some(Truth::Yes);
             }
             let (_, operands) = options(words, &["-e", "-f", "--expression", "--file"]);
@@ -216,6 +219,52 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
         }
         _ => return None,
     })
+}
+
+/// Returns what `sed` prints where it is one plain `s` command and its input is known.
+fn edited(machine: &mut Machine<'_>, words: &[&str]) -> Option<String> {
+    let (options, mut operands) = options(words, &["-e", "--expression"]);
+    if options.iter().any(|(name, _)| !matches!(*name, "e" | "--expression")) {
+        return None;
+    }
+    let script = match super::value(&options, &["e", "--expression"]) {
+        Some(script) if options.len() == 1 => script,
+        None if !operands.is_empty() => operands.remove(0),
+        _ => return None,
+    };
+    let input = match operands.as_slice() {
+        [] => machine.input.take()?,
+        [path] => String::from_utf8(machine.root.text(path)?.to_vec()).ok()?,
+        _ => return None,
+    };
+    let rest = script.strip_prefix('s')?;
+    let mark = rest.chars().next().filter(|c| c.is_ascii_punctuation() && *c != '\\')?;
+    let parts: Vec<&str> = rest[1..].split(mark).collect();
+    let [pattern, replacement, flags @ ("" | "g")] = parts.as_slice() else { return None };
+    let special = ['*', '[', ']', '\\', '&', UNKNOWN];
+    if input.contains(UNKNOWN) || replacement.contains(['\\', '&', UNKNOWN]) {
+        return None;
+    }
+    let (start, body) = pattern.strip_prefix('^').map_or((false, *pattern), |body| (true, body));
+    let (end, body) = body.strip_suffix('$').map_or((false, body), |body| (true, body));
+    let (all, body) = body.strip_suffix(".*").map_or((false, body), |body| (true, body));
+    if body.is_empty() || body.contains(special) || body.contains(['.', '^', '$']) {
+        return None;
+    }
+    let lines = input.split_inclusive('\n').map(|line| {
+        let (text, tail) = line.strip_suffix('\n').map_or((line, ""), |text| (text, "\n"));
+        let at = if start { text.starts_with(body).then_some(0) } else { text.find(body) };
+        let at = at.filter(|at| all || !end || at + body.len() == text.len());
+        match at {
+            Some(at) if all => format!("{}{replacement}{tail}", &text[..at]),
+            Some(at) if *flags == "" || start || end => {
+                format!("{}{replacement}{}{tail}", &text[..at], &text[at + body.len()..])
+            }
+            Some(_) => format!("{}{tail}", text.replace(body, replacement)),
+            None => line.to_owned(),
+        }
+    });
+    Some(lines.collect())
 }
 
 fn printf(words: &[&str]) -> String {
