@@ -19,11 +19,12 @@ const FILES: [&str; 9] = [
 ];
 
 /// Everything directly in these directories.
-const DIRECTORIES: [&str; 15] = [
+const DIRECTORIES: [&str; 18] = [
     "etc/fonts",
     "etc/fonts/conf.d",
     "etc/ld.so.conf.d",
     "etc/pam.d",
+    "etc/php",
     "etc/sysusers.d",
     "etc/tmpfiles.d",
     "usr/lib/pam.d",
@@ -34,6 +35,8 @@ const DIRECTORIES: [&str; 15] = [
     "usr/share/dictionaries-common",
     "usr/share/pam",
     "usr/share/pam-configs",
+    "usr/share/postgresql-common",
+    "usr/share/mysql-common",
     "usr/share/python3",
 ];
 

@@ -2,15 +2,18 @@
 //! self-contained plan per layer.
 
 mod account;
+mod apply;
 mod certificates;
 mod error;
 mod keystore;
 mod ldcache;
 mod local;
 mod merge;
+mod pam;
 mod paths;
 mod plan;
 mod replaces;
+mod scripted;
 mod scripts;
 mod state;
 mod systemd;
@@ -70,12 +73,14 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
         other => return Err(Error::Keep(other.to_owned())),
     };
     let source_date = input.lock.source_date;
-    let mut tree = merge::Tree::merge(input, keep)?;
-    let requests = sysusers::requests(&mut tree, input.platform);
+    let scripted = scripted::Scripted::read(input)?;
+    let mut tree = merge::Tree::merge(input, keep, &scripted)?;
+    let mut requests = scripted.requests();
+    requests.extend(sysusers::requests(&mut tree, input.platform));
     let accounts = users::Accounts::gather(input.spec, &tree, &requests)?;
     let user = run_user(input.spec, &accounts)?;
     state::links(&mut tree, input.platform, source_date)?;
-    state::alternatives(&mut tree, source_date)?;
+    apply::apply(&mut tree, &scripted, &accounts, keep, source_date)?;
     local::overlay(&mut tree, input, &accounts, source_date)?;
     tmpfiles::derive(&mut tree, &accounts, input.platform, source_date)?;
     state::defaults(&mut tree, &accounts, source_date)?;
@@ -132,8 +137,22 @@ pub struct Report {
     pub dropped: BTreeMap<String, (u64, u64)>,
     /// Maintainer scripts that no rule covers: (package, script, the lines concerned).
     pub unhandled: Vec<(String, String, Vec<String>)>,
+    /// Maintainer scripts that rules cover, or that have no effect in a fresh root.
+    #[serde(default)]
+    pub handled: Vec<HandledScript>,
     /// Notes for a person, sorted.
     pub notes: Vec<String>,
+}
+
+/// A maintainer script that is taken care of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandledScript {
+    /// The package.
+    pub package: String,
+    /// `preinst` or `postinst`.
+    pub script: String,
+    /// By rule, the lines that it covers; without any, the script has no effect in a fresh root.
+    pub rules: BTreeMap<String, Vec<String>>,
 }
 
 /// One layer's share: self-contained, and a function of that layer's packages alone.

@@ -29,6 +29,7 @@ fn index(name: &str) -> PackIndex {
         conffiles: Vec::new(),
         triggers: String::new(),
         scripts: Vec::new(),
+        questions: Vec::new(),
         entries: Vec::new(),
         texts: Vec::new(),
         scans: Vec::new(),

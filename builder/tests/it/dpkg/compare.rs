@@ -29,6 +29,21 @@ pub(super) enum Kind {
     Content,
 }
 
+impl Kind {
+    /// Returns what DEBIAN.md says of it.
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            Self::Missing => "dpkg's alone",
+            Self::Extra => "tarsia's alone",
+            Self::Type => "another type",
+            Self::Mode => "another mode",
+            Self::Owner => "another owner",
+            Self::Target => "another target",
+            Self::Content => "other content",
+        }
+    }
+}
+
 /// A difference at a path; `etc/passwd:NAME` is one account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Difference {
@@ -89,9 +104,14 @@ pub(super) fn differences(
     }
     accounts(essential, configured, image, &mut push);
     library_cache(configured, image, &mut push);
+    java_keystore(configured, image, &mut push);
     found.sort();
     found
 }
+
+/// Files that are compared by what they say, not by their bytes.
+const LOOKED_INTO: [&str; 6] =
+    ["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "etc/ld.so.cache", "etc/ssl/certs/java/cacerts"];
 
 /// Compares one path that both have.
 fn one(path: &str, ours: (&Tree, &Node), theirs: (&Tree, &Node), push: &mut impl FnMut(&str, Kind, String)) {
@@ -113,7 +133,7 @@ fn one(path: &str, ours: (&Tree, &Node), theirs: (&Tree, &Node), push: &mut impl
     if a.mode != b.mode {
         push(path, Kind::Mode, format!("{:04o} is {:04o}", a.mode, b.mode));
     }
-    let looked_into = ["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "etc/ld.so.cache"].contains(&path);
+    let looked_into = LOOKED_INTO.contains(&path);
     if a.what.is_file() && !looked_into && a.what.digest() != b.what.digest() {
         push(path, Kind::Content, String::new());
     }
@@ -285,4 +305,47 @@ fn library_cache(configured: &Tree, image: &Tree, push: &mut impl FnMut(&str, Ki
     for line in theirs.difference(&ours).filter(here) {
         push(CACHE, Kind::Missing, line.clone());
     }
+}
+
+/// Compares the certificates of the two keystores by alias; order and dates are each one's own.
+fn java_keystore(configured: &Tree, image: &Tree, push: &mut impl FnMut(&str, Kind, String)) {
+    const STORE: &str = "etc/ssl/certs/java/cacerts";
+    let (Some(ours), Some(theirs)) = (image.nodes.get(STORE), configured.nodes.get(STORE)) else { return };
+    let (ours, theirs) = (jks(&ours.what.bytes()), jks(&theirs.what.bytes()));
+    assert!(!theirs.is_empty());
+    for (alias, certificate) in &theirs {
+        match ours.get(alias) {
+            None => push(STORE, Kind::Missing, alias.clone()),
+            Some(other) if other != certificate => push(STORE, Kind::Content, alias.clone()),
+            Some(_) => {}
+        }
+    }
+    for alias in ours.keys().filter(|alias| !theirs.contains_key(*alias)) {
+        push(STORE, Kind::Extra, alias.clone());
+    }
+}
+
+/// Reads the trusted certificates of a JKS keystore by alias.
+fn jks(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut rest = bytes;
+    let mut take = |count: usize| {
+        let (head, tail) = rest.split_at(count);
+        rest = tail;
+        head
+    };
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
+    assert_eq!(number(take(4)), 0xfeed_feed);
+    assert_eq!(number(take(4)), 2);
+    let mut found = BTreeMap::new();
+    for _ in 0..number(take(4)) {
+        assert_eq!(number(take(4)), 2, "an entry that is no certificate");
+        let length = number(take(2));
+        let alias = String::from_utf8(take(length).to_vec()).unwrap();
+        take(8);
+        let length = number(take(2));
+        assert_eq!(take(length), b"X.509");
+        let length = number(take(4));
+        found.insert(alias, take(length).to_vec());
+    }
+    found
 }
