@@ -3,6 +3,7 @@
 
 mod account;
 mod apply;
+mod caches;
 mod certificates;
 mod error;
 mod keystore;
@@ -86,11 +87,13 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     state::defaults(&mut tree, &accounts, source_date)?;
     certificates::derive(&mut tree, input, source_date)?;
     ldcache::derive(&mut tree, input.platform, source_date)?;
+    caches::report(&mut tree);
     state::status(&mut tree)?;
     let layers = plan::layers(&tree, input, &input.platform_lock()?.layers)?;
     let nodes = plan::nodes(&tree);
     let mut report = tree.report;
     report.notes.sort();
+    report.unhandled.sort();
     Ok(Selection { layers, nodes, user, report })
 }
 

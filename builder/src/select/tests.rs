@@ -1,5 +1,7 @@
 //! The whole stage on packages built by code.
 
+mod configuration;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 

@@ -117,6 +117,9 @@ pub(super) fn configure(essential: &Path, root: &Path, set: &[(&LockedPackage, P
     // Pre-Depends first, and configured (Debian policy 7.2); all else is dpkg's own order. What cannot be configured
     // before the last round waits for it.
     let mut commands = String::new();
+    if before.contains_key("systemd") {
+        commands.push_str(&format!("dpkg --purge {}\n", STAND_INS.replace(',', " ")));
+    }
     let mut done: BTreeSet<&str> = BTreeSet::new();
     while done.len() < new.len() {
         let ready = |name: &&&str| {
