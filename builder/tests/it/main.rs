@@ -3,8 +3,10 @@
 //! The group `real` needs the archive that this machine's apt is set up for, and the tools that `.ci/run` installs.
 
 mod bad;
+mod class;
 mod container;
 mod deb;
+mod dpkg;
 mod golden;
 mod help;
 mod look;
@@ -16,5 +18,7 @@ mod registry;
 mod regression;
 mod same;
 mod server;
+mod services;
 mod signing;
+mod tls;
 mod world;
