@@ -34,6 +34,7 @@ pub mod engine;
 pub mod fetch;
 pub mod image;
 pub mod layer;
+pub mod load;
 pub mod lock;
 pub mod ops;
 pub mod package;

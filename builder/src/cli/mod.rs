@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod render;
 mod session;
+mod signals;
 mod size;
 
 use std::process::ExitCode;
@@ -45,7 +46,10 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let session = Session::new(Environment::read(), arguments.globals);
-    match run(&session, &arguments.command) {
+    signals::watch(&session.environment.ignored_signals);
+    let done = run(&session, &arguments.command);
+    tarsia::store::temporary::proceed();
+    match done {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         Err(problems) => {

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use crate::diag::{Diagnose, Label, Progress, Verdict};
 use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
+use crate::load::Engines;
 use crate::spec::Platform;
 use crate::store::Store;
+use crate::{image, load, store};
 
 mod build;
 mod cache;
@@ -17,6 +19,7 @@ mod inspect;
 mod lock;
 mod metadata;
 mod outdated;
+mod output;
 mod project;
 mod prove;
 mod why;
@@ -29,6 +32,7 @@ pub use init::init;
 pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
+pub use output::directory_of_output;
 pub use project::Project;
 pub use prove::{Proof, prove};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
@@ -55,6 +59,8 @@ pub struct World<'a> {
     pub offline: bool,
     /// `SOURCE_DATE_EPOCH`, which only `lock` reads.
     pub source_date_epoch: Option<i64>,
+    /// Where this machine's container engines may be.
+    pub engines: &'a Engines,
     /// Threads that work.
     pub threads: usize,
     /// Bytes that work may hold.
@@ -160,6 +166,21 @@ pub enum Error {
         /// As given.
         packages: Vec<String>,
     },
+    /// Outputs of two kinds at one path.
+    #[error("cannot write two kinds of output to `{path}`")]
+    OutputTwice {
+        /// The path.
+        path: String,
+    },
+    /// An output of an image.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// A container engine.
+    #[error(transparent)]
+    Load(#[from] load::Error),
+    /// An output that cannot be put in its place.
+    #[error(transparent)]
+    Output(#[from] store::Error),
     /// Threads could not be started.
     #[error("cannot start {threads} threads")]
     Threads {
@@ -186,6 +207,10 @@ impl Diagnose for Error {
             Self::NoPath { .. } => "why::no-path",
             Self::NoPackage { .. } => "why::no-package",
             Self::NotLocked { .. } => "lock::not-locked",
+            Self::OutputTwice { .. } => "ops::output-twice",
+            Self::Image(error) => error.code(),
+            Self::Load(error) => error.code(),
+            Self::Output(error) => error.code(),
             Self::Threads { .. } => "ops::threads",
         }
     }
@@ -206,6 +231,10 @@ impl Diagnose for Error {
             Self::NoPlatform { .. } => "name it under `platforms:` and run `tarsia lock SPEC`",
             Self::NotLocked { .. } => "name packages that the lock has; `tarsia lock --update SPEC` updates all",
             Self::Exists { .. } => "choose another path, or remove the file",
+            Self::OutputTwice { .. } => "give each its own path",
+            Self::Image(error) => return error.hints(),
+            Self::Load(error) => return error.hints(),
+            Self::Output(error) => return error.hints(),
             Self::Read { .. }
             | Self::Write { .. }
             | Self::NoPath { .. }
