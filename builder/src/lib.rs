@@ -31,6 +31,7 @@ pub mod archive;
 pub mod engine;
 pub mod fetch;
 pub mod image;
+pub mod kit;
 pub mod layer;
 pub mod lock;
 pub mod ops;

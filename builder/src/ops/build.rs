@@ -56,11 +56,9 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
     let lock = project.locked()?;
     check_platforms(lock, &options.platforms)?;
     prove_for_build(world, &project, options.require_proof, &mut warnings)?;
-    let only = match options.platforms.as_slice() {
-        [one] => Some(one.oci()),
-        _ => None,
-    };
-    fetch::locked_inputs(world, &project, lock, only)?;
+    let asked =
+        |name: &str| options.platforms.is_empty() || options.platforms.iter().any(|platform| platform.oci() == name);
+    fetch::locked_inputs(world, &project, lock, &asked)?;
 
     let workers = Workers::new(world.threads, world.memory)?;
     let input = local::BuildInput {
@@ -103,7 +101,7 @@ pub(super) fn refresh(
     Ok(outcome.moved)
 }
 
-fn check_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) -> Result<(), Problems> {
+pub(super) fn check_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) -> Result<(), Problems> {
     match wanted.iter().find(|platform| !lock.platform.contains_key(platform.oci())) {
         Some(absent) => {
             let held = lock.platform.keys().cloned().collect();
