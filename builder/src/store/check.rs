@@ -31,7 +31,8 @@ impl Store {
         };
         let meta = file.metadata().map_err(failed)?;
         if !meta.is_file() {
-            return Err(failed(io::Error::other("not a regular file")));
+            self.throw_out(path, &file, "it is no regular file");
+            return Ok(None);
         }
         let identity = self.identity(expected, &meta);
         if !always && self.recorded(record, &identity) {
