@@ -33,6 +33,7 @@ pub mod attest;
 pub mod engine;
 pub mod fetch;
 pub mod image;
+pub mod kit;
 pub mod layer;
 pub mod load;
 pub mod lock;

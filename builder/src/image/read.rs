@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -388,7 +388,12 @@ impl Place {
     fn file(&self, path: &str) -> io::Result<Piece<'_>> {
         match self {
             Self::Directory(root) => {
-                let file = File::open(root.join(path))
+                // What is no regular file must not be waited for.
+                let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+                let file = File::options()
+                    .read(true)
+                    .custom_flags(flags)
+                    .open(root.join(path))
                     .map_err(|error| io::Error::new(error.kind(), format!("`{path}`: {error}")))?;
                 if !file.metadata()?.is_file() {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{path}` is no regular file")));

@@ -62,11 +62,9 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
     let lock = project.locked()?;
     outputs.check_platforms(&wanted_platforms(lock, &options.platforms)?)?;
     prove_for_build(world, &project, options.require_proof, &mut warnings)?;
-    let only = match options.platforms.as_slice() {
-        [one] => Some(one.oci()),
-        _ => None,
-    };
-    fetch::locked_inputs(world, &project, lock, only)?;
+    let asked =
+        |name: &str| options.platforms.is_empty() || options.platforms.iter().any(|platform| platform.oci() == name);
+    fetch::locked_inputs(world, &project, lock, &asked)?;
 
     let workers = Workers::new(world.threads, world.memory)?;
     let input = local::BuildInput {
@@ -106,7 +104,7 @@ pub(super) fn refresh(
 }
 
 /// Returns the platforms that are built: those asked for, else all of the lock's.
-fn wanted_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) -> Result<Vec<Platform>, Error> {
+pub(super) fn wanted_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) -> Result<Vec<Platform>, Error> {
     if let Some(absent) = wanted.iter().find(|platform| !lock.platform.contains_key(platform.oci())) {
         let held = lock.platform.keys().cloned().collect();
         return Err(Error::NoPlatform { platform: absent.oci().to_owned(), held });
