@@ -35,6 +35,7 @@ pub mod layer;
 pub mod lock;
 pub mod ops;
 pub mod package;
+pub mod policy;
 pub mod resolve;
 pub mod rules;
 pub mod select;

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
-use super::commands::{build, cache, check, completions, fetch, init, inspect, lock, man, outdated, schema, why};
+use super::commands::{audit, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, schema, why};
 use super::size::parse_size;
 
 /// Build byte-reproducible distroless images from signed packages
@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Why(why::Arguments),
     /// Show layers, packages, files and surface of an image
     Inspect(inspect::Arguments),
+    /// Check an image against a policy
+    Audit(audit::Arguments),
     /// Manage the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of specs

@@ -6,6 +6,7 @@
 mod destination;
 mod error;
 mod read;
+mod rootfs;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -22,7 +23,8 @@ use crate::spec::{Platform, Run};
 
 pub use destination::Destination;
 pub use error::Error;
-pub use read::{Entry, OpenImage, OpenLayer, Opened, open};
+pub use read::{Entry, OpenImage, OpenLayer, Opened, built, open};
+pub use rootfs::{Hidden, LayerCounts, RootNode, Rootfs};
 pub use write::{BlobSource, write_archive, write_layout};
 
 /// Media type of a manifest.

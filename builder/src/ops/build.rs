@@ -13,6 +13,7 @@ use crate::resolve::Update;
 use crate::select::Report;
 use crate::spec::Platform;
 
+use super::audit::contract;
 use super::lock::{renew, stale};
 use super::prove::prove_for_build;
 use super::{Error, Project, World, fetch, shown};
@@ -74,6 +75,7 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
     };
     let built = local::build(&input)?;
     warnings.extend(uncovered(path, built.reports.values()));
+    contract(&input, &project.spec.name, &built, &mut warnings)?;
     let blobs = |digest: &Digest| world.store.blob(digest).map_err(std::io::Error::other);
     match &destination {
         Destination::Layout(to, tag) => write_layout(&built.image, tag.as_deref(), &blobs, to)?,
@@ -103,7 +105,7 @@ pub(super) fn refresh(
     Ok(outcome.moved)
 }
 
-fn check_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) -> Result<(), Problems> {
+pub(super) fn check_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) -> Result<(), Problems> {
     match wanted.iter().find(|platform| !lock.platform.contains_key(platform.oci())) {
         Some(absent) => {
             let held = lock.platform.keys().cloned().collect();

@@ -8,6 +8,7 @@ use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
 use crate::spec::Platform;
 use crate::store::Store;
 
+mod audit;
 mod build;
 mod cache;
 mod check;
@@ -21,6 +22,7 @@ mod project;
 mod prove;
 mod why;
 
+pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
 pub use build::{BuildOptions, BuildOutcome, build};
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
