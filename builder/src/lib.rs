@@ -39,6 +39,7 @@ pub mod load;
 pub mod lock;
 pub mod ops;
 pub mod package;
+pub mod policy;
 pub mod registry;
 pub mod resolve;
 pub mod rules;

@@ -12,6 +12,7 @@ use crate::resolve::Update;
 use crate::select::Report;
 use crate::spec::Platform;
 
+use super::audit::contract;
 use super::lock::{renew, stale};
 use super::output::Outputs;
 use super::prove::prove_for_build;
@@ -78,6 +79,7 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
     };
     let built = local::build(&input)?;
     warnings.extend(uncovered(path, built.reports.values()));
+    contract(&input, &project.spec.name, &built, &mut warnings)?;
     outputs.write(world, &built.image, &engines)?;
     warnings.extend(world.store.take_warnings());
     Ok(BuildOutcome { digest: built.digest(), outputs: outputs.shown(&texts, &engines), moved, warnings })

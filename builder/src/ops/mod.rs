@@ -11,6 +11,7 @@ use crate::spec::Platform;
 use crate::store::Store;
 use crate::{image, load, store};
 
+mod audit;
 mod build;
 mod cache;
 mod check;
@@ -26,6 +27,7 @@ mod prove;
 mod vendor;
 mod why;
 
+pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
 pub use build::{BuildOptions, BuildOutcome, build};
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
