@@ -14,7 +14,7 @@ use std::path::Path;
 
 use tarsia::diag::Source;
 use tarsia::lock::Lock;
-use tarsia::spec::Spec;
+use tarsia::spec::{Distro, Spec};
 use tarsia::store::{Store, StoreOptions};
 
 use crate::program::{Place, names, specs};
@@ -35,10 +35,9 @@ fn differences(place: &Place, examples: &[&str], keep: &str) -> Vec<Difference> 
         distro = spec.distro.or(distro);
         packages.extend(spec.packages.into_iter().map(|package| package.value.name));
     }
-    let (release, suite) = match distro.unwrap().to_string().as_str() {
-        "debian/12" => ("12", "bookworm"),
-        "debian/13" => ("13", "trixie"),
-        other => panic!("no suite is known for {other}"),
+    let (release, suite) = match distro.expect("an example has a distro").value {
+        Distro::Debian12 => ("12", "bookworm"),
+        Distro::Debian13 => ("13", "trixie"),
     };
     let list: Vec<String> = packages.into_iter().collect();
     place.write(
