@@ -28,29 +28,34 @@ pub(crate) const EXAMPLES: [&str; 15] = [
     "ruby",
 ];
 
-/// One place in which all examples are locked and built once; the other tests start from its store.
-pub(crate) fn built() -> &'static Place {
-    static BUILT: OnceLock<Place> = OnceLock::new();
-    BUILT.get_or_init(|| {
+/// One place, and one store, for all examples.
+fn home() -> &'static Place {
+    static PLACE: OnceLock<Place> = OnceLock::new();
+    PLACE.get_or_init(|| {
         let place = Place::new();
         copy_tree(&specs(), &place.path("specs"));
-        let build = |name: &str| {
-            let digest = place.ok(&["build", &format!("specs/{name}.yaml"), "-o", &format!("{name}.oci")]);
-            assert!(digest.starts_with("sha256:") && digest.trim_end().len() == 71, "{name}: {digest}");
-        };
-        // Two at a time, by one store: locking has one thread, most of encoding has all.
-        std::thread::scope(|scope| {
-            for half in [0, 1] {
-                scope.spawn(move || EXAMPLES.iter().skip(half).step_by(2).for_each(|name| build(name)));
-            }
-        });
         place
     })
 }
 
-/// The image of an example.
+/// The image of an example, locked and built when it is first asked for.
 pub(crate) fn image(name: &str) -> PathBuf {
-    built().path(&format!("{name}.oci"))
+    static BUILT: [OnceLock<()>; EXAMPLES.len()] = [const { OnceLock::new() }; EXAMPLES.len()];
+    let number = EXAMPLES.iter().position(|example| *example == name).expect("it is an example");
+    let image = format!("{name}.oci");
+    BUILT[number].get_or_init(|| {
+        let digest = home().ok(&["build", &format!("specs/{name}.yaml"), "-o", &image]);
+        assert!(digest.starts_with("sha256:") && digest.trim_end().len() == 71, "{name}: {digest}");
+    });
+    home().path(&image)
+}
+
+/// The place, with every example locked and built; the other tests start from its store.
+pub(crate) fn built() -> &'static Place {
+    for name in EXAMPLES {
+        image(name);
+    }
+    home()
 }
 
 #[test]
@@ -120,7 +125,7 @@ fn cc_runs_a_dynamically_linked_cpp_program_that_was_copied_in() {
         "with-app.yaml",
         format!("{spec}\nfiles:\n  - {{copy: app, to: /usr/bin/app}}\n").replace("name: cc", "name: with-app"),
     );
-    let store = built().path("store");
+    let store = home().path("store");
     let mut command = place.tarsia(["build", "with-app.yaml", "-o", "app.oci"]);
     must(command.env("TARSIA_STORE", store));
     let bundle = Bundle::unpack(&place.path("app.oci"));
@@ -155,16 +160,18 @@ fn python_imports_and_finishes_a_handshake_with_a_ca_of_its_spec() {
 
 /// Builds an example with one certificate more, `ca.pem` of the place.
 pub(crate) fn with_ca(place: &Place, example: &str) -> PathBuf {
+    image(example);
+    let home = home();
     copy_tree(&specs(), &place.path("."));
     let spec = std::fs::read_to_string(place.path(&format!("{example}.yaml"))).unwrap();
     assert!(!spec.contains("\ncertificates:"), "the example grew certificates; change this test");
     let name = format!("{example}-with-ca");
     place.write(&format!("{name}.yaml"), format!("{spec}\ncertificates: [ca.pem]\n"));
     // The example's own lock spares the resolver its work: nothing but the certificates changes.
-    std::fs::copy(built().path(&format!("specs/{example}.lock")), place.path(&format!("{name}.lock"))).unwrap();
+    std::fs::copy(home.path(&format!("specs/{example}.lock")), place.path(&format!("{name}.lock"))).unwrap();
     let image = place.path(&format!("{name}.oci"));
     let mut build = place.tarsia(["build", &format!("{name}.yaml"), "-o", image.to_str().unwrap()]);
-    must(build.env("TARSIA_STORE", built().path("store")));
+    must(build.env("TARSIA_STORE", home.path("store")));
     image
 }
 
@@ -209,12 +216,12 @@ pub(crate) fn ld_so_cache_is_ldconfig_s(name: &str, bundle: &Bundle) {
     let root = bundle.root();
     let ours = std::fs::read(root.join("etc/ld.so.cache")).unwrap();
     // The locked libc-bin's ldconfig, out of the store.
-    let lock = std::fs::read_to_string(built().path(&format!("specs/{name}.lock"))).unwrap();
+    let lock = std::fs::read_to_string(home().path(&format!("specs/{name}.lock"))).unwrap();
     let lock = tarsia::lock::Lock::parse(name, &lock).unwrap();
     let bin = lock.platform["linux/amd64"].packages.iter().find(|package| package.name == "libc-bin").unwrap();
     let hex = bin.digest.hex();
-    let deb = built().path("store").join("blobs/sha256").join(&hex[..2]).join(&hex);
-    let deb = if deb.exists() { deb } else { built().path("store").join("blobs/sha256").join(&hex) };
+    let deb = home().path("store").join("blobs/sha256").join(&hex[..2]).join(&hex);
+    let deb = if deb.exists() { deb } else { home().path("store").join("blobs/sha256").join(&hex) };
     let tools = tempfile::tempdir().unwrap();
     must(Command::new("dpkg-deb").arg("-x").arg(deb).arg(tools.path()));
     let ldconfig = [tools.path().join("usr/sbin/ldconfig"), tools.path().join("sbin/ldconfig")]
