@@ -17,7 +17,9 @@ use tarsia::lock::Lock;
 use tarsia::spec::{Distro, Spec};
 use tarsia::store::{Store, StoreOptions};
 
+use crate::container::must;
 use crate::program::{Place, names, specs};
+use crate::real::home;
 use compare::{Difference, Kind};
 use table::{ROWS, Row};
 use tree::Tree;
@@ -48,9 +50,10 @@ fn differences(place: &Place, examples: &[&str], keep: &str) -> Vec<Difference> 
         ),
     );
     let _ = std::fs::remove_file(place.path("set.lock"));
-    place.ok(&["build", "set.yaml", "-o", "image.oci"]);
+    let shared = home().path("store");
+    must(place.tarsia(["build", "set.yaml", "-o", "image.oci"]).env("TARSIA_STORE", &shared));
     let lock = Lock::parse("set.lock", &std::fs::read_to_string(place.path("set.lock")).unwrap()).unwrap();
-    let store = Store::open(&place.path("store"), StoreOptions::default()).unwrap();
+    let store = Store::open(&shared, StoreOptions::default()).unwrap();
     let set: Vec<_> =
         lock.platform["linux/amd64"].packages.iter().map(|one| (one, store.blob_path(&one.digest))).collect();
     let essential = root::essential(suite);

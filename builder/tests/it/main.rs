@@ -9,6 +9,7 @@ mod deb;
 mod dpkg;
 mod golden;
 mod help;
+mod keystore;
 mod look;
 mod map;
 mod program;
