@@ -11,6 +11,7 @@ mod engines;
 mod golden;
 mod help;
 mod hostile;
+mod keystore;
 mod layout;
 mod look;
 mod map;
