@@ -5,6 +5,7 @@
 mod bad;
 mod container;
 mod deb;
+mod draw;
 mod golden;
 mod help;
 mod look;
@@ -14,5 +15,6 @@ mod readme;
 mod real;
 mod regression;
 mod same;
+mod shares;
 mod signing;
 mod world;
