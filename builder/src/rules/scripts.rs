@@ -119,7 +119,7 @@ const HARMLESS: &[(&str, &str)] = &[
     ("update-motd-updates-available", MENU),
     ("update-rc.d", SERVICE),
     ("update-shells", "it lists login shells in /etc/shells, which nobody logs in by"),
-    ("wait", "it waits"),
+    ("wait", "it waits for what the script started"),
 ];
 
 /// Programs that only answer, and whose answer is the running machine's.

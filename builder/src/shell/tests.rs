@@ -2,9 +2,9 @@ use std::fmt::Write as _;
 
 use super::*;
 
-fn word(word: &Word) -> String {
+fn word(parts: &Word) -> String {
     let mut text = String::new();
-    for part in word {
+    for part in parts {
         match part {
             Part::Text { text: inner, quoted: true } => write!(text, "'{inner}'").unwrap(),
             Part::Text { text: inner, .. } => text.push_str(inner),
@@ -126,7 +126,7 @@ fn what_is_no_shell_is_an_error_with_its_line() {
 #[test]
 fn depth_is_bounded() {
     for (open, close) in [("(", ")"), ("$(", ")"), ("\"$(", ")\""), ("{ ", "; }"), ("${a:-", "}"), ("if ", "")] {
-        let text = format!("a {}b{}", open.repeat(5000), close.repeat(5000));
+        let text = format!("{}b{}", open.repeat(5000), close.repeat(5000));
         assert!(parse(&text).is_err(), "{open}");
         assert!(parse(&open.repeat(50_000)).is_err(), "{open}");
     }

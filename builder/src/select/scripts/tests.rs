@@ -28,16 +28,20 @@ fn findings(script: &str) -> Findings {
     read(&mut root(), &package, "postinst").unwrap()
 }
 
+fn octal(mode: Option<u32>) -> String {
+    mode.map_or("-".to_owned(), |mode| format!("{mode:o}"))
+}
+
 /// Writes what a script comes to as a person reads it.
 fn run(script: &str) -> String {
     let findings = findings(script);
     let mut text = String::new();
     for (rule, effect) in &findings.effects {
         match effect {
-            Effect::Directory { path, mode } => writeln!(text, "{rule}: {path}/ {mode:o?}"),
+            Effect::Directory { path, mode } => writeln!(text, "{rule}: {path}/ {}", octal(*mode)),
             Effect::Link { path, target } => writeln!(text, "{rule}: {path} -> {target}"),
             Effect::File { path, text: content, mode, like } => {
-                writeln!(text, "{rule}: {path} = {:?} {mode:o?} {like:?}", String::from_utf8_lossy(content))
+                writeln!(text, "{rule}: {path} = {:?} {} {like:?}", String::from_utf8_lossy(content), octal(*mode))
             }
             Effect::Owner { path, user, group } => writeln!(text, "{rule}: {path} {user:?}:{group:?}"),
             Effect::Mode { path, change } => writeln!(text, "{rule}: {path} {change}"),
@@ -59,7 +63,8 @@ fn run(script: &str) -> String {
                 };
                 writeln!(
                     text,
-                    "{rule}: {kind} {name} {system} {uid:?} {primary} {home:?} {shell:?} {groups:?} {create_home:o?}"
+                    "{rule}: {kind} {name} {system} {uid:?} {primary} {home:?} {shell:?} {groups:?} {}",
+                    octal(*create_home)
                 )
             }
             Effect::Pam => writeln!(text, "{rule}"),
@@ -94,15 +99,15 @@ touch /after
 exit 0
 touch /never
 "#), @r#"
-    directories: /var/lib/app/ Some(750)
+    directories: /var/lib/app/ 750
     links: /etc/app/on/php.conf -> /etc/app/php
     links: /etc/app/on/phar.conf -> /etc/app/phar
     owners: /var/lib/app Some("www-data"):Some("adm")
     owners: /etc/app/a.conf 640
     owners: /etc/app/b.conf 640
-    directories: /run/app/ Some(2750)
+    directories: /run/app/ 2750
     owners: /run/app Some("www-data"):Some("adm")
-    files: /after = "" None None
+    files: /after = "" - None
     "#);
 }
 
@@ -127,13 +132,13 @@ db_get app/port
 echo "$RET" > $dir/port
 n=1; n=$((n + 2)); echo $n > $dir/sum
 "##), @r#"
-    files: /etc/app/one.amd64 = "" None None
-    files: /etc/app/two three.amd64 = "" None None
-    files: /etc/app/tuple = "tuple=x86_64-linux-gnu\n" None None
-    files: /etc/app/tuple = "tuple=x86_64-linux-gnu\nb.tar.gz /a/b.tar\n" None None
-    files: /etc/app/here = "arch=amd64 $kept\n" None None
-    files: /etc/app/port = "80\n" None None
-    files: /etc/app/sum = "3\n" None None
+    files: /etc/app/one.amd64 = "" - None
+    files: /etc/app/two three.amd64 = "" - None
+    files: /etc/app/tuple = "tuple=x86_64-linux-gnu\n" - None
+    files: /etc/app/tuple = "tuple=x86_64-linux-gnu\nb.tar.gz /a/b.tar\n" - None
+    files: /etc/app/here = "arch=amd64 $kept\n" - None
+    files: /etc/app/port = "80\n" - None
+    files: /etc/app/sum = "3\n" - None
     "#);
 }
 
@@ -151,7 +156,7 @@ frob /etc/app
 eval "$(cat /usr/share/app/large)"
 cp /usr/share/app/large /etc/app/
 "#), @r#"
-    files: /sure = "" None None
+    files: /sure = "" - None
     ? frobnicate --check
     ? touch /maybe # a condition around it is not decided
     ? touch "/etc/$(date)" # an argument is not known
@@ -179,12 +184,12 @@ id -Gn app | grep -qw shared || touch /never
 chown app:shared /var/log/app
 chown nobody-knows /var/log/app
 "#), @r#"
-    accounts: user app true None own Some("/var/lib/app") Some("/bin/false") [] None
-    accounts: user two true None adm Some("/srv/two") None [] Some(755)
-    accounts: group shared true None own None None [] None
-    accounts: member app true None own None None ["shared"] None
-    accounts: user three true Some(150) own Some("/nonexistent") Some("/usr/sbin/nologin") ["adm", "shared"] None
-    accounts: member two true None own None None ["adm"] None
+    accounts: user app true None own Some("/var/lib/app") Some("/bin/false") [] -
+    accounts: user two true None adm Some("/srv/two") None [] 755
+    accounts: group shared true None own None None [] -
+    accounts: member app true None own None None ["shared"] -
+    accounts: user three true Some(150) own Some("/nonexistent") Some("/usr/sbin/nologin") ["adm", "shared"] -
+    accounts: member two true None own None None ["adm"] -
     owners: /var/log/app Some("app"):Some("shared")
     ? chown nobody-knows /var/log/app # the user or the group is not known
     "#);
@@ -218,8 +223,8 @@ pam-auth-update --package
     dpkg-statoverride: /var/log/app Some("www-data"):Some("adm")
     dpkg-statoverride: /var/log/app 02750
     dpkg-divert: /usr/bin/other => /usr/bin/other.real for Some("app")
-    files: /etc/app/app.conf = "usr/share/app/default.conf" None Some("/usr/share/app/default.conf")
-    files: /etc/app/edited.conf = "found" None None
+    files: /etc/app/app.conf = "usr/share/app/default.conf" - Some("/usr/share/app/default.conf")
+    files: /etc/app/edited.conf = "found" - None
     owners: /etc/app/a.conf 600
     owners: /etc/app/app.conf 600
     pam-auth-update
