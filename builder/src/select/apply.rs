@@ -68,8 +68,13 @@ pub(super) fn apply(
                 put(tree, &path, Node { owner: by, meta: Meta::root(mode, source_date), what })?
             }
             Effect::Owner { user, group, .. } => {
-                let user = user.as_deref().map(|user| accounts.ids(Some(user), None, None)).transpose()?;
-                let group = group.as_deref().map(|group| accounts.ids(None, Some(group), None)).transpose()?;
+                let uid = user.as_deref().map(|user| accounts.ids(Some(user), None, None)).transpose();
+                let gid = group.as_deref().map(|group| accounts.ids(None, Some(group), None)).transpose();
+                let (Ok(user), Ok(group)) = (uid, gid) else {
+                    let line = format!("chown {path} # the user or the group does not exist");
+                    tree.report.unhandled.push((reading.package.clone(), reading.script.to_owned(), vec![line]));
+                    continue;
+                };
                 change(tree, &path, by, |meta, _| {
                     meta.uid = user.map_or(meta.uid, |(uid, _)| uid);
                     meta.gid = group.map_or(meta.gid, |(_, gid)| gid);

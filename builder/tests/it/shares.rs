@@ -1,7 +1,7 @@
 //! The group `real`: the maintainer scripts of packages drawn from the archive, and of what they depend on.
 //!
-//! Only the head of each package is fetched, where its control archive stands; which files it ships is taken from its
-//! md5sums and conffiles.
+//! Of a package without scripts, and of a very large one, only the head is fetched, where its control archive stands;
+//! which files it ships is then taken from its md5sums and conffiles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -41,6 +41,9 @@ const EXAMPLES: [&str; 15] = [
     "ruby",
     "tzdata",
 ];
+
+/// The largest package that is fetched whole.
+const MAX_WHOLE: u64 = 8 << 20;
 
 type Stanza = BTreeMap<String, String>;
 
@@ -117,6 +120,19 @@ fn closure(all: &BTreeMap<String, Stanza>, names: &[String]) -> BTreeSet<String>
     seen
 }
 
+/// Opens a package: whole where it has scripts that are called, else of its control archive alone.
+fn package(mirror: &str, stanza: &Stanza) -> PackIndex {
+    let head = head(mirror, stanza);
+    let called = head.scripts.iter().any(|(name, _)| name == "preinst" || name == "postinst");
+    if !called || stanza["Size"].parse::<u64>().unwrap() > MAX_WHOLE {
+        return head;
+    }
+    let bytes = curl(&[&format!("{mirror}/{}", stanza["Filename"])]);
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&bytes).unwrap();
+    open_deb(&file, Digest::of(&bytes), &tempfile::tempfile().unwrap(), &Limits::default()).unwrap()
+}
+
 /// Opens a package of which only the control archive is fetched.
 fn head(mirror: &str, stanza: &Stanza) -> PackIndex {
     let address = format!("{mirror}/{}", stanza["Filename"]);
@@ -160,7 +176,7 @@ fn share(suite: &str, count: usize) -> (usize, usize, usize) {
         for _ in 0..6 {
             scope.spawn(|| {
                 while let Some(name) = names.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let index = head(&mirror, &all[name]);
+                    let index = package(&mirror, &all[name]);
                     packs.lock().unwrap().insert(name.clone(), index);
                 }
             });
