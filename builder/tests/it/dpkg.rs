@@ -35,7 +35,7 @@ fn differences(place: &Place, examples: &[&str], keep: &str) -> Vec<Difference> 
         distro = spec.distro.or(distro);
         packages.extend(spec.packages.into_iter().map(|package| package.value.name));
     }
-    let (release, suite) = match distro.unwrap().to_string().as_str() {
+    let (release, suite) = match distro.unwrap().value.as_str() {
         "debian/12" => ("12", "bookworm"),
         "debian/13" => ("13", "trixie"),
         other => panic!("no suite is known for {other}"),
