@@ -273,7 +273,12 @@ fn metadata() {
             "",
         ),
         ("a bomb of one line", index("Packages.gz", |_| bomb(0, 256 << 20)), "archive::index-syntax", "4194304"),
-        ("a bomb of many lines", index("Packages.gz", |_| bomb(b'\n', 768 << 20)), "archive::index-content", "more than"),
+        (
+            "a bomb of many lines",
+            index("Packages.gz", |_| bomb(b'\n', 768 << 20)),
+            "archive::index-content",
+            "more than",
+        ),
         ("no text at all", index("Packages", |_| vec![0xff; 4096]), "archive::index-syntax", ""),
         (
             "a stanza without end",
