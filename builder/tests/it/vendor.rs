@@ -294,3 +294,23 @@ fn a_machine_without_apt_and_without_a_mirror_says_what_to_do() {
         assert!(ran.err.contains(word), "`{word}` is missing in {}", ran.err);
     }
 }
+
+/// The group `real`: real packages, their real metadata, and a machine with nothing.
+#[test]
+fn real_packages_build_from_a_kit_alone() {
+    let home = crate::real::built();
+    for name in ["hello", "python"] {
+        let spec = format!("specs/{name}.yaml");
+        let digest = home.ok(&["build", "--locked", &spec, "-o", &format!("vendored-{name}.oci")]);
+        let place = Place::new();
+        let kit = place.path("kit.tar");
+        home.ok(&["vendor", "--require-proof", &spec, "-o", kit.to_str().unwrap()]);
+        for end in ["yaml", "lock"] {
+            fs::copy(home.path(&format!("specs/{name}.{end}")), place.path(&format!("{name}.{end}"))).unwrap();
+        }
+        let spec = format!("{name}.yaml");
+        let build =
+            ["build", "--locked", "--offline", "--require-proof", "--vendor", "kit.tar", &spec, "-o", "again.oci"];
+        assert_eq!(alone_ok(&place, &build), digest, "{name}");
+    }
+}
