@@ -8,6 +8,7 @@ mod docker;
 mod error;
 mod read;
 mod reference;
+mod rootfs;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -25,8 +26,9 @@ use crate::spec::{Platform, Run};
 pub use destination::Destination;
 pub use docker::{stage_docker_archive, write_docker_archive};
 pub use error::Error;
-pub use read::{Entry, OpenImage, OpenLayer, Opened, open};
+pub use read::{Entry, OpenImage, OpenLayer, Opened, built, open};
 pub use reference::Reference;
+pub use rootfs::{Hidden, LayerCounts, RootNode, Rootfs};
 pub use write::{BlobSource, fill_layout, write_archive, write_layout};
 
 /// Media type of a manifest.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -18,7 +18,10 @@ use crate::digest::{DiffId, Digest, HashingReader};
 use crate::spec::Platform;
 use crate::tar::read as tar;
 
-use super::{Descriptor, Destination, Error, INDEX, Index, MANIFEST, Manifest, REF_NAME, Reference, docker};
+use super::{
+    BlobSource, Descriptor, Destination, Error, INDEX, ImageIndex, Index, MANIFEST, Manifest, REF_NAME, Reference,
+    docker,
+};
 
 pub use crate::tar::read::Entry;
 
@@ -72,7 +75,12 @@ pub struct OpenLayer {
 #[derive(Debug)]
 enum Place {
     Directory(PathBuf),
-    Archive { file: File, members: BTreeMap<String, (u64, u64)> },
+    Archive {
+        file: File,
+        members: BTreeMap<String, (u64, u64)>,
+    },
+    /// Layers as opened files, by path in a layout.
+    Held(BTreeMap<String, File>),
 }
 
 /// Opens the image at `source`; where a layout or an archive holds several, the tag or name says which.
@@ -177,11 +185,47 @@ fn members(name: &str, path: &Path) -> Result<(File, docker::Members), Error> {
     Ok((file, members))
 }
 
+/// Returns a finished image as one that can be read, shown as `name`; `blobs` gives its layers.
+pub fn built(name: &str, image: &ImageIndex, blobs: &BlobSource<'_>) -> Result<OpenImage, Error> {
+    let mut held = BTreeMap::new();
+    let mut images = Vec::new();
+    for image in image.images() {
+        let manifest: Manifest = parse_own(image.manifest());
+        let ConfigLayers { rootfs, .. } = parse_own(image.config());
+        for layer in &manifest.layers {
+            let digest = layer.digest;
+            let file = blobs(&digest).map_err(|source| Error::Blob { digest, source })?;
+            held.insert(blob_path(&digest), file.ok_or(Error::MissingBlob { digest })?);
+        }
+        let layers = manifest.layers.iter().cloned().zip(rootfs.diff_ids);
+        images.push(Opened {
+            descriptor: image.descriptor(),
+            layers: layers.map(|(descriptor, diff_id)| OpenLayer { descriptor, diff_id }).collect(),
+            manifest_bytes: image.manifest().to_vec(),
+            config: parse_own(image.config()),
+            config_bytes: image.config().to_vec(),
+            platform: Some(image.platform()),
+            manifest,
+        });
+    }
+    let index = image.index().map(<[u8]>::to_vec);
+    Ok(OpenImage { name: name.to_owned(), place: Place::Held(held), descriptor: image.descriptor(), index, images })
+}
+
+fn parse_own<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> T {
+    serde_json::from_slice(bytes).expect("a document of ours can be read")
+}
+
 fn blob_path(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
 impl OpenImage {
+    /// Returns the image as it was named.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns the descriptor of the whole: an index, or the one image's manifest.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
@@ -219,7 +263,8 @@ impl OpenImage {
                 decode::decoder(format, &mut encoded, &limits).map_err(|error| reader.broken(layer, &error))?;
             let mut hashed = HashingReader::new(decoded);
             {
-                let options = tar::Options { max_size: MAX_LAYER, third_party: true, ..tar::Options::default() };
+                let options =
+                    tar::Options { max_size: MAX_LAYER, third_party: true, layer: true, ..tar::Options::default() };
                 let mut entries = tar::Reader::new(BufReader::with_capacity(256 << 10, &mut hashed), options);
                 while let Some(entry) = entries.next().map_err(|error| reader.broken(layer, &error))? {
                     visit(&entry, &mut Body(&mut entries))?;
@@ -388,7 +433,12 @@ impl Place {
     fn file(&self, path: &str) -> io::Result<Piece<'_>> {
         match self {
             Self::Directory(root) => {
-                let file = File::open(root.join(path))
+                // What is no regular file must not be waited for.
+                let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+                let file = File::options()
+                    .read(true)
+                    .custom_flags(flags)
+                    .open(root.join(path))
                     .map_err(|error| io::Error::new(error.kind(), format!("`{path}`: {error}")))?;
                 if !file.metadata()?.is_file() {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{path}` is no regular file")));
@@ -400,6 +450,11 @@ impl Place {
                     .get(path)
                     .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{path}` is not in it")))?;
                 Ok(Piece { file: Held::Shared(file), at: offset, end: offset + size })
+            }
+            Self::Held(files) => {
+                let file = files.get(path);
+                let file = file.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{path}`")))?;
+                Ok(Piece { file: Held::Shared(file), at: 0, end: u64::MAX })
             }
         }
     }

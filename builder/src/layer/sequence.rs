@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::diag::Progress;
 use crate::digest::Hasher;
@@ -89,7 +89,8 @@ impl<'a> Sequence<'a> {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting<'a>> {
-        self.waiting.lock().expect("nobody panics while cuts are put in order")
+        // What a panic interrupted is never continued: the cuts that wait are only dropped.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::resolve::Update;
 use crate::select::Report;
 use crate::spec::Platform;
 
+use super::audit::contract;
 use super::lock::{renew, stale};
 use super::output::Outputs;
 use super::prove::prove_for_build;
@@ -62,11 +63,9 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
     let lock = project.locked()?;
     outputs.check_platforms(&wanted_platforms(lock, &options.platforms)?)?;
     prove_for_build(world, &project, options.require_proof, &mut warnings)?;
-    let only = match options.platforms.as_slice() {
-        [one] => Some(one.oci()),
-        _ => None,
-    };
-    fetch::locked_inputs(world, &project, lock, only)?;
+    let asked =
+        |name: &str| options.platforms.is_empty() || options.platforms.iter().any(|platform| platform.oci() == name);
+    fetch::locked_inputs(world, &project, lock, &asked)?;
 
     let workers = Workers::new(world.threads, world.memory)?;
     let input = local::BuildInput {
@@ -80,6 +79,7 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
     };
     let built = local::build(&input)?;
     warnings.extend(uncovered(path, built.reports.values()));
+    contract(&input, &project.spec.name, &built, &mut warnings)?;
     outputs.write(world, &built.image, &engines)?;
     warnings.extend(world.store.take_warnings());
     Ok(BuildOutcome { digest: built.digest(), outputs: outputs.shown(&texts, &engines), moved, warnings })
@@ -106,7 +106,7 @@ pub(super) fn refresh(
 }
 
 /// Returns the platforms that are built: those asked for, else all of the lock's.
-fn wanted_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) -> Result<Vec<Platform>, Error> {
+pub(super) fn wanted_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) -> Result<Vec<Platform>, Error> {
     if let Some(absent) = wanted.iter().find(|platform| !lock.platform.contains_key(platform.oci())) {
         let held = lock.platform.keys().cloned().collect();
         return Err(Error::NoPlatform { platform: absent.oci().to_owned(), held });

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use crate::diag::{Diagnose, Label, Progress, Verdict};
 use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
+use crate::kit::Kit;
 use crate::load::Engines;
 use crate::spec::Platform;
 use crate::store::Store;
 use crate::{image, load, store};
 
+mod audit;
 mod build;
 mod cache;
 mod check;
@@ -22,8 +24,10 @@ mod outdated;
 mod output;
 mod project;
 mod prove;
+mod vendor;
 mod why;
 
+pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
 pub use build::{BuildOptions, BuildOutcome, build};
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
@@ -35,12 +39,15 @@ pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
 pub use project::Project;
 pub use prove::{Proof, prove};
+pub use vendor::{VendorOptions, VendorOutcome, vendor};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
 pub struct World<'a> {
     /// Where everything fetched and made is kept.
     pub store: &'a Store,
+    /// Inputs that were vendored, asked by digest before the network.
+    pub vendor: Option<&'a Kit>,
     /// The network.
     pub transport: &'a dyn Transport,
     /// The clock: seconds since 1970-01-01 UTC.
@@ -181,6 +188,15 @@ pub enum Error {
     /// An output that cannot be put in its place.
     #[error(transparent)]
     Output(#[from] store::Error),
+    /// Several specs, and nothing said of where they go.
+    #[error("cannot vendor {0} specs: nothing says where to")]
+    NoOutput(usize),
+    /// A file beside a spec that does not stand beneath it.
+    #[error("cannot vendor `{path}`: it is not beneath the spec's directory")]
+    Outside {
+        /// As the spec has it.
+        path: String,
+    },
     /// Threads could not be started.
     #[error("cannot start {threads} threads")]
     Threads {
@@ -211,6 +227,8 @@ impl Diagnose for Error {
             Self::Image(error) => error.code(),
             Self::Load(error) => error.code(),
             Self::Output(error) => error.code(),
+            Self::NoOutput(_) => "vendor::no-output",
+            Self::Outside { .. } => "vendor::outside",
             Self::Threads { .. } => "ops::threads",
         }
     }
@@ -230,6 +248,7 @@ impl Diagnose for Error {
             Self::InputMoved { .. } => "`tarsia lock SPEC` takes the new bytes",
             Self::NoPlatform { .. } => "name it under `platforms:` and run `tarsia lock SPEC`",
             Self::NotLocked { .. } => "name packages that the lock has; `tarsia lock --update SPEC` updates all",
+            Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::OutputTwice { .. } => "give each its own path",
             Self::Image(error) => return error.hints(),
@@ -239,6 +258,7 @@ impl Diagnose for Error {
             | Self::Write { .. }
             | Self::NoPath { .. }
             | Self::NoPackage { .. }
+            | Self::Outside { .. }
             | Self::Threads { .. } => {
                 return Vec::new();
             }

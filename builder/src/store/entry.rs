@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::check::touch;
+use super::check::{open, touch};
 use super::temporary::TemporaryFile;
 use super::{Error, Kind, Store, TEMPORARY};
 use crate::digest::{Digest, Hasher};
@@ -35,7 +35,7 @@ impl Store {
 
     /// Returns the body of the entry at `path`; throws it out where it does not hold.
     pub(super) fn verify_entry(&self, path: &Path, kind: Kind, key: &Digest) -> Option<Vec<u8>> {
-        let mut file = File::open(path).ok()?;
+        let mut file = open(path).ok()?;
         match read_sealed(&mut file, &context(kind, key), MAX_ENTRY) {
             Ok(body) => Some(body),
             Err(error) => {

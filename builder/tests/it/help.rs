@@ -29,9 +29,11 @@ fn the_program() {
       lock         Pin every input of a spec
       outdated     Show what an update would move
       fetch        Download locked inputs into the store
+      vendor       Write all inputs of a lock into a directory
       build        Build images from specs
       why          Explain why a file is, or is not, in an image
       inspect      Show layers, packages, files and surface of an image
+      audit        Check an image against a policy
       cache        Manage the store
       schema       Print the JSON Schema of specs
       completions  Print completions for a shell
@@ -91,6 +93,7 @@ fn check() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -125,6 +128,7 @@ fn lock() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -157,6 +161,7 @@ fn outdated() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -189,6 +194,7 @@ fn fetch() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -230,6 +236,7 @@ fn build() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -264,6 +271,7 @@ fn why() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
