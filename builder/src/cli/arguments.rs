@@ -7,7 +7,7 @@ use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
 use super::commands::{
-    build, cache, check, completions, fetch, init, inspect, lock, man, outdated, schema, vendor, why,
+    audit, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, schema, vendor, why,
 };
 use super::size::parse_size;
 
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Why(why::Arguments),
     /// Show layers, packages, files and surface of an image
     Inspect(inspect::Arguments),
+    /// Check an image against a policy
+    Audit(audit::Arguments),
     /// Manage the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of specs

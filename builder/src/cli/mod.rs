@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod render;
 mod session;
+mod signals;
 mod size;
 
 use std::process::ExitCode;
@@ -45,8 +46,10 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let session = Session::new(Environment::read(), arguments.globals);
+    signals::watch(&session.environment.ignored_signals);
     // A panic is a mistake in this program; what it was writing has been removed on the way here.
     let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&session, &arguments.command)));
+    tarsia::store::temporary::proceed();
     match ran.unwrap_or_else(|_| Err(error::Error::Panic.into())) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
@@ -71,6 +74,7 @@ fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
         Command::Build(arguments) => commands::build::run(session, arguments),
         Command::Why(arguments) => commands::why::run(session, arguments),
         Command::Inspect(arguments) => commands::inspect::run(session, arguments),
+        Command::Audit(arguments) => commands::audit::run(session, arguments),
         Command::Cache(arguments) => commands::cache::run(session, arguments),
         Command::Schema(arguments) => commands::schema::run(session, arguments),
         Command::Completions(arguments) => commands::completions::run(session, arguments),

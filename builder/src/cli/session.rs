@@ -61,6 +61,7 @@ impl Session {
             clock: &MachineClock::starting_at(self.environment.now),
             offline: network.offline,
             source_date_epoch: self.source_date_epoch()?,
+            engines: &self.environment.engines,
             threads: machine.threads.unwrap_or(self.environment.threads).max(1) as usize,
             memory: machine.memory,
             progress: &self.bars,

@@ -51,6 +51,8 @@ pub struct Layer {
     pub size: u64,
     /// How it is encoded.
     pub compression: Compression,
+    /// Size of the uncompressed tar in bytes.
+    pub tar_size: u64,
 }
 
 impl Layer {

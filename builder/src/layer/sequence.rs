@@ -84,8 +84,8 @@ impl<'a> Sequence<'a> {
     /// Returns the layer; every cut has been written.
     pub(super) fn layer(self, compression: Compression) -> Layer {
         let output = self.output.into_inner().expect("nobody panics while a cut is written");
-        let size = output.blob.length();
-        Layer { diff_id: output.tar.diff_id(), digest: output.blob.digest(), size, compression }
+        let (size, tar_size) = (output.blob.length(), output.tar.length());
+        Layer { diff_id: output.tar.diff_id(), digest: output.blob.digest(), size, compression, tar_size }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting<'a>> {

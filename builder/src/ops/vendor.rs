@@ -7,7 +7,7 @@ use crate::kit::{self, Content, File, blob_path, spec_path};
 use crate::lock::Lock;
 use crate::spec::Platform;
 
-use super::build::check_platforms;
+use super::build::wanted_platforms;
 use super::lock::stale;
 use super::prove::{judge, prove_anew};
 use super::{Error, Project, World, fetch, shown};
@@ -80,7 +80,7 @@ fn gather(
     if !reasons.is_empty() {
         return Err(Error::Stale { path: shown(&project.lock_path), reasons }.into());
     }
-    check_platforms(lock, &options.platforms)?;
+    wanted_platforms(lock, &options.platforms)?;
     let proof = if lock.archives.is_empty() { super::Proof::Proved } else { prove_anew(world, project)? };
     judge(proof, project, options.require_proof, warnings)?;
     let wanted =

@@ -117,6 +117,7 @@ pub fn open(
         spec.certificates.iter().map(|path| root.read(&path.value, MAX_CERTIFICATE)).collect::<Result<_, _>>()?;
     let length = pack.data.length();
     let mut index = PackIndex {
+        questions: Vec::new(),
         source: Digest::of(b""),
         data: (pack.data.digest(), length),
         date: source_date,

@@ -257,8 +257,7 @@ impl Store {
     fn what(&self, path: &Path) -> Option<What> {
         let parts: Vec<&str> =
             path.strip_prefix(self.root()).ok()?.iter().map(|part| part.to_str()).collect::<Option<_>>()?;
-        let name = *parts.last()?;
-        if name.starts_with(TEMPORARY) {
+        if parts.iter().any(|part| part.starts_with(TEMPORARY)) {
             return Some(What::Temporary);
         }
         let kind = |room: &str| Kind::ALL.into_iter().find(|kind| kind.room() == room);

@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::check::{open, touch};
+use super::temporary::TemporaryFile;
 use super::{Error, Kind, Store, TEMPORARY};
 use crate::digest::{Digest, Hasher};
 
@@ -48,13 +49,13 @@ impl Store {
         self.make_parent(path)?;
         let failed = |source| Error::write(what, path, source);
         let directory = path.parent().unwrap_or(&self.0.root);
-        let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory).map_err(failed)?;
+        let mut file = TemporaryFile::new(tempfile::Builder::new().prefix(TEMPORARY), directory).map_err(failed)?;
         let mut header = [0; 48];
         header[..16].copy_from_slice(MAGIC);
         header[16..].copy_from_slice(seal(context, body).as_bytes());
         file.write_all(&header).map_err(failed)?;
         file.write_all(body).map_err(failed)?;
-        file.persist(path).map_err(|error| failed(error.error))?;
+        file.persist(path).map_err(failed)?;
         Ok(())
     }
 }

@@ -33,6 +33,7 @@ fn the_program() {
       build        Build images from specs
       why          Explain why a file is, or is not, in an image
       inspect      Show layers, packages, files and surface of an image
+      audit        Check an image against a policy
       cache        Manage the store
       schema       Print the JSON Schema of specs
       completions  Print completions for a shell
@@ -218,8 +219,11 @@ fn build() {
       <SPEC>...  Specs to build
 
     Options:
-      -o, --output <DEST>       Where the image goes: a directory, or an archive where it ends in .tar
-                                [default: <name>.oci]
+      -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar, oci:DIR[:TAG],
+                                oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF or
+                                containers-storage:REF; may be repeated [default: <name>.oci]
+          --load                Load the image as <name>:latest into Docker if its daemon answers, else
+                                into podman
           --locked              Write no lock; a stale one is an error
           --require-proof       Refuse a lock that cannot be proved against its signed archives
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
@@ -288,7 +292,8 @@ fn inspect() {
     Usage: tarsia inspect [OPTIONS] <IMAGE>
 
     Arguments:
-      <IMAGE>  Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE
+      <IMAGE>  Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE[:TAG],
+               docker-archive:FILE[:REF]
 
     Options:
           --files               List every file

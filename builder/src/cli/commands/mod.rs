@@ -1,5 +1,6 @@
 //! One file per command: its flags, and a function that calls the library and prints the answer.
 
+pub(crate) mod audit;
 pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod check;

@@ -64,7 +64,7 @@ fn a_build_is_found_again_until_something_changes() {
 
     let out = room.path().join("web.oci");
     let blobs = |digest: &Digest| store.blob(digest).map_err(io::Error::other);
-    image::write_layout(&again.image, Some("1"), &blobs, &out).unwrap();
+    image::write_layout(&again.image, &["1".to_owned()].into(), &blobs, &out).unwrap().commit().unwrap();
     let read = image::open(&Destination::Layout(out, None)).unwrap();
     assert_eq!((read.descriptor().digest, read.images().len()), (first.digest(), 2));
 
