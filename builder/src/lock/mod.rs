@@ -5,10 +5,12 @@
 
 mod change;
 mod read;
+mod reference;
 mod write;
 
 pub use change::{Move, moved};
 pub use read::Error;
+pub use reference::Reference;
 
 use std::collections::BTreeMap;
 

@@ -109,6 +109,15 @@ impl Bundle {
         self
     }
 
+    /// Mounts a file of the machine, read-only and executable.
+    pub(crate) fn mount_file(self, from: &Path, to: &str) -> Self {
+        // The root is read-only for whoever runs in it; here it is a directory.
+        let place = self.root().join(to.trim_start_matches('/'));
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::write(place, "").unwrap();
+        self.mount(from, to)
+    }
+
     /// Returns `uid:gid` that the image runs as.
     pub(crate) fn user(&self) -> (u64, u64) {
         let user = &self.config["process"]["user"];

@@ -14,10 +14,12 @@ use std::path::Path;
 
 use tarsia::diag::Source;
 use tarsia::lock::Lock;
-use tarsia::spec::Spec;
+use tarsia::spec::{Distro, Spec};
 use tarsia::store::{Store, StoreOptions};
 
+use crate::container::must;
 use crate::program::{Place, names, specs};
+use crate::real::home;
 use compare::{Difference, Kind};
 use table::{ROWS, Row};
 use tree::Tree;
@@ -35,10 +37,9 @@ fn differences(place: &Place, examples: &[&str], keep: &str) -> Vec<Difference> 
         distro = spec.distro.or(distro);
         packages.extend(spec.packages.into_iter().map(|package| package.value.name));
     }
-    let (release, suite) = match distro.unwrap().value.as_str() {
-        "debian/12" => ("12", "bookworm"),
-        "debian/13" => ("13", "trixie"),
-        other => panic!("no suite is known for {other}"),
+    let (release, suite) = match distro.expect("an example has a distro").value {
+        Distro::Debian12 => ("12", "bookworm"),
+        Distro::Debian13 => ("13", "trixie"),
     };
     let list: Vec<String> = packages.into_iter().collect();
     place.write(
@@ -49,9 +50,10 @@ fn differences(place: &Place, examples: &[&str], keep: &str) -> Vec<Difference> 
         ),
     );
     let _ = std::fs::remove_file(place.path("set.lock"));
-    place.ok(&["build", "set.yaml", "-o", "image.oci"]);
+    let shared = home().path("store");
+    must(place.tarsia(["build", "set.yaml", "-o", "image.oci"]).env("TARSIA_STORE", &shared));
     let lock = Lock::parse("set.lock", &std::fs::read_to_string(place.path("set.lock")).unwrap()).unwrap();
-    let store = Store::open(&place.path("store"), StoreOptions::default()).unwrap();
+    let store = Store::open(&shared, StoreOptions::default()).unwrap();
     let set: Vec<_> =
         lock.platform["linux/amd64"].packages.iter().map(|one| (one, store.blob_path(&one.digest))).collect();
     let essential = root::essential(suite);

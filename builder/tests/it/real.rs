@@ -29,7 +29,7 @@ pub(crate) const EXAMPLES: [&str; 15] = [
 ];
 
 /// One place, and one store, for all examples.
-fn home() -> &'static Place {
+pub(crate) fn home() -> &'static Place {
     static PLACE: OnceLock<Place> = OnceLock::new();
     PLACE.get_or_init(|| {
         let place = Place::new();

@@ -32,11 +32,11 @@ fn what_a_boot_would_make_stands_in_the_image() {
         );
     let (dump, report) = state(&world);
     for line in [
-        "/run/web/ 2750 33:44",
-        "/var/log/web/ 0770 0:44",
-        "/var/lib/web/flag 0600 33:0",
-        "/var/lib/web/log -> ../../log/web",
-        "/var/lib/web/default 0644 0:0",
+        "2750 33:44 0 /run/web/",
+        "0770 0:44 0 /var/log/web/",
+        "0600 33:0 9000 /var/lib/web/flag \"on\\n\"",
+        "0777 0:0 9000 /var/lib/web/log -> ../../log/web",
+        "0644 0:0 1000 /var/lib/web/default \"d\"",
     ] {
         assert!(dump.lines().any(|other| other.trim_start().starts_with(line)), "{line} is not in\n{dump}");
     }
@@ -71,7 +71,7 @@ fn what_cannot_be_done_is_reported_with_its_line() {
             (
                 "web".to_owned(),
                 "usr/lib/tmpfiles.d/web.conf".to_owned(),
-                vec!["d /run/web 0755 stranger".to_owned(), "f^ /etc/x".to_owned(), "p /run/pipe".to_owned()]
+                vec!["f^ /etc/x".to_owned(), "p /run/pipe".to_owned(), "d /run/web 0755 stranger".to_owned()]
             ),
         ]
     );

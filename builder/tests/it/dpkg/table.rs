@@ -19,7 +19,7 @@ impl Row {
     pub(super) fn globs(&self) -> GlobSet {
         let mut set = GlobSetBuilder::new();
         for path in self.paths {
-            set.add(GlobBuilder::new(path).literal_separator(true).build().unwrap());
+            set.add(GlobBuilder::new(path).literal_separator(true).empty_alternates(true).build().unwrap());
         }
         set.build().unwrap()
     }
@@ -103,6 +103,24 @@ pub(super) const ROWS: &[Row] = &[
         paths: &["etc/ca-certificates.conf"],
         kinds: &[Missing],
         because: "only update-ca-certificates reads it, and the bundle is made without it",
+    },
+    Row {
+        runs: ANY,
+        paths: &["var/cache/ldconfig{,/aux-cache}"],
+        kinds: &[Missing],
+        because: "it saves ldconfig time, which no image runs",
+    },
+    Row {
+        runs: &["union"],
+        paths: &["etc/rc?.d{,/*}", "etc/systemd{,/**}"],
+        kinds: &[Missing],
+        because: "links that start services with a machine; an image starts its own program",
+    },
+    Row {
+        runs: &["union", "php"],
+        paths: &["var/lib/php/modules/*{,/**}"],
+        kinds: &[Missing],
+        because: "what phpenmod remembers for the next run of a script; the modules are enabled without it",
     },
     Row {
         runs: ANY,
