@@ -2,7 +2,7 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::compare::Kind::{self, Content, Extra, Missing, Mode, Owner};
+use super::compare::Kind::{self, Content, Extra, Missing};
 
 /// A difference that is meant.
 pub(super) struct Row {
@@ -129,7 +129,3 @@ pub(super) const ROWS: &[Row] = &[
         because: "byte code holds the time and size of its source and is made by Python itself where it may write",
     },
 ];
-
-/// What is owned, moded or filled otherwise; named so that the kinds in use are seen at once.
-#[expect(dead_code, reason = "kinds that no row needs yet")]
-const UNUSED: &[Kind] = &[Mode, Owner];
