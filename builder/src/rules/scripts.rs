@@ -8,6 +8,8 @@
 pub enum Effect {
     /// A derivation makes the same state; the text is the rule's name.
     Covered,
+    /// Left out on purpose, under the rule of this name; [`left_out`] has the reasons.
+    LeftOut,
     /// Changes nothing in a freshly made root that an image keeps; the text is the reason.
     None,
     /// Answers a question, with what nobody can say at build time; the text is the reason.
@@ -20,6 +22,7 @@ const COVERED: &[(&str, &str, &str)] = &[
     ("base-passwd", "users", "users and groups are read from its masters"),
     ("ca-certificates", "ca-bundle", "bundle and hash links are made by rule"),
     ("ca-certificates-java", "java-keystore", "the keystore is made from the same certificates by rule"),
+    ("locales", "left-out", "no locale is chosen on a first installation, and C.utf8 is libc-bin's"),
     ("libc-bin", "ld.so.cache", "the cache and nsswitch.conf are made by rule"),
     ("libc6", "ld.so.cache", "its scripts look after services and old versions"),
     ("tzdata", "localtime", "UTC is set by rule"),
@@ -28,6 +31,17 @@ const COVERED: &[(&str, &str, &str)] = &[
 /// Programs whose work a derivation does.
 const COVERED_COMMANDS: &[(&str, &str)] =
     &[("ldconfig", "ld.so.cache"), ("systemd-tmpfiles", "tmpfiles"), ("update-ca-certificates", "ca-bundle")];
+
+/// Programs whose work an image must not or need not hold, with the reason.
+const LEFT_OUT: &[(&str, &str)] = &[
+    ("configure_version", "a database cluster: `initdb` makes one where the service keeps its data"),
+    ("locale-gen", "no locale is chosen on a first installation, and C.utf8 is libc-bin's"),
+    ("make-ssl-cert", "a private key: whoever has the image has the key"),
+    ("pg_createcluster", "a database cluster: `initdb` makes one where the service keeps its data"),
+    ("rndc-confgen", "a secret: whoever has the image has it"),
+    ("ssh-keygen", "a private key: whoever has the image has the key"),
+    ("update-locale", "the language of a machine's sessions; an image says it in `env:`"),
+];
 
 const SERVICE: &str = "an image starts its own program; services, units and timers are a running system's";
 const KERNEL: &str = "it speaks to the kernel of the machine that it runs on";
@@ -105,7 +119,7 @@ const HARMLESS: &[(&str, &str)] = &[
     ("update-motd-updates-available", MENU),
     ("update-rc.d", SERVICE),
     ("update-shells", "it lists login shells in /etc/shells, which nobody logs in by"),
-    ("wait", "it waits"),
+    ("wait", "it waits for what the script started"),
 ];
 
 /// Programs that only answer, and whose answer is the running machine's.
@@ -273,6 +287,7 @@ pub fn command(name: &str) -> Option<(Effect, &'static str)> {
         table.iter().find(|(known, _)| *known == name).map(|(_, text)| (effect, *text))
     };
     find(COVERED_COMMANDS, Effect::Covered)
+        .or_else(|| find(LEFT_OUT, Effect::LeftOut))
         .or_else(|| find(HARMLESS, Effect::None))
         .or_else(|| find(QUERIES, Effect::Query))
 }
@@ -280,6 +295,11 @@ pub fn command(name: &str) -> Option<(Effect, &'static str)> {
 /// Returns whether a script goes on where this program is missing.
 pub fn is_absent_without_package(name: &str) -> bool {
     OPTIONAL.contains(&name)
+}
+
+/// Returns every program whose work is left out on purpose, with the reason.
+pub fn left_out() -> impl Iterator<Item = (&'static str, &'static str)> {
+    LEFT_OUT.iter().copied()
 }
 
 /// Returns every program that changes nothing that an image keeps, with the reason; for the documentation.
@@ -293,12 +313,13 @@ mod tests {
 
     #[test]
     fn every_program_stands_in_one_table_with_a_reason() {
-        let all: Vec<&str> = COVERED_COMMANDS.iter().chain(HARMLESS).chain(QUERIES).map(|(name, _)| *name).collect();
+        let all: Vec<&str> =
+            COVERED_COMMANDS.iter().chain(LEFT_OUT).chain(HARMLESS).chain(QUERIES).map(|(name, _)| *name).collect();
         let mut sorted = all.clone();
         sorted.sort_unstable();
         sorted.dedup();
         assert_eq!(sorted.len(), all.len());
-        assert!(harmless().all(|(_, reason)| reason.len() > 8 && !reason.ends_with('.')));
+        assert!(harmless().chain(left_out()).all(|(_, reason)| reason.len() > 8 && !reason.ends_with('.')));
         assert_eq!(command("ldconfig"), Some((Effect::Covered, "ld.so.cache")));
         assert_eq!(command("gdk-pixbuf-query-loaders"), None);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::account::{AccountKind, AccountRequest};
 use super::error::Error;
 use super::merge::{Deed, Node, Owner, Tree, What};
 use super::pam;
@@ -31,8 +32,12 @@ pub(super) fn apply(
                 alternatives.entry(&alternative.name).or_default().push((alternative, deed()));
                 continue;
             }
-            // Accounts and diversions were there before the tree.
-            Effect::Account(_) | Effect::Divert { .. } => continue,
+            Effect::Account(request) => {
+                home(tree, request, accounts, deed())?;
+                continue;
+            }
+            // They were there before the tree.
+            Effect::Divert { .. } => continue,
             Effect::Pam => {
                 pam(tree, deed(), source_date)?;
                 continue;
@@ -63,8 +68,13 @@ pub(super) fn apply(
                 put(tree, &path, Node { owner: by, meta: Meta::root(mode, source_date), what })?
             }
             Effect::Owner { user, group, .. } => {
-                let user = user.as_deref().map(|user| accounts.ids(Some(user), None, None)).transpose()?;
-                let group = group.as_deref().map(|group| accounts.ids(None, Some(group), None)).transpose()?;
+                let uid = user.as_deref().map(|user| accounts.ids(Some(user), None, None)).transpose();
+                let gid = group.as_deref().map(|group| accounts.ids(None, Some(group), None)).transpose();
+                let (Ok(user), Ok(group)) = (uid, gid) else {
+                    let line = format!("chown {path} # the user or the group does not exist");
+                    tree.report.unhandled.push((reading.package.clone(), reading.script.to_owned(), vec![line]));
+                    continue;
+                };
                 change(tree, &path, by, |meta, _| {
                     meta.uid = user.map_or(meta.uid, |(uid, _)| uid);
                     meta.gid = group.map_or(meta.gid, |(_, gid)| gid);
@@ -80,7 +90,26 @@ pub(super) fn apply(
         }
     }
     for (name, candidates) in alternatives {
-        choose(tree, name, &candidates, source_date)?;
+        choose(tree, name, &candidates, keep, source_date)?;
+    }
+    Ok(())
+}
+
+/// Makes the home of a user where it is asked for, so that what comes later finds it.
+fn home(tree: &mut Tree<'_>, request: &AccountRequest, accounts: &Accounts, deed: Deed) -> Result<(), Error> {
+    let (Some(home), Some(mode)) = (&request.home, request.create_home) else { return Ok(()) };
+    let Ok(path) = ImagePath::parse(home) else { return Ok(()) };
+    let path = tree.resolve(&path)?;
+    if request.kind != AccountKind::User || home == "/nonexistent" || path.is_root() {
+        return Ok(());
+    }
+    let (uid, gid) = accounts.ids(Some(&request.name), None, None)?;
+    let by = Owner::Script(tree.deeds.len());
+    let meta = Meta { uid, gid, ..Meta::root(mode, 0) };
+    if !tree.nodes.contains_key(path.as_str())
+        && tree.insert(path, Node { owner: by, meta, what: What::Directory }, None)?
+    {
+        tree.deeds.push(deed);
     }
     Ok(())
 }
@@ -192,7 +221,13 @@ fn shipped_mode(tree: &Tree<'_>, path: &str) -> Option<u32> {
 }
 
 /// Sets one alternative: the candidate of the highest priority, its own link and those of its slaves.
-fn choose(tree: &mut Tree<'_>, name: &str, candidates: &[(&Alternative, Deed)], source_date: i64) -> Result<(), Error> {
+fn choose(
+    tree: &mut Tree<'_>,
+    name: &str,
+    candidates: &[(&Alternative, Deed)],
+    keep: Keep,
+    source_date: i64,
+) -> Result<(), Error> {
     // As update-alternatives keeps them: those it knows by path, the new one behind them; of equal priorities the
     // first one wins (dpkg, utils/update-alternatives.c, alternative_get_best).
     let mut known: Vec<&(&Alternative, Deed)> = Vec::new();
@@ -205,10 +240,13 @@ fn choose(tree: &mut Tree<'_>, name: &str, candidates: &[(&Alternative, Deed)], 
     let Some((best, deed)) = known.iter().find(|(candidate, _)| Some(candidate.priority) == highest) else {
         return Ok(());
     };
-    link(tree, &best.link, name, &best.path, deed, source_date)?;
-    for (slave_link, slave, path) in &best.slaves {
-        if is_kept(tree, path) {
-            link(tree, slave_link, slave, path, deed, source_date)?;
+    let main = (&best.link, name, &best.path);
+    let slaves = best.slaves.iter().map(|(link, name, path)| (link, name.as_str(), path));
+    for (place, name, path) in [main].into_iter().chain(slaves) {
+        // A manual page's link is documentation, wherever the page lies.
+        let class = classes::class(place.trim_start_matches('/'));
+        if is_kept(tree, path) && (keep == Keep::All || !matches!(class, Class::Doc | Class::Admin)) {
+            link(tree, place, name, path, deed, source_date)?;
         }
     }
     Ok(())

@@ -97,6 +97,12 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     Ok(Selection { layers, nodes, user, report })
 }
 
+/// Reads the maintainer scripts of packages, by name, as if they were installed together into a fresh root.
+pub fn classify_scripts(platform: Platform, packs: &BTreeMap<String, PackIndex>) -> Report {
+    let packs: BTreeMap<&str, &PackIndex> = packs.iter().map(|(name, index)| (name.as_str(), index)).collect();
+    scripted::Scripted::of(platform, &packs, |_| true).report()
+}
+
 /// Returns the numbers of `run.user`: a name or number, with or without a group after a colon.
 fn run_user(spec: &Spec, accounts: &users::Accounts) -> Result<(u32, u32), Error> {
     let place = Place { source: spec.source.clone(), span: spec.run.user.span };

@@ -42,11 +42,20 @@ impl Scripted {
             .iter()
             .filter_map(|package| Some((package.name.as_str(), input.packs.get(&package.name)?)))
             .collect();
-        let mut root = root(input.platform, &packs);
-        let order = order(&packs);
+        Ok(Self::of(input.platform, &packs, |name| taking_part.contains(name)))
+    }
+
+    /// Reads the scripts of those packages that take part; the others' files are there as well.
+    pub(super) fn of(
+        platform: Platform,
+        packs: &BTreeMap<&str, &PackIndex>,
+        takes_part: impl Fn(&str) -> bool,
+    ) -> Self {
+        let mut root = root(platform, packs);
+        let order = order(packs);
         let mut readings = Vec::new();
         for script in CALLS {
-            for name in order.iter().filter(|name| taking_part.contains(**name)) {
+            for name in order.iter().filter(|name| takes_part(name)) {
                 let index = packs[name];
                 let package = Scripts {
                     package: name,
@@ -59,7 +68,7 @@ impl Scripted {
                 }
             }
         }
-        Ok(Self { readings })
+        Self { readings }
     }
 
     /// Returns every effect with who has it.
@@ -121,7 +130,7 @@ fn root(platform: Platform, packs: &BTreeMap<&str, &PackIndex>) -> Root {
         Platform::Arm64 => Root::new("arm64", "aarch64-linux-gnu"),
     };
     for (name, index) in packs {
-        root.packages.insert((*name).to_owned());
+        root.begin(name);
         let mut texts: BTreeMap<usize, Rc<[u8]>> = BTreeMap::new();
         for (at, text) in &index.texts {
             texts.insert(usize::try_from(*at).unwrap_or(usize::MAX), Rc::from(text.as_slice()));

@@ -48,7 +48,9 @@ pub(super) fn read(root: &mut Root, package: &Scripts<'_>, name: &str) -> Option
     let mut questions = questions(root, package);
     // dpkg names the version that was configured last: none.
     let arguments: &[&str] = if name == "preinst" { &["install"] } else { &["configure", ""] };
+    root.hide((name == "preinst").then_some(package.package));
     let mut findings = machine::Machine::new(root, (package.package, name), &mut questions, arguments).run(text);
+    root.hide(None);
     if name == "postinst" {
         for interest in interests(package.triggers) {
             let arguments = ["triggered", interest];

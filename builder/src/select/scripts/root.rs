@@ -36,12 +36,23 @@ pub(super) struct Place {
     pub(super) thing: Thing,
     /// Whether a script made it.
     pub(super) made: bool,
+    /// Which package ships it; [`SHARED`] where it is not one alone.
+    owner: u32,
 }
+
+/// The owner of what several packages ship, or every root has, or a script made.
+const SHARED: u32 = u32::MAX;
 
 /// The root.
 #[derive(Debug, Clone, Default)]
 pub(in crate::select) struct Root {
     places: BTreeMap<String, Place>,
+    /// Which package's files are being added.
+    adding: u32,
+    /// The package whose files are not there yet.
+    hidden: Option<u32>,
+    /// By name of a package, what its files are marked with.
+    numbers: BTreeMap<String, u32>,
     /// Names of packages that are installed.
     pub(in crate::select) packages: BTreeSet<String>,
     /// Users that exist, with the home where it is known.
@@ -65,7 +76,8 @@ pub(in crate::select) struct Root {
 impl Root {
     /// Returns a root with what every installation has.
     pub(in crate::select) fn new(architecture: &str, tuple: &str) -> Self {
-        let mut root = Self { architecture: architecture.to_owned(), tuple: tuple.to_owned(), ..Self::default() };
+        let (architecture, tuple) = (architecture.to_owned(), tuple.to_owned());
+        let mut root = Self { architecture, tuple, adding: SHARED, ..Self::default() };
         for directory in ["dev", "etc", "home", "proc", "root", "run", "run/lock", "sys", "tmp", "usr/local", "var/tmp"]
         {
             root.add(directory, Thing::Directory);
@@ -75,6 +87,26 @@ impl Root {
             root.add(alias, Thing::Link(target.to_owned()));
         }
         root
+    }
+
+    /// Says that what is added from here on is this package's.
+    pub(in crate::select) fn begin(&mut self, package: &str) {
+        self.adding = u32::try_from(self.numbers.len()).unwrap_or(SHARED);
+        self.numbers.insert(package.to_owned(), self.adding);
+        self.packages.insert(package.to_owned());
+    }
+
+    /// Takes a package's own files out of sight, as they are when its `preinst` runs; `None` brings them back.
+    pub(super) fn hide(&mut self, package: Option<&str>) {
+        self.hidden = package.and_then(|package| self.numbers.get(package).copied());
+    }
+
+    fn get(&self, path: &str) -> Option<&Place> {
+        self.places.get(path).filter(|place| self.shows(place))
+    }
+
+    fn shows(&self, place: &Place) -> bool {
+        self.hidden.is_none_or(|hidden| place.owner != hidden)
     }
 
     /// Adds what a package ships; its directories with it.
@@ -90,16 +122,23 @@ impl Root {
     }
 
     fn put(&mut self, path: &str, thing: Thing, made: bool) {
+        let owner = if made { SHARED } else { self.adding };
         for (at, _) in path.match_indices('/') {
             let parent = &path[..at];
-            if !self.places.contains_key(parent) {
-                self.places.insert(parent.to_owned(), Place { thing: Thing::Directory, made });
+            match self.places.get_mut(parent) {
+                Some(place) if place.owner != owner => place.owner = SHARED,
+                Some(_) => {}
+                None => drop(self.places.insert(parent.to_owned(), Place { thing: Thing::Directory, made, owner })),
             }
         }
         match self.places.get_mut(path) {
-            Some(place) if place.thing == Thing::Directory && thing == Thing::Directory => {}
-            Some(place) => *place = Place { thing, made },
-            None => drop(self.places.insert(path.to_owned(), Place { thing, made })),
+            Some(place) if place.thing == Thing::Directory && thing == Thing::Directory => {
+                if place.owner != owner {
+                    place.owner = SHARED;
+                }
+            }
+            Some(place) => *place = Place { thing, made, owner },
+            None => drop(self.places.insert(path.to_owned(), Place { thing, made, owner })),
         }
     }
 
@@ -125,7 +164,7 @@ impl Root {
             if !last && rest.iter().all(String::is_empty) {
                 break;
             }
-            if let Some(Place { thing: Thing::Link(target), .. }) = self.places.get(&done) {
+            if let Some(Place { thing: Thing::Link(target), .. }) = self.get(&done) {
                 links += 1;
                 if links > MAX_LINKS || done.len() > 8192 {
                     return None;
@@ -140,12 +179,12 @@ impl Root {
     /// Returns what stands where a path leads.
     pub(super) fn find(&self, path: &str) -> Option<&Place> {
         let real = self.real(path, true)?;
-        if real.is_empty() { self.places.get("usr") } else { self.places.get(&real) }
+        if real.is_empty() { self.get("usr") } else { self.get(&real) }
     }
 
     /// Returns what stands at a path itself.
     pub(super) fn find_link(&self, path: &str) -> Option<&Place> {
-        self.places.get(&self.real(path, false)?)
+        self.get(&self.real(path, false)?)
     }
 
     /// Returns a file's text, where it is at hand.
@@ -183,6 +222,7 @@ impl Root {
         self.places
             .range(start..)
             .take_while(move |(path, _)| path.starts_with(&prefix))
+            .filter(|(_, place)| self.shows(place))
             .map(|(path, place)| (path.as_str(), place))
     }
 

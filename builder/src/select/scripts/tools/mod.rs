@@ -70,6 +70,10 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, arguments: &[String]) -
             machine.cover(rule);
             Truth::Yes
         }
+        Some((Known::LeftOut, _)) => {
+            machine.cover("left-out");
+            Truth::Yes
+        }
         Some((Known::None, _)) => Truth::Yes,
         Some((Known::Query, _)) => {
             machine.print(&UNKNOWN.to_string());

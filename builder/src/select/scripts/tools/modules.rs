@@ -74,10 +74,6 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
             machine.cover("documentation");
             Truth::Yes
         }
-        "configure_version" => {
-            machine.unhandled("no database cluster is made: `initdb` makes one");
-            Truth::Yes
-        }
         "su" | "runuser" => {
             let (options, operands) = options(words, &["-s", "-c", "--shell", "--command", "-g", "-G"]);
             let command = value(&options, &["c", "--command"]).map(str::to_owned);
