@@ -111,6 +111,12 @@ pub(super) const ROWS: &[Row] = &[
         because: "it saves ldconfig time, which no image runs",
     },
     Row {
+        runs: ANY,
+        paths: &["etc/alternatives/*.[1-8].gz"],
+        kinds: &[Missing],
+        because: "a link to a manual page, which is dropped with the documentation",
+    },
+    Row {
         runs: &["union"],
         paths: &["etc/rc?.d{,/*}", "etc/systemd{,/**}"],
         kinds: &[Missing],
