@@ -25,14 +25,13 @@ impl Lexer<'_> {
             return self.command(inner, quoted).map(Some);
         }
         self.at += 1;
-        if self.rest().starts_with("((") {
-            if let Some(end) = self.balanced(0, 0)
-                && self.rest()[..end].ends_with("))")
-            {
-                let text = self.rest()[2..end - 2].to_owned();
-                self.at += end;
-                return Ok(Some(Part::Arithmetic(text)));
-            }
+        if self.rest().starts_with("((")
+            && let Some(end) = self.balanced(0, 0)
+            && self.rest()[..end].ends_with("))")
+        {
+            let text = self.rest()[2..end - 2].to_owned();
+            self.at += end;
+            return Ok(Some(Part::Arithmetic(text)));
         }
         if self.rest().starts_with('(') {
             let Some(end) = self.balanced(0, 0) else {

@@ -119,10 +119,9 @@ impl Machine<'_> {
         if possible.is_empty() {
             return Flow::Next;
         }
-        let ways: Vec<Box<dyn Fn(&mut Self) -> Flow + '_>> =
-            possible.iter().map(|list| Box::new(|machine: &mut Self| machine.list(list)) as Box<_>).collect();
+        let ways: Vec<_> = possible.iter().map(|list| |machine: &mut Self| machine.list(list)).collect();
         let nothing = |_: &mut Self| Flow::Next;
-        let mut all: Vec<&dyn Fn(&mut Self) -> Flow> = ways.iter().map(|way| &**way as _).collect();
+        let mut all: Vec<&dyn Fn(&mut Self) -> Flow> = ways.iter().map(|way| way as _).collect();
         if none {
             all.push(&nothing);
         }
