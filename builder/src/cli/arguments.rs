@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
-use super::commands::{audit, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, schema, why};
+use super::commands::{
+    audit, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, schema, why,
+};
 use super::size::parse_size;
 
 /// Build byte-reproducible distroless images from signed packages

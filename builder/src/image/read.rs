@@ -69,7 +69,10 @@ pub struct OpenLayer {
 #[derive(Debug)]
 enum Place {
     Directory(PathBuf),
-    Archive { file: File, members: BTreeMap<String, (u64, u64)> },
+    Archive {
+        file: File,
+        members: BTreeMap<String, (u64, u64)>,
+    },
     /// Layers as opened files, by path in a layout.
     Held(BTreeMap<String, File>),
 }

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::read::{Entry, OpenImage, OpenLayer, Opened};
 use super::Error;
+use super::read::{Entry, OpenImage, OpenLayer, Opened};
 use crate::tar::read::Kind;
 use crate::tree::ImagePath;
 
@@ -301,8 +301,12 @@ mod tests {
     use super::*;
 
     fn stack() -> Stack<'static, ()> {
-        let rootfs =
-            Rootfs { nodes: BTreeMap::new(), hidden: Vec::new(), layers: vec![LayerCounts::default()], unclear: vec![] };
+        let rootfs = Rootfs {
+            nodes: BTreeMap::new(),
+            hidden: Vec::new(),
+            layers: vec![LayerCounts::default()],
+            unclear: vec![],
+        };
         Stack { image: "x", rootfs, entries: 0, names: 0, parent: "/".to_owned() }
     }
 

@@ -205,7 +205,11 @@ fn unused_exceptions<'a>(checks: &'a Checks, unused: &'a [usize]) -> impl Iterat
         let exception = &exception.value;
         Warning {
             code: "policy::unused-exception",
-            message: format!("the exception for `{}` at `{}` allows nothing", exception.finding.as_str(), exception.path),
+            message: format!(
+                "the exception for `{}` at `{}` allows nothing",
+                exception.finding.as_str(),
+                exception.path
+            ),
             hints: vec!["remove it from `checks: allow`".to_owned()],
         }
     })
@@ -241,6 +245,7 @@ fn name_origins(
                 Origin::Package(name) => format!("package `{name}`"),
                 Origin::Derived(rule) => format!("rule `{rule}`"),
                 Origin::Spec(entry) => format!("`{entry}` of the spec"),
+                Origin::Base => "the base image".to_owned(),
             });
         }
     }
@@ -255,7 +260,10 @@ fn fixes(spec: &Spec, found: &Found) -> Vec<String> {
         return vec![if spec.packages.iter().any(|package| package.value.name == name) {
             format!("take `{name}` out of `packages`")
         } else {
-            format!("`tarsia why {} {name}` says why the package is in; `\"!{name}\"` under `packages` keeps it out", spec.source.name)
+            format!(
+                "`tarsia why {} {name}` says why the package is in; `\"!{name}\"` under `packages` keeps it out",
+                spec.source.name
+            )
         }];
     }
     if from.ends_with(" of the spec") {

@@ -221,9 +221,8 @@ fn packages(
     image: &str,
     rootfs: &Rootfs<Content>,
 ) -> Result<(Vec<PackageSummary>, BTreeMap<usize, Vec<String>>), image::Error> {
-    let control = |path: &str| {
-        path.strip_prefix(STATUS).is_some_and(|name| !name.contains('/') && !name.ends_with(".md5sums"))
-    };
+    let control =
+        |path: &str| path.strip_prefix(STATUS).is_some_and(|name| !name.contains('/') && !name.ends_with(".md5sums"));
     let mut all = Vec::new();
     let mut layers: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     for (path, node) in rootfs.nodes.iter().filter(|(path, node)| node.kind == Kind::File && control(path)) {
@@ -248,10 +247,8 @@ fn packages(
 
 /// Reads a package's control file.
 fn package(image: &str, path: &str, text: Option<&[u8]>) -> Result<PackageSummary, image::Error> {
-    let wrong = |problem: &str| image::Error::Invalid {
-        image: image.to_owned(),
-        problem: format!("`/{path}` {problem}"),
-    };
+    let wrong =
+        |problem: &str| image::Error::Invalid { image: image.to_owned(), problem: format!("`/{path}` {problem}") };
     let text = text.ok_or_else(|| wrong("is too large for a control file"))?;
     let control = std::str::from_utf8(text).map_err(|_| wrong("is no text"))?;
     let stanza = deb822::parse_one(control).map_err(|error| wrong(&format!("is no control file: {error}")))?;

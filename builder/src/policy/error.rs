@@ -61,7 +61,8 @@ fn fix(found: &Found) -> Option<String> {
     Some(match (finding, &found.path) {
         (Finding::RootUser, _) => "set `run: {user: nonroot}`".to_owned(),
         (Finding::Secrets, _) if found.hidden => {
-            "build the image without it, and change the secret: what a later layer deletes stays in the image".to_owned()
+            "build the image without it, and change the secret: what a later layer deletes stays in the image"
+                .to_owned()
         }
         (_, None) => "take it out, and change the secret".to_owned(),
         (_, Some(path)) => format!(

@@ -162,11 +162,7 @@ pub fn judge(survey: &Survey, checks: &Checks) -> Judgement {
             ..whole(Rule::Files, what, rule.span)
         });
     }
-    let owners = if judgement.broken.is_empty() && judgement.allowed.is_empty() {
-        None
-    } else {
-        Some(survey.owners())
-    };
+    let owners = if judgement.broken.is_empty() && judgement.allowed.is_empty() { None } else { Some(survey.owners()) };
     if let Some(owners) = owners {
         let all = judgement.broken.iter_mut().chain(judgement.allowed.iter_mut().map(|one| &mut one.found));
         for one in all {
@@ -311,7 +307,8 @@ fn secrets(survey: &Survey, found: &mut Vec<Found>) {
     }
     for file in &survey.rootfs.hidden {
         for secret in &file.content.secrets {
-            let what = format!("holds {secret}; layer {} hides it, and layer {} still has it", file.by + 1, file.layer + 1);
+            let what =
+                format!("holds {secret}; layer {} hides it, and layer {} still has it", file.by + 1, file.layer + 1);
             found.push(Found {
                 path: Some(format!("/{}", file.path)),
                 layer: Some(file.layer + 1),

@@ -208,7 +208,11 @@ mod tests {
             ("a", KEY.to_owned(), Some("a private key")),
             ("a", KEY.replace('\n', "\\n"), Some("a private key")),
             ("a", KEY.replace('\n', "\r\n"), Some("a private key")),
-            ("a", KEY.replace("KEY-----\n", "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: x\n\n"), Some("a private key")),
+            (
+                "a",
+                KEY.replace("KEY-----\n", "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: x\n\n"),
+                Some("a private key"),
+            ),
             ("a", KEY.replace("RSA", "EC").replace("BEGIN", "BEGIN  "), Some("a private key")),
             ("a", "-----BEGIN PRIVATE KEY-----\nXXXX\nXXXX\n-----END PRIVATE KEY-----\n".to_owned(), None),
             ("a", "if text == '-----BEGIN PRIVATE KEY-----':\n    raise\n".to_owned(), None),
@@ -222,7 +226,11 @@ mod tests {
             ("root/.netrc", "machine x login y password z\n".to_owned(), Some("passwords of servers")),
             ("root/.netrc", "# empty\n".to_owned(), None),
             ("root/x.netrc", "password".to_owned(), None),
-            ("root/.docker/config.json", "{\"auths\":{\"x\":{\"auth\":\"e\"}}}".to_owned(), Some("passwords of registries")),
+            (
+                "root/.docker/config.json",
+                "{\"auths\":{\"x\":{\"auth\":\"e\"}}}".to_owned(),
+                Some("passwords of registries"),
+            ),
             ("etc/shadow", "root:*:1::::::\nweb:$y$j9T$x$y:1::::::\n".to_owned(), Some("a hashed password")),
             ("etc/shadow", "root:*:1::::::\n".to_owned(), None),
         ] {

@@ -41,7 +41,12 @@ pub(super) fn derive(tree: &mut Tree<'_>, input: &SelectInput<'_>, source_date: 
         return Ok(());
     }
 
-    let mut bundle = Vec::new();
+    let path = format!("{LINK_DIRECTORY}/ca-certificates.crt");
+    // What a base trusts stays trusted.
+    let mut bundle = tree.base.and_then(|base| base.text_at(&path)).map(<[u8]>::to_vec).unwrap_or_default();
+    if bundle.last().is_some_and(|last| *last != b'\n') {
+        bundle.push(b'\n');
+    }
     let mut links: BTreeMap<String, (String, Vec<u8>)> = BTreeMap::new();
     for (path, text) in all {
         bundle.extend_from_slice(&text);
@@ -50,12 +55,7 @@ pub(super) fn derive(tree: &mut Tree<'_>, input: &SelectInput<'_>, source_date: 
         }
         links.insert(link_name(&path), (path, text));
     }
-    tree.derive(
-        "ca-bundle",
-        &format!("{LINK_DIRECTORY}/ca-certificates.crt"),
-        Meta::root(0o644, source_date),
-        What::Inline(bundle),
-    )?;
+    tree.derive_over("ca-bundle", &path, Meta::root(0o644, source_date), What::Inline(bundle))?;
     let mut hashes: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
     for (name, (path, text)) in links {
         let link = |tree: &mut Tree<'_>, name: &str, target: String| {

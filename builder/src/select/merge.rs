@@ -45,6 +45,8 @@ pub(super) enum Owner {
     File(usize),
     /// Index into the spec's `certificates`.
     Certificate(usize),
+    /// The base image; in no layer of ours.
+    Base,
 }
 
 /// What a node is.
@@ -99,6 +101,9 @@ pub(super) struct Tree<'a> {
     pub(super) packages: Vec<Package<'a>>,
     pub(super) nodes: BTreeMap<ImagePath, Node<'a>>,
     shipped: BTreeMap<ImagePath, Shipped>,
+    /// What the base says of its directories.
+    pub(super) below: BTreeMap<ImagePath, Meta>,
+    pub(super) base: Option<&'a PackIndex>,
     pub(super) local: &'a PackIndex,
     pub(super) report: Report,
 }
@@ -111,9 +116,12 @@ impl<'a> Tree<'a> {
             packages: Vec::new(),
             nodes: BTreeMap::new(),
             shipped: BTreeMap::new(),
+            below: BTreeMap::new(),
+            base: input.base,
             local: &input.local.index,
             report: Report::default(),
         };
+        tree.add_base()?;
         let mut locked: Vec<&LockedPackage> = platform.packages.iter().collect();
         locked.sort_by(|a, b| a.name.cmp(&b.name));
         for locked in locked {
@@ -287,6 +295,9 @@ impl<'a> Tree<'a> {
 
     /// Returns what a package layer gives a directory: base-files' word, else what all packages agree on.
     pub(super) fn directory(&self, path: &ImagePath) -> Result<Meta, Error> {
+        if let Some(meta) = self.below.get(path.as_str()) {
+            return Ok(meta.clone());
+        }
         let Some(shipped) = self.shipped.get(path.as_str()) else {
             let mode = KNOWN_MODES.iter().find(|(known, _)| *known == path.as_str()).map_or(0o755, |(_, mode)| *mode);
             return Ok(Meta::root(mode, 0));
@@ -310,15 +321,33 @@ impl<'a> Tree<'a> {
             self.nodes.insert(path.clone(), node);
             return Ok(());
         };
-        let (Owner::Package(first), Owner::Package(second)) = (known.owner, node.owner) else {
-            return Ok(());
-        };
         let same_meta = (known.meta.mode, known.meta.uid, known.meta.gid, &known.meta.xattrs)
             == (node.meta.mode, node.meta.uid, node.meta.gid, &node.meta.xattrs);
         let same = match (&known.what, &node.what) {
             (What::Symlink(a), What::Symlink(b)) => a == b,
             (What::File { facts: a, .. }, What::File { facts: b, .. }) => a.digest == b.digest && same_meta,
             _ => false,
+        };
+        let say = |node: &Node<'_>| match &node.what {
+            What::Symlink(_) | What::Directory => node.what.describe(),
+            what => format!("{} {:04o} {}:{}", what.describe(), node.meta.mode, node.meta.uid, node.meta.gid),
+        };
+        if known.owner == Owner::Base {
+            // What the base has stays; another thing in its place would leave its bytes hidden below.
+            return if same {
+                Ok(())
+            } else {
+                Err(Error::Conflict {
+                    path: path.clone(),
+                    first: self.owner_name(Owner::Base),
+                    first_is: say(known),
+                    second: self.owner_name(node.owner),
+                    second_is: say(&node),
+                })
+            };
+        }
+        let (Owner::Package(first), Owner::Package(second)) = (known.owner, node.owner) else {
+            return Ok(());
         };
         if same || replaces::replaces(&self.packages[first], &self.packages[second]) {
             return Ok(());
@@ -327,10 +356,6 @@ impl<'a> Tree<'a> {
             self.nodes.insert(path.clone(), node);
             return Ok(());
         }
-        let say = |node: &Node<'_>| match &node.what {
-            What::Symlink(_) => node.what.describe(),
-            what => format!("{} {:04o} {}:{}", what.describe(), node.meta.mode, node.meta.uid, node.meta.gid),
-        };
         Err(Error::Conflict {
             path: path.clone(),
             first: self.packages[first].name.to_owned(),
@@ -390,6 +415,7 @@ impl<'a> Tree<'a> {
             Origin::Package(name) => name,
             Origin::Derived(rule) => format!("rule {rule}"),
             Origin::Spec(entry) => entry,
+            Origin::Base => "the base image".to_owned(),
         }
     }
 
@@ -401,6 +427,7 @@ impl<'a> Tree<'a> {
             Owner::Derived(rule) => Origin::Derived(rule.to_owned()),
             Owner::File(number) => Origin::Spec(format!("files[{number}]")),
             Owner::Certificate(number) => Origin::Spec(format!("certificates[{number}]")),
+            Owner::Base => Origin::Base,
         }
     }
 
@@ -429,6 +456,7 @@ impl<'a> Tree<'a> {
         };
         let index = match node.owner {
             Owner::Package(number) => self.packages[number].index,
+            Owner::Base => self.base?,
             _ => self.local,
         };
         let holds = |at: u32| {
@@ -495,6 +523,25 @@ impl<'a> Tree<'a> {
         let path = ImagePath::parse(path).map_err(|error| Error::Local(error.to_string()))?;
         let path = self.resolve_parent(&path)?;
         self.insert(path, Node { owner: Owner::Derived(rule), meta, what }, None)
+    }
+
+    /// Adds what a derivation makes, also in the place of a file of the base.
+    pub(super) fn derive_over(
+        &mut self,
+        rule: &'static str,
+        path: &str,
+        meta: Meta,
+        what: What<'a>,
+    ) -> Result<bool, Error> {
+        let asked = ImagePath::parse(path).map_err(|error| Error::Local(error.to_string()))?;
+        let real = self.resolve(&asked)?;
+        match self.nodes.get_mut(real.as_str()) {
+            Some(node) if node.owner == Owner::Base && node.what != What::Directory => {
+                *node = Node { owner: Owner::Derived(rule), meta, what };
+                Ok(true)
+            }
+            _ => self.derive(rule, path, meta, what),
+        }
     }
 
     /// Adds a node and its missing ancestors where nothing stands; `false` where something does.

@@ -1,6 +1,7 @@
 //! Keeps files, with a reason for each; derives what maintainer scripts would have made; cuts the result into one
 //! self-contained plan per layer.
 
+mod base;
 mod certificates;
 mod error;
 mod ldcache;
@@ -45,6 +46,8 @@ pub struct SelectInput<'a> {
     pub local: &'a LocalPack,
     /// Key of the local pack.
     pub local_key: Digest,
+    /// What stands in the image that is built on: nodes by path, and the texts that selection reads.
+    pub base: Option<&'a PackIndex>,
 }
 
 impl<'a> SelectInput<'a> {
@@ -67,7 +70,11 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     let source_date = input.lock.source_date;
     let mut tree = merge::Tree::merge(input, keep)?;
     let accounts = users::Accounts::gather(input.spec, &tree)?;
-    let user = run_user(input.spec, &accounts)?;
+    let user = match &input.spec.base {
+        // Where the base says who runs, that stays; where it does not, `nonroot` is who `run` says by default.
+        Some(base) if !base.says("user") => accounts.ids(Some("nonroot"), None, None).unwrap_or((65532, 65532)),
+        _ => run_user(input.spec, &accounts)?,
+    };
     state::links(&mut tree, input.platform, source_date)?;
     state::alternatives(&mut tree, source_date)?;
     local::overlay(&mut tree, input, &accounts, source_date)?;

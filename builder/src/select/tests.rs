@@ -92,6 +92,7 @@ impl World {
             labels: BTreeMap::new(),
             layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
             checks: None,
+            base: None,
             digest: Digest::of(b"spec"),
         };
         let platform = PlatformLock { layers: vec!["one".into(), "two".into()], packages: Vec::new() };
@@ -160,6 +161,7 @@ impl World {
             pack_keys: &self.keys,
             local: &self.local,
             local_key: Digest::of(b"local"),
+            base: None,
         })
     }
 }

@@ -40,8 +40,7 @@ pub(crate) struct Arguments {
 
 /// Checks an image, and prints what breaks its contract; the answer is no where something does.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
-    let options =
-        AuditOptions { policy: arguments.policy.clone(), platforms: arguments.platform.platforms.clone() };
+    let options = AuditOptions { policy: arguments.policy.clone(), platforms: arguments.platform.platforms.clone() };
     let path = Path::new(&arguments.subject);
     let is_spec = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") && !path.is_dir();
     let audit = if is_spec {
