@@ -67,10 +67,11 @@ impl BaseConfig {
             if says(key) {
                 inner.remove(name);
             }
-            if says(key) || matches!(name, "User" | "WorkingDir") && is_empty(inner.get(name)) {
-                if let Some(value) = ours.get(name) {
-                    inner.insert(name.to_owned(), value.clone());
-                }
+            let silent = matches!(name, "User" | "WorkingDir") && is_empty(inner.get(name));
+            if (says(key) || silent)
+                && let Some(value) = ours.get(name)
+            {
+                inner.insert(name.to_owned(), value.clone());
             }
         }
         for name in ["ExposedPorts", "Labels", "Volumes"] {

@@ -147,7 +147,8 @@ fn another_base_makes_a_lock_stale_and_a_broken_one_is_never_built_on() {
     bytes[middle] ^= 1;
     std::fs::remove_file(&blob).unwrap();
     std::fs::write(&blob, bytes).unwrap();
-    let ran = Command::from(place.tarsia(["build", "--locked", "top.yaml", "-o", "new.oci"]))
+    let ran = place
+        .tarsia(["build", "--locked", "top.yaml", "-o", "new.oci"])
         .env("TARSIA_STORE", place.path("s2"))
         .output()
         .unwrap();
