@@ -88,8 +88,8 @@ pub fn audit_spec(world: &World<'_>, path: &Path, options: &AuditOptions) -> Res
     let mut project = Project::read(path)?;
     refresh(world, &mut project, true, &mut Vec::new())?;
     let lock = project.locked()?;
-    super::build::check_platforms(lock, &options.platforms)?;
-    fetch::locked_inputs(world, &project, lock, None)?;
+    let wanted = super::build::wanted_platforms(lock, &options.platforms)?;
+    fetch::locked_inputs(world, &project, lock, &|name| wanted.iter().any(|platform| platform.oci() == name))?;
     let workers = Workers::new(world.threads, world.memory)?;
     let input = BuildInput {
         spec: &project.spec,

@@ -82,6 +82,7 @@ pub fn base_index(manifest: Digest, nodes: Vec<(Entry, Option<Arc<[u8]>>)>) -> P
         conffiles: Vec::new(),
         triggers: String::new(),
         scripts: Vec::new(),
+        questions: Default::default(),
         entries: Vec::new(),
         texts: Vec::new(),
         scans: Vec::new(),

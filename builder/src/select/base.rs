@@ -7,7 +7,7 @@ use super::merge::{Node, Owner, Tree, What};
 use crate::package::EntryKind;
 use crate::tree::{ImagePath, Meta};
 
-impl Tree<'_> {
+impl<'a> Tree<'a> {
     /// Adds what stands in the base.
     pub(super) fn add_base(&mut self) -> Result<(), Error> {
         let Some(base) = self.base else { return Ok(()) };
@@ -37,5 +37,24 @@ impl Tree<'_> {
         };
         let found = stanzas.iter().find(|stanza| field(stanza, "Package").as_deref() == Some(name))?;
         field(found, "Version")
+    }
+
+    /// Adds what a derivation makes, also in the place of a file of the base.
+    pub(super) fn derive_over(
+        &mut self,
+        rule: &'static str,
+        path: &str,
+        meta: Meta,
+        what: What<'a>,
+    ) -> Result<bool, Error> {
+        let asked = ImagePath::parse(path).map_err(|error| Error::Local(error.to_string()))?;
+        let real = self.resolve(&asked)?;
+        match self.nodes.get_mut(real.as_str()) {
+            Some(node) if node.owner == Owner::Base && node.what != What::Directory => {
+                *node = Node { owner: Owner::Derived(rule), meta, what };
+                Ok(true)
+            }
+            _ => self.derive(rule, path, meta, what),
+        }
     }
 }

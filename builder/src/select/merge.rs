@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{Error, Place};
+use super::scripted::Scripted;
 use super::{Report, SelectInput, paths, replaces};
 use crate::digest::Digest;
 use crate::lock::{LockedPackage, Why};
@@ -41,6 +42,8 @@ pub(super) enum Owner {
     Status(usize),
     /// A derivation, by name.
     Derived(&'static str),
+    /// Index into [`Tree::deeds`]: a derivation of what a maintainer script would have done.
+    Script(usize),
     /// Index into the spec's `files`.
     File(usize),
     /// Index into the spec's `certificates`.
@@ -77,6 +80,14 @@ fn short(digest: &Digest) -> String {
     digest.hex().chars().take(12).collect()
 }
 
+/// What a maintainer script would have done.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Deed {
+    pub(super) rule: &'static str,
+    pub(super) package: String,
+    pub(super) script: String,
+}
+
 /// A node of the tree.
 #[derive(Debug, Clone)]
 pub(super) struct Node<'a> {
@@ -106,11 +117,15 @@ pub(super) struct Tree<'a> {
     pub(super) base: Option<&'a PackIndex>,
     pub(super) local: &'a PackIndex,
     pub(super) report: Report,
+    /// What [`Owner::Script`] points at.
+    pub(super) deeds: Vec<Deed>,
+    /// Paths (no leading slash, rewritten) that a package moves aside for another: where to, and whose stays.
+    diversions: BTreeMap<String, (String, Option<String>)>,
 }
 
 impl<'a> Tree<'a> {
     /// Merges the kept entries of all packages of the lock.
-    pub(super) fn merge(input: &SelectInput<'a>, keep: Keep) -> Result<Self, Error> {
+    pub(super) fn merge(input: &SelectInput<'a>, keep: Keep, scripted: &Scripted) -> Result<Self, Error> {
         let platform = input.platform_lock()?;
         let mut tree = Self {
             packages: Vec::new(),
@@ -119,7 +134,9 @@ impl<'a> Tree<'a> {
             below: BTreeMap::new(),
             base: input.base,
             local: &input.local.index,
-            report: Report::default(),
+            report: scripted.report(),
+            deeds: Vec::new(),
+            diversions: scripted.diversions(),
         };
         tree.add_base()?;
         let mut locked: Vec<&LockedPackage> = platform.packages.iter().collect();
@@ -177,8 +194,12 @@ impl<'a> Tree<'a> {
                 continue;
             }
             let rewritten = paths::rewrite(&entry.path, entry.kind == EntryKind::Directory);
-            let path = ImagePath::parse(rewritten.as_deref().unwrap_or(&entry.path))
-                .map_err(|error| wrong(error.to_string()))?;
+            let path = rewritten.as_deref().unwrap_or(&entry.path);
+            let path = match self.diversions.get(path) {
+                Some((to, by)) if by.as_deref() != Some(name) => to.as_str(),
+                _ => path,
+            };
+            let path = ImagePath::parse(path).map_err(|error| wrong(error.to_string()))?;
             if entry.kind == EntryKind::Directory {
                 self.ship(number, &path, entry);
             }
@@ -425,6 +446,7 @@ impl<'a> Tree<'a> {
             Owner::Package(number) => Origin::Package(self.packages[number].name.to_owned()),
             Owner::Status(_) => Origin::Derived("dpkg-status".to_owned()),
             Owner::Derived(rule) => Origin::Derived(rule.to_owned()),
+            Owner::Script(number) => Origin::Derived(self.deeds[number].rule.to_owned()),
             Owner::File(number) => Origin::Spec(format!("files[{number}]")),
             Owner::Certificate(number) => Origin::Spec(format!("certificates[{number}]")),
             Owner::Base => Origin::Base,
@@ -523,25 +545,6 @@ impl<'a> Tree<'a> {
         let path = ImagePath::parse(path).map_err(|error| Error::Local(error.to_string()))?;
         let path = self.resolve_parent(&path)?;
         self.insert(path, Node { owner: Owner::Derived(rule), meta, what }, None)
-    }
-
-    /// Adds what a derivation makes, also in the place of a file of the base.
-    pub(super) fn derive_over(
-        &mut self,
-        rule: &'static str,
-        path: &str,
-        meta: Meta,
-        what: What<'a>,
-    ) -> Result<bool, Error> {
-        let asked = ImagePath::parse(path).map_err(|error| Error::Local(error.to_string()))?;
-        let real = self.resolve(&asked)?;
-        match self.nodes.get_mut(real.as_str()) {
-            Some(node) if node.owner == Owner::Base && node.what != What::Directory => {
-                *node = Node { owner: Owner::Derived(rule), meta, what };
-                Ok(true)
-            }
-            _ => self.derive(rule, path, meta, what),
-        }
     }
 
     /// Adds a node and its missing ancestors where nothing stands; `false` where something does.

@@ -191,7 +191,7 @@ fn real_a_base_of_umoci_runs_with_what_is_added() {
          {entrypoint: [/opt/probe]}\nchecks: {forbid: [shell, setuid, root-user, secrets], files: {/srv/gone: absent}}\n",
     );
     place.ok(&["build", "top.yaml", "-o", "top.oci"]);
-    let mut bundle = Bundle::unpack(&place.path("top.oci"));
+    let bundle = Bundle::unpack(&place.path("top.oci"));
     assert_eq!(bundle.run_ok(None), "uid 65532 FROM=base from the base\n");
 }
 

@@ -18,7 +18,8 @@ const SHOWN: usize = 10;
 /// Flags of `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE
+    /// Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// docker-archive:FILE[:REF]
     #[arg(value_name = "IMAGE")]
     pub(crate) image: String,
 

@@ -12,4 +12,5 @@ pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod outdated;
 pub(crate) mod schema;
+pub(crate) mod vendor;
 pub(crate) mod why;
