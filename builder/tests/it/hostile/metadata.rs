@@ -276,8 +276,8 @@ fn metadata() {
         (
             "a bomb of many lines",
             index("Packages.gz", |_| bomb(b'\n', 768 << 20)),
-            "archive::index-content",
-            "more than",
+            "archive::index-syntax",
+            "blank lines",
         ),
         ("no text at all", index("Packages", |_| vec![0xff; 4096]), "archive::index-syntax", ""),
         (
