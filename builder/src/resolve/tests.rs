@@ -128,6 +128,7 @@ fn spec(text: &str) -> Spec {
         },
         labels: BTreeMap::new(),
         layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
+        checks: None,
         digest: Digest::of(text.as_bytes()),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{Error, Place};
 use super::scripted::Scripted;
-use super::{Report, SelectInput, paths, replaces};
+use super::{Report, SelectInput, paths, replaces, systemd};
 use crate::digest::Digest;
 use crate::lock::{LockedPackage, Why};
 use crate::package::{Entry, EntryKind, FileFacts, PackIndex};
@@ -517,6 +517,39 @@ impl<'a> Tree<'a> {
         let path = ImagePath::parse(path).map_err(|error| Error::Local(error.to_string()))?;
         let path = self.resolve_parent(&path)?;
         self.insert(path, Node { owner: Owner::Derived(rule), meta, what }, None)
+    }
+
+    /// Gives what stands at a path another mode or owner. A directory goes to the layer of derived state with it; a
+    /// package's file keeps its place in the package's layer.
+    pub(super) fn adjust(&mut self, path: &ImagePath, rule: &'static str, change: impl FnOnce(&mut Meta)) {
+        let Some(node) = self.nodes.get_mut(path.as_str()) else { return };
+        let before = node.meta.clone();
+        if matches!(node.owner, Owner::File(_) | Owner::Certificate(_)) {
+            return;
+        }
+        change(&mut node.meta);
+        if node.what == What::Directory && node.meta != before {
+            node.owner = Owner::Derived(rule);
+        }
+    }
+
+    /// Reports lines of packages' configuration that cannot be done: by package and file.
+    pub(super) fn report_lines(&mut self, lines: Vec<(systemd::Line, &'static str)>) {
+        for (line, problem) in lines {
+            if problem == systemd::MACHINE {
+                self.report.notes.push(format!("`{}` in {} is left out: {problem}", line.text, line.place()));
+                continue;
+            }
+            let known = self
+                .report
+                .unhandled
+                .iter_mut()
+                .find(|(package, file, _)| *package == line.package && *file == line.file);
+            match known {
+                Some((_, _, lines)) => lines.push(line.text),
+                None => self.report.unhandled.push((line.package, line.file, vec![line.text])),
+            }
+        }
     }
 
     /// Adds a node and its missing ancestors where nothing stands; `false` where something does.

@@ -3,8 +3,10 @@
 
 mod account;
 mod apply;
+mod caches;
 mod certificates;
 mod error;
+mod keystore;
 mod ldcache;
 mod local;
 mod merge;
@@ -15,8 +17,11 @@ mod replaces;
 mod scripted;
 mod scripts;
 mod state;
+mod systemd;
+mod sysusers;
 #[cfg(test)]
 mod tests;
+mod tmpfiles;
 mod users;
 
 use std::collections::BTreeMap;
@@ -71,19 +76,24 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     let source_date = input.lock.source_date;
     let scripted = scripted::Scripted::read(input)?;
     let mut tree = merge::Tree::merge(input, keep, &scripted)?;
-    let accounts = users::Accounts::gather(input.spec, &tree, &scripted.requests())?;
+    let mut requests = scripted.requests();
+    requests.extend(sysusers::requests(&mut tree, input.platform));
+    let accounts = users::Accounts::gather(input.spec, &tree, &requests)?;
     let user = run_user(input.spec, &accounts)?;
     state::links(&mut tree, input.platform, source_date)?;
     apply::apply(&mut tree, &scripted, &accounts, keep, source_date)?;
     local::overlay(&mut tree, input, &accounts, source_date)?;
+    tmpfiles::derive(&mut tree, &accounts, input.platform, source_date)?;
     state::defaults(&mut tree, &accounts, source_date)?;
     certificates::derive(&mut tree, input, source_date)?;
     ldcache::derive(&mut tree, input.platform, source_date)?;
+    caches::report(&mut tree);
     state::status(&mut tree)?;
     let layers = plan::layers(&tree, input, &input.platform_lock()?.layers)?;
     let nodes = plan::nodes(&tree);
     let mut report = tree.report;
     report.notes.sort();
+    report.unhandled.sort();
     Ok(Selection { layers, nodes, user, report })
 }
 

@@ -1,5 +1,7 @@
 //! The whole stage on packages built by code.
 
+mod configuration;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -92,6 +94,7 @@ impl World {
             run,
             labels: BTreeMap::new(),
             layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
+            checks: None,
             digest: Digest::of(b"spec"),
         };
         let platform = PlatformLock { layers: vec!["one".into(), "two".into()], packages: Vec::new() };

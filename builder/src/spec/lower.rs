@@ -10,7 +10,8 @@ use super::form;
 use super::node::{Key, Node, Value};
 use super::shape::not_yet;
 use super::{
-    ArchiveSpec, Compression, Distro, Keep, LayerSpec, PackageRequest, Platform, Run, Spanned, Spec, files, users,
+    ArchiveSpec, Compression, Distro, Keep, LayerSpec, PackageRequest, Platform, Run, Spanned, Spec, checks, files,
+    users,
 };
 use crate::diag::Span;
 use crate::digest::Digest;
@@ -57,6 +58,7 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
         run,
         labels: texts_by_key(root.get("labels")),
         layers: layers(root, report),
+        checks: checks::checks(root, report),
         digest: Digest::of(canonical.as_bytes()),
     }
 }

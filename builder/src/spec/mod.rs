@@ -5,6 +5,7 @@
 //! together, in source order. What the language has and no engine carries out yet is checked like the rest and then
 //! refused with the code `spec::not-yet`: nothing is quietly ignored.
 
+mod checks;
 mod error;
 mod files;
 mod form;
@@ -24,6 +25,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use checks::{Checks, Exception, FileRule, Finding, Policy, Trial};
 pub use error::{Error, IoError, Problem};
 pub use schema::schema;
 pub use starter::starter;
@@ -75,6 +77,8 @@ pub struct Spec {
     pub labels: BTreeMap<String, String>,
     /// `layers`, with defaults filled in.
     pub layers: LayerSpec,
+    /// `checks`.
+    pub checks: Option<Checks>,
     /// Digest of the explicit keys in canonical form, `name` left out.
     pub digest: Digest,
 }

@@ -68,6 +68,12 @@ run:
   stop-signal: SIGQUIT
 labels: {org.opencontainers.image.source: https://example.org/web}
 layers: {max: 12, compression: zstd, level: 3}
+checks:
+  forbid: [shell, package-manager, setuid, setgid, capability, world-writable, secrets, root-user]
+  allow: [{path: /usr/bin/ping, finding: capability, because: "health probe"}]
+  max-size: 60MB
+  files: {/usr/share/doc/nginx: absent, "/etc/ssl/certs/*.crt": present}
+  run: [{args: [-v], stderr: "nginx version", stdout: x, exit: 1}]
 "#;
 
 #[test]
@@ -268,10 +274,7 @@ const LATER: &[&str] = &[
     "files: [{copy: app, to: /app, component: {name: app, version: 1.4.2, license: MIT, supplier: Acme}}]",
     "layers: {compression: zstd-chunked}",
     "sbom: {formats: [spdx, cyclonedx, spdx3], author: \"Acme Ltd <sbom@acme.example>\", dpkg-db: status.d}",
-    "checks: {forbid: [shell, package-manager, setuid, world-writable, secrets, root-user]}",
-    "checks: {allow: [{path: /usr/bin/ping, finding: capability, because: \"health probe\"}], max-size: 60MB}",
     "checks: {licenses: {deny: [AGPL-3.0-only]}, files: {/usr/share/doc/nginx: absent}}",
-    "checks: {run: [{args: [-v], stderr: \"nginx version\", stdout: x, exit: 1}]}",
     "variants: {debug: {packages: [busybox-static], labels: {x: null}, run: {entrypoint: [/bin/busybox, sh]}}}",
 ];
 
