@@ -309,16 +309,6 @@ impl Accounts {
         Ok(())
     }
 
-    /// Returns whether a user of this name exists.
-    pub(super) fn has_user(&self, name: &str) -> bool {
-        self.users.contains_key(name)
-    }
-
-    /// Returns whether a group of this name exists.
-    pub(super) fn has_group(&self, name: &str) -> bool {
-        self.groups.contains_key(name)
-    }
-
     /// Returns `/etc/passwd`, by number.
     pub(super) fn passwd(&self) -> String {
         let mut users: Vec<_> = self.users.iter().collect();
