@@ -5,6 +5,7 @@
 //! by lock, spec and the state of the local files; layers by their plan; cuts of layers by the part of the plan that
 //! they hold; packs by their package.
 
+mod base;
 mod error;
 mod packs;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use crate::select::{self, LayerPlan, Report, SelectInput, Selection};
 use crate::spec::{Platform, Spec};
 use crate::store::{BlobWriter, Kind, Store};
 
+pub use base::{Base, base_digest, open_base};
 pub use error::Error;
 pub use packs::Packs;
 
@@ -79,6 +81,8 @@ pub struct Selected {
     pub packs: Packs,
     /// What is kept.
     pub selection: Selection,
+    /// The image that it is laid over.
+    pub base: Option<Base>,
 }
 
 /// A whole result as stored.
@@ -144,6 +148,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
 /// Opens one platform's packages and the spec's own files, and selects what is kept of them.
 pub fn select(input: &BuildInput<'_>, platform: Platform) -> Result<Selected, Error> {
     let packs = Packs::open(input, platform)?;
+    let base = open_base(input.spec, input.directory, Some(input.lock), input.store, platform)?;
     let selection = select::select(&SelectInput {
         spec: input.spec,
         lock: input.lock,
@@ -152,13 +157,14 @@ pub fn select(input: &BuildInput<'_>, platform: Platform) -> Result<Selected, Er
         pack_keys: packs.keys(),
         local: packs.local(),
         local_key: packs.local_key(),
+        base: base.as_ref().map(|base| &base.index),
     })?;
-    Ok(Selected { packs, selection })
+    Ok(Selected { packs, selection, base })
 }
 
 /// Writes the layers of a selection into the store and returns the image of them.
 pub fn write(input: &BuildInput<'_>, platform: Platform, selected: &Selected) -> Result<Image, Error> {
-    let Selected { packs, selection } = selected;
+    let Selected { packs, selection, base } = selected;
     let plans: Vec<&LayerPlan> = selection.layers.iter().filter(|plan| !plan.is_empty()).collect();
     let layers = write_layers(input, &plans, &|key| packs.data(input.store, key))?;
     let settings = Settings {
@@ -166,6 +172,7 @@ pub fn write(input: &BuildInput<'_>, platform: Platform, selected: &Selected) ->
         user: selection.user,
         labels: &input.spec.labels,
         source_date: input.lock.source_date,
+        base: base.as_ref().map(|base| &base.config),
     };
     Ok(Image::new(platform, &settings, layers)?)
 }
@@ -240,8 +247,8 @@ fn find(store: &Store, key: &Digest) -> Result<Option<Record>, Error> {
     else {
         return Ok(None);
     };
-    for layer in record.image.layers() {
-        if store.blob(&layer.digest)?.is_none() {
+    for (digest, _) in record.image.blobs() {
+        if store.blob(&digest)?.is_none() {
             return Ok(None);
         }
     }

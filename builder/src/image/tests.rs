@@ -36,7 +36,8 @@ fn layer(store: &Store, compression: Compression) -> Layer {
 fn image(store: &Store, platform: Platform) -> Image {
     let labels = BTreeMap::from([("org.example.b".to_owned(), "&".to_owned()), ("a".to_owned(), "1".to_owned())]);
     let run = run();
-    let settings = Settings { run: &run, user: (10001, 10001), labels: &labels, source_date: 1_700_000_000 };
+    let settings =
+        Settings { run: &run, user: (10001, 10001), labels: &labels, source_date: 1_700_000_000, base: None };
     let layers = vec![layer(store, Compression::Zstd(3)), layer(store, Compression::Gzip(6))];
     Image::new(platform, &settings, layers).unwrap()
 }
@@ -155,7 +156,7 @@ fn an_archive_for_docker_is_read_back_and_depends_on_contents_alone() {
     let blobs = |digest: &Digest| store.blob(digest).map_err(std::io::Error::other);
     let run = run();
     let labels = BTreeMap::new();
-    let settings = Settings { run: &run, user: (0, 0), labels: &labels, source_date: 0 };
+    let settings = Settings { run: &run, user: (0, 0), labels: &labels, source_date: 0, base: None };
     let path = room.path().join("web.tar");
     let mut written = Vec::new();
     let name = |text: &str| Reference::parse(text).unwrap();

@@ -116,9 +116,7 @@ enum Blob<'a> {
 fn contents(image: &ImageIndex) -> BTreeMap<Digest, Blob<'_>> {
     let mut blobs = BTreeMap::new();
     for image in image.images() {
-        for layer in image.layers() {
-            blobs.insert(layer.digest, Blob::Stored(layer.size));
-        }
+        blobs.extend(image.blobs().map(|(digest, size)| (digest, Blob::Stored(size))));
         for bytes in [image.config(), image.manifest()] {
             blobs.insert(Digest::of(bytes), Blob::Bytes(bytes));
         }

@@ -96,7 +96,7 @@ pub struct PackagesFile {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LockedInput {
-    /// `fetch`, `key` or `certificate`.
+    /// `fetch`, `key`, `certificate` or `base`.
     pub kind: String,
     /// URL or path as the spec says it.
     pub name: String,

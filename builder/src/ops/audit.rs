@@ -245,6 +245,7 @@ fn name_origins(
                 Origin::Package(name) => format!("package `{name}`"),
                 Origin::Derived(rule) => format!("rule `{rule}`"),
                 Origin::Spec(entry) => format!("`{entry}` of the spec"),
+                Origin::Base => "the base image".to_owned(),
             });
         }
     }

@@ -216,15 +216,15 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().map(text).collect()
 }
 
+/// Names of packages by the number of the layer that holds their control files.
+type NamesByLayer = BTreeMap<usize, Vec<String>>;
+
 /// Returns the packages of an image, and by layer the names of those whose control file it holds.
-fn packages(
-    image: &str,
-    rootfs: &Rootfs<Content>,
-) -> Result<(Vec<PackageSummary>, BTreeMap<usize, Vec<String>>), image::Error> {
+fn packages(image: &str, rootfs: &Rootfs<Content>) -> Result<(Vec<PackageSummary>, NamesByLayer), image::Error> {
     let control =
         |path: &str| path.strip_prefix(STATUS).is_some_and(|name| !name.contains('/') && !name.ends_with(".md5sums"));
     let mut all = Vec::new();
-    let mut layers: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let mut layers = NamesByLayer::new();
     for (path, node) in rootfs.nodes.iter().filter(|(path, node)| node.kind == Kind::File && control(path)) {
         let text = node.content.text.as_deref().filter(|_| node.size <= MAX_CONTROL);
         let found = package(image, path, text)?;

@@ -315,6 +315,7 @@ fn explain_path(lock: &Lock, held: &PlatformLock, selected: &Selected, path: &Im
         Origin::Package(name) => (format!("package `{name}`"), find(held, name).map(|package| explain(held, package))),
         Origin::Derived(rule) => (format!("made by rule `{rule}`"), None),
         Origin::Spec(entry) => (format!("`{entry}` of the spec"), None),
+        Origin::Base => ("the base image".to_owned(), None),
     };
     let place = places.0.get(path.as_str());
     let is_directory = place.is_some_and(|place| *place.body == Body::Directory);

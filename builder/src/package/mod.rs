@@ -10,6 +10,7 @@ use crate::digest::{Digest, Hasher};
 use crate::elf;
 
 mod ar;
+pub mod base;
 mod content;
 mod control;
 mod error;

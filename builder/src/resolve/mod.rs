@@ -8,6 +8,7 @@
 
 mod error;
 mod explain;
+mod installed;
 mod layers;
 mod near;
 mod prove;
@@ -18,13 +19,14 @@ mod straight;
 mod universe;
 
 pub use error::{Error, Missing};
+pub use installed::installed;
 pub use prove::{Contradiction, prove, unproved};
 pub use stale::stale;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::archive::Index;
+use crate::archive::{Candidate, Index};
 use crate::deb822::{Op, Relation, Version};
 use crate::lock::{LockedPackage, PlatformLock};
 use crate::spec::{PackageRequest, Platform, Spanned, Spec};
@@ -50,6 +52,8 @@ pub struct ResolveOptions<'a> {
     pub previous: Option<&'a PlatformLock>,
     /// What may move away from it.
     pub update: Update,
+    /// Packages that the base has: they meet dependencies at their version, and are neither locked nor copied.
+    pub installed: &'a [Candidate],
 }
 
 /// Returns the packages of `spec` on `platform`, why each is in, and the layer it goes to.
@@ -76,6 +80,7 @@ pub fn resolve(
             Update::Some(names) => Some(names),
             Update::None | Update::All => None,
         },
+        installed: options.installed,
     };
     let universe = Universe::new(indexes, &bounds);
     let roots = roots(spec, &universe, indexes)?;
@@ -84,7 +89,8 @@ pub fn resolve(
     })?;
 
     let required: Vec<&[Choice]> = roots.required.iter().map(Vec::as_slice).collect();
-    let reasons = reasons::reasons(&universe, &chosen, &required[..spec.packages.len()]);
+    let mut reasons = reasons::reasons(&universe, &chosen, &required[..spec.packages.len()]);
+    reasons.retain(|id, _| !installed::is_installed(universe.candidate(*id)));
     let planned: Vec<layers::Planned<'_>> = reasons
         .iter()
         .map(|(id, reason)| {

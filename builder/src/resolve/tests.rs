@@ -129,6 +129,7 @@ fn spec(text: &str) -> Spec {
         labels: BTreeMap::new(),
         layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
         checks: None,
+        base: None,
         digest: Digest::of(text.as_bytes()),
     }
 }
@@ -365,7 +366,7 @@ fn a_lock_holds_what_is_not_to_move() {
         ),
     ];
     let with = |update| {
-        let options = ResolveOptions { previous: Some(&lock), update };
+        let options = ResolveOptions { previous: Some(&lock), update, installed: &[] };
         resolve_with("app", &new, &options).unwrap()
     };
     assert_eq!(with(Update::None), lock, "sets and layers stay as well");
@@ -376,7 +377,7 @@ fn a_lock_holds_what_is_not_to_move() {
     assert_eq!(show(&with(two)), "app 2, lib 2, tool 2");
     assert_eq!(show(&with(Update::All)), "app 2, lib 2, tool 2");
     let gone = world("app 2\nDepends: lib, tool\n\nlib 1\n\ntool 1");
-    let options = ResolveOptions { previous: Some(&lock), update: Update::None };
+    let options = ResolveOptions { previous: Some(&lock), update: Update::None, installed: &[] };
     assert_eq!(show(&resolve_with("app", &gone, &options).unwrap()), "app 2, lib 1, tool 1");
 }
 
@@ -388,7 +389,7 @@ fn what_cannot_move_stays_and_the_others_move() {
         package.version = "1".to_owned();
     }
     let update = Update::Some(BTreeSet::from(["lib".to_owned(), "tool".to_owned()]));
-    let options = ResolveOptions { previous: Some(&lock), update };
+    let options = ResolveOptions { previous: Some(&lock), update, installed: &[] };
     assert_eq!(show(&resolve_with("app", &world, &options).unwrap()), "app 1, lib 1, tool 2");
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Bounds<'a> {
     pub(super) kept: Option<&'a PlatformLock>,
     /// Names that move even so; `None` for none.
     pub(super) moving: Option<&'a BTreeSet<String>>,
+    /// Packages that a base has; of their names there is nothing else to choose.
+    pub(super) installed: &'a [Candidate],
 }
 
 /// All candidates of one platform.
@@ -67,12 +69,14 @@ impl<'a> Universe<'a> {
     pub(super) fn new(indexes: &'a [Index], bounds: &Bounds<'a>) -> Self {
         let locked: BTreeMap<&str, &crate::lock::LockedPackage> =
             bounds.kept.into_iter().flat_map(|lock| &lock.packages).map(|p| (p.name.as_str(), p)).collect();
-        let mut all: Vec<(&'a Candidate, i64)> = Vec::new();
+        let installed: BTreeSet<&str> = bounds.installed.iter().map(|candidate| candidate.name.as_str()).collect();
+        let mut all: Vec<(&'a Candidate, i64)> = bounds.installed.iter().map(|candidate| (candidate, 0)).collect();
         for index in indexes {
             for candidate in &index.candidates {
                 let name = candidate.name.as_str();
                 if (candidate.architecture == bounds.architecture || candidate.architecture == "all")
                     && !bounds.excluded.contains(name)
+                    && !installed.contains(name)
                     && bounds.pins.get(name).is_none_or(|archive| *archive == candidate.archive)
                 {
                     all.push((candidate, index.set.date));

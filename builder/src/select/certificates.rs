@@ -42,7 +42,12 @@ pub(super) fn derive(tree: &mut Tree<'_>, input: &SelectInput<'_>, source_date: 
         return Ok(());
     }
 
-    let mut bundle = Vec::new();
+    let path = format!("{LINK_DIRECTORY}/ca-certificates.crt");
+    // What a base trusts stays trusted.
+    let mut bundle = tree.base.and_then(|base| base.text_at(&path)).map(<[u8]>::to_vec).unwrap_or_default();
+    if bundle.last().is_some_and(|last| *last != b'\n') {
+        bundle.push(b'\n');
+    }
     let mut links: BTreeMap<String, (String, Vec<u8>)> = BTreeMap::new();
     for (path, text) in all {
         bundle.extend_from_slice(&text);
@@ -51,12 +56,7 @@ pub(super) fn derive(tree: &mut Tree<'_>, input: &SelectInput<'_>, source_date: 
         }
         links.insert(link_name(&path), (path, text));
     }
-    tree.derive(
-        "ca-bundle",
-        &format!("{LINK_DIRECTORY}/ca-certificates.crt"),
-        Meta::root(0o644, source_date),
-        What::Inline(bundle),
-    )?;
+    tree.derive_over("ca-bundle", &path, Meta::root(0o644, source_date), What::Inline(bundle))?;
     if tree.package("ca-certificates-java").is_some() {
         // Like the package's script: the first certificate behind every named link.
         let certificates =

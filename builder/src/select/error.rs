@@ -142,6 +142,9 @@ pub enum Error {
         /// Where the spec names it.
         place: Option<Place>,
     },
+    /// A base whose directories are laid out as before merged /usr, under packages that are laid out as after.
+    #[error("cannot put packages on the base: its {0} is a directory, and in Debian's packages it is a link into /usr")]
+    Unmerged(String),
     /// Symbolic links that lead in a circle.
     #[error("cannot follow {0}: too many symbolic links")]
     Loop(ImagePath),
@@ -179,6 +182,7 @@ impl Diagnose for Error {
             Self::Taken { .. } => "select::number",
             Self::Field { .. } => "select::field",
             Self::Certificate { .. } => "select::certificate",
+            Self::Unmerged(_) => "select::unmerged-base",
             Self::Loop(_) => "select::loop",
             Self::Local(_) => "select::local",
         }
@@ -203,6 +207,7 @@ impl Diagnose for Error {
                 let number = if *kind == "user" { "uid" } else { "gid" };
                 vec![format!("define it: `{section}: {{{name}: {{{number}: 10001}}}}`")]
             }
+            Self::Unmerged(_) => vec!["build on a base with merged /usr, or leave `packages` out".to_owned()],
             Self::Taken { line, .. } => vec![format!("write `{line}` into the spec")],
             Self::Number { kind, .. } => vec![format!("give the {kind} another number")],
             _ => Vec::new(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{Error, Place};
 use super::scripted::Scripted;
-use super::{Report, SelectInput, paths, replaces, systemd};
+use super::{Report, SelectInput, paths, replaces};
 use crate::digest::Digest;
 use crate::lock::{LockedPackage, Why};
 use crate::package::{Entry, EntryKind, FileFacts, PackIndex};
@@ -48,6 +48,8 @@ pub(super) enum Owner {
     File(usize),
     /// Index into the spec's `certificates`.
     Certificate(usize),
+    /// The base image; in no layer of ours.
+    Base,
 }
 
 /// What a node is.
@@ -110,6 +112,9 @@ pub(super) struct Tree<'a> {
     pub(super) packages: Vec<Package<'a>>,
     pub(super) nodes: BTreeMap<ImagePath, Node<'a>>,
     shipped: BTreeMap<ImagePath, Shipped>,
+    /// What the base says of its directories.
+    pub(super) below: BTreeMap<ImagePath, Meta>,
+    pub(super) base: Option<&'a PackIndex>,
     pub(super) local: &'a PackIndex,
     pub(super) report: Report,
     /// What [`Owner::Script`] points at.
@@ -126,11 +131,14 @@ impl<'a> Tree<'a> {
             packages: Vec::new(),
             nodes: BTreeMap::new(),
             shipped: BTreeMap::new(),
+            below: BTreeMap::new(),
+            base: input.base,
             local: &input.local.index,
             report: scripted.report(),
             deeds: Vec::new(),
             diversions: scripted.diversions(),
         };
+        tree.add_base()?;
         let mut locked: Vec<&LockedPackage> = platform.packages.iter().collect();
         locked.sort_by(|a, b| a.name.cmp(&b.name));
         for locked in locked {
@@ -308,6 +316,9 @@ impl<'a> Tree<'a> {
 
     /// Returns what a package layer gives a directory: base-files' word, else what all packages agree on.
     pub(super) fn directory(&self, path: &ImagePath) -> Result<Meta, Error> {
+        if let Some(meta) = self.below.get(path.as_str()) {
+            return Ok(meta.clone());
+        }
         let Some(shipped) = self.shipped.get(path.as_str()) else {
             let mode = KNOWN_MODES.iter().find(|(known, _)| *known == path.as_str()).map_or(0o755, |(_, mode)| *mode);
             return Ok(Meta::root(mode, 0));
@@ -331,15 +342,33 @@ impl<'a> Tree<'a> {
             self.nodes.insert(path.clone(), node);
             return Ok(());
         };
-        let (Owner::Package(first), Owner::Package(second)) = (known.owner, node.owner) else {
-            return Ok(());
-        };
         let same_meta = (known.meta.mode, known.meta.uid, known.meta.gid, &known.meta.xattrs)
             == (node.meta.mode, node.meta.uid, node.meta.gid, &node.meta.xattrs);
         let same = match (&known.what, &node.what) {
             (What::Symlink(a), What::Symlink(b)) => a == b,
             (What::File { facts: a, .. }, What::File { facts: b, .. }) => a.digest == b.digest && same_meta,
             _ => false,
+        };
+        let say = |node: &Node<'_>| match &node.what {
+            What::Symlink(_) | What::Directory => node.what.describe(),
+            what => format!("{} {:04o} {}:{}", what.describe(), node.meta.mode, node.meta.uid, node.meta.gid),
+        };
+        if known.owner == Owner::Base {
+            // What the base has stays; another thing in its place would leave its bytes hidden below.
+            return if same {
+                Ok(())
+            } else {
+                Err(Error::Conflict {
+                    path: path.clone(),
+                    first: self.owner_name(Owner::Base),
+                    first_is: say(known),
+                    second: self.owner_name(node.owner),
+                    second_is: say(&node),
+                })
+            };
+        }
+        let (Owner::Package(first), Owner::Package(second)) = (known.owner, node.owner) else {
+            return Ok(());
         };
         if same || replaces::replaces(&self.packages[first], &self.packages[second]) {
             return Ok(());
@@ -348,10 +377,6 @@ impl<'a> Tree<'a> {
             self.nodes.insert(path.clone(), node);
             return Ok(());
         }
-        let say = |node: &Node<'_>| match &node.what {
-            What::Symlink(_) => node.what.describe(),
-            what => format!("{} {:04o} {}:{}", what.describe(), node.meta.mode, node.meta.uid, node.meta.gid),
-        };
         Err(Error::Conflict {
             path: path.clone(),
             first: self.packages[first].name.to_owned(),
@@ -411,6 +436,7 @@ impl<'a> Tree<'a> {
             Origin::Package(name) => name,
             Origin::Derived(rule) => format!("rule {rule}"),
             Origin::Spec(entry) => entry,
+            Origin::Base => "the base image".to_owned(),
         }
     }
 
@@ -423,6 +449,7 @@ impl<'a> Tree<'a> {
             Owner::Script(number) => Origin::Derived(self.deeds[number].rule.to_owned()),
             Owner::File(number) => Origin::Spec(format!("files[{number}]")),
             Owner::Certificate(number) => Origin::Spec(format!("certificates[{number}]")),
+            Owner::Base => Origin::Base,
         }
     }
 
@@ -451,6 +478,7 @@ impl<'a> Tree<'a> {
         };
         let index = match node.owner {
             Owner::Package(number) => self.packages[number].index,
+            Owner::Base => self.base?,
             _ => self.local,
         };
         let holds = |at: u32| {
@@ -517,39 +545,6 @@ impl<'a> Tree<'a> {
         let path = ImagePath::parse(path).map_err(|error| Error::Local(error.to_string()))?;
         let path = self.resolve_parent(&path)?;
         self.insert(path, Node { owner: Owner::Derived(rule), meta, what }, None)
-    }
-
-    /// Gives what stands at a path another mode or owner. A directory goes to the layer of derived state with it; a
-    /// package's file keeps its place in the package's layer.
-    pub(super) fn adjust(&mut self, path: &ImagePath, rule: &'static str, change: impl FnOnce(&mut Meta)) {
-        let Some(node) = self.nodes.get_mut(path.as_str()) else { return };
-        let before = node.meta.clone();
-        if matches!(node.owner, Owner::File(_) | Owner::Certificate(_)) {
-            return;
-        }
-        change(&mut node.meta);
-        if node.what == What::Directory && node.meta != before {
-            node.owner = Owner::Derived(rule);
-        }
-    }
-
-    /// Reports lines of packages' configuration that cannot be done: by package and file.
-    pub(super) fn report_lines(&mut self, lines: Vec<(systemd::Line, &'static str)>) {
-        for (line, problem) in lines {
-            if problem == systemd::MACHINE {
-                self.report.notes.push(format!("`{}` in {} is left out: {problem}", line.text, line.place()));
-                continue;
-            }
-            let known = self
-                .report
-                .unhandled
-                .iter_mut()
-                .find(|(package, file, _)| *package == line.package && *file == line.file);
-            match known {
-                Some((_, _, lines)) => lines.push(line.text),
-                None => self.report.unhandled.push((line.package, line.file, vec![line.text])),
-            }
-        }
     }
 
     /// Adds a node and its missing ancestors where nothing stands; `false` where something does.

@@ -2,7 +2,9 @@
 //! self-contained plan per layer.
 
 mod account;
+mod adjust;
 mod apply;
+mod base;
 mod caches;
 mod certificates;
 mod error;
@@ -54,6 +56,8 @@ pub struct SelectInput<'a> {
     pub local: &'a LocalPack,
     /// Key of the local pack.
     pub local_key: Digest,
+    /// What stands in the image that is built on: nodes by path, and the texts that selection reads.
+    pub base: Option<&'a PackIndex>,
 }
 
 impl<'a> SelectInput<'a> {
@@ -79,7 +83,11 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     let mut requests = scripted.requests();
     requests.extend(sysusers::requests(&mut tree, input.platform));
     let accounts = users::Accounts::gather(input.spec, &tree, &requests)?;
-    let user = run_user(input.spec, &accounts)?;
+    let user = match &input.spec.base {
+        // Where the base says who runs, that stays; where it does not, `nonroot` is who `run` says by default.
+        Some(base) if !base.says("user") => accounts.ids(Some("nonroot"), None, None).unwrap_or((65532, 65532)),
+        _ => run_user(input.spec, &accounts)?,
+    };
     state::links(&mut tree, input.platform, source_date)?;
     apply::apply(&mut tree, &scripted, &accounts, keep, source_date)?;
     local::overlay(&mut tree, input, &accounts, source_date)?;

@@ -27,6 +27,7 @@ pub(super) fn layers(tree: &Tree<'_>, input: &SelectInput<'_>, names: &[String])
             Owner::Package(number) | Owner::Status(number) => (Layer::Packages(tree.packages[number].layer), number),
             Owner::Derived(_) | Owner::Script(_) | Owner::Certificate(_) => (Layer::State, 0),
             Owner::File(_) => (Layer::Files, 0),
+            Owner::Base => continue,
         };
         let body = match &node.what {
             What::Directory => {
@@ -121,6 +122,7 @@ pub(super) fn nodes(tree: &Tree<'_>) -> BTreeMap<ImagePath, Kept> {
                 format!("rule {}: {} of {}", deed.rule, deed.script, deed.package)
             }
             Owner::File(_) | Owner::Certificate(_) => tree.owner_name(node.owner),
+            Owner::Base => "base".to_owned(),
         };
         let (size, digest) = match &node.what {
             What::File { facts, .. } => (facts.size, Some(facts.digest)),

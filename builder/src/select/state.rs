@@ -30,6 +30,11 @@ pub(super) fn links(tree: &mut Tree<'_>, platform: Platform, source_date: i64) -
     }
     aliases
         .extend(["lib32", "libx32"].into_iter().filter(|name| tree.nodes.contains_key(format!("usr/{name}").as_str())));
+    for alias in &aliases {
+        if tree.nodes.get(*alias).is_some_and(|node| node.owner == Owner::Base && node.what == What::Directory) {
+            return Err(Error::Unmerged(format!("/{alias}")));
+        }
+    }
     tree.derive("directories", "run/lock", Meta::root(0o1777, 0), What::Directory)?;
     for alias in aliases {
         if let Some(target) = paths::alias_target(alias) {
@@ -52,8 +57,15 @@ pub(super) fn defaults(tree: &mut Tree<'_>, accounts: &Accounts, source_date: i6
     }
     let file = |text: String| What::Inline(text.into_bytes());
     let meta = || Meta::root(0o644, source_date);
-    tree.derive("users", "etc/passwd", meta(), file(accounts.passwd()))?;
-    tree.derive("users", "etc/group", meta(), file(accounts.group()))?;
+    // What the base says of its users stays, line by line; ours follow.
+    for (path, base, text) in [
+        ("etc/passwd", accounts.base_passwd(), accounts.passwd()),
+        ("etc/group", accounts.base_group(), accounts.group()),
+    ] {
+        if !(text.is_empty() && tree.nodes.contains_key(path)) {
+            tree.derive_over("users", path, meta(), file(format!("{base}{text}")))?;
+        }
+    }
     if tree.package("libc6").is_some() {
         let master = tree.text("libc-bin", "usr/share/libc-bin/nsswitch.conf");
         let text = master.map_or_else(|| NSSWITCH.as_bytes().to_vec(), <[u8]>::to_vec);

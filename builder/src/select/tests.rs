@@ -95,6 +95,7 @@ impl World {
             labels: BTreeMap::new(),
             layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
             checks: None,
+            base: None,
             digest: Digest::of(b"spec"),
         };
         let platform = PlatformLock { layers: vec!["one".into(), "two".into()], packages: Vec::new() };
@@ -163,6 +164,7 @@ impl World {
             pack_keys: &self.keys,
             local: &self.local,
             local_key: Digest::of(b"local"),
+            base: None,
         })
     }
 }

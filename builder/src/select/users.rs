@@ -7,6 +7,7 @@ use super::error::{Error, Place};
 use super::merge::Tree;
 use crate::diag::Span;
 use crate::spec::Spec;
+use crate::tree::ImagePath;
 
 /// A shell that lets nobody in; the path is the one base-passwd uses.
 const NO_SHELL: &str = "/usr/sbin/nologin";
@@ -41,6 +42,11 @@ struct Group {
 pub(super) struct Accounts {
     users: BTreeMap<String, User>,
     groups: BTreeMap<String, Group>,
+    /// `/etc/passwd` and `/etc/group` of the base, each with a line break at its end.
+    base: (String, String),
+    /// Names that stand there.
+    base_users: BTreeSet<String>,
+    base_groups: BTreeSet<String>,
     /// (kind, name, who asked) of those whose number was made from their name.
     numbered: BTreeMap<(&'static str, String), String>,
 }
@@ -52,6 +58,7 @@ impl Accounts {
     /// it. Two names with one number are an error.
     pub(super) fn gather(spec: &Spec, tree: &Tree<'_>, requests: &[AccountRequest]) -> Result<Self, Error> {
         let mut accounts = Self::default();
+        accounts.read_base(tree);
         let text = |name: &str| {
             let bytes = tree.text("base-passwd", &format!("usr/share/base-passwd/{name}.master"))?;
             std::str::from_utf8(bytes).ok()
@@ -67,6 +74,37 @@ impl Accounts {
         Ok(accounts)
     }
 
+    /// Reads the accounts of the base: they keep their numbers and their lines.
+    fn read_base(&mut self, tree: &Tree<'_>) {
+        let text = |path: &str| {
+            let path = tree.resolve(&ImagePath::parse(path).ok()?).ok()?;
+            let text = std::str::from_utf8(tree.base?.text_at(path.as_str())?).ok()?;
+            Some(if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") })
+        };
+        self.base = (text("etc/passwd").unwrap_or_default(), text("etc/group").unwrap_or_default());
+        let (passwd, group) = self.base.clone();
+        self.read_masters(&passwd, &group);
+        for line in passwd.lines() {
+            if let [name, .., shell] = line.split(':').collect::<Vec<_>>()[..]
+                && let Some(user) = self.users.get_mut(name)
+            {
+                shell.clone_into(&mut user.shell);
+            }
+        }
+        self.base_users = self.users.keys().cloned().collect();
+        self.base_groups = self.groups.keys().cloned().collect();
+    }
+
+    /// Returns `/etc/passwd` of the base.
+    pub(super) fn base_passwd(&self) -> &str {
+        &self.base.0
+    }
+
+    /// Returns `/etc/group` of the base.
+    pub(super) fn base_group(&self) -> &str {
+        &self.base.1
+    }
+
     fn read_masters(&mut self, passwd: &str, group: &str) {
         for line in group.lines() {
             let fields: Vec<&str> = line.split(':').collect();
@@ -74,7 +112,7 @@ impl Accounts {
                 && let Ok(gid) = gid.parse()
             {
                 let members = members.split(',').filter(|member| !member.is_empty()).map(str::to_owned).collect();
-                self.groups.insert(name.to_owned(), Group { gid, members, place: None });
+                self.groups.entry(name.to_owned()).or_insert(Group { gid, members, place: None });
             }
         }
         for line in passwd.lines() {
@@ -82,18 +120,15 @@ impl Accounts {
             if let [name, _, uid, gid, comment, home, _shell] = fields[..]
                 && let (Ok(uid), Ok(gid)) = (uid.parse(), gid.parse())
             {
-                self.users.insert(
-                    name.to_owned(),
-                    User {
-                        uid,
-                        gid,
-                        comment: comment.to_owned(),
-                        home: home.to_owned(),
-                        shell: NO_SHELL.to_owned(),
-                        make_home: None,
-                        place: None,
-                    },
-                );
+                self.users.entry(name.to_owned()).or_insert_with(|| User {
+                    uid,
+                    gid,
+                    comment: comment.to_owned(),
+                    home: home.to_owned(),
+                    shell: NO_SHELL.to_owned(),
+                    make_home: None,
+                    place: None,
+                });
             }
         }
     }
@@ -103,6 +138,10 @@ impl Accounts {
         for (name, id, home) in
             [("root", 0, "/root"), ("nobody", NOBODY, "/nonexistent"), ("nonroot", NONROOT, "/home/nonroot")]
         {
+            // A base may have given the number to a name of its own.
+            if self.base_users.iter().any(|known| known != name && self.users[known].uid == id) {
+                continue;
+            }
             self.users.entry(name.to_owned()).or_insert_with(|| User {
                 uid: id,
                 gid: id,
@@ -114,6 +153,9 @@ impl Accounts {
             });
         }
         for (name, gid) in [("root", 0), ("nogroup", NOBODY), ("nonroot", NONROOT)] {
+            if self.base_groups.iter().any(|known| known != name && self.groups[known].gid == gid) {
+                continue;
+            }
             self.groups.entry(name.to_owned()).or_insert_with(|| Group { gid, members: Vec::new(), place: None });
         }
     }
@@ -204,6 +246,24 @@ impl Accounts {
 
     fn add_spec(&mut self, spec: &Spec) -> Result<(), Error> {
         let at = |span: Span| Some(Place { source: spec.source.clone(), span });
+        let other = |kind, name: &String, number, known: u32, span| Error::Number {
+            kind,
+            name: name.clone(),
+            number,
+            other: format!("{known} in the base"),
+            place: at(span),
+        };
+        for (name, user) in spec.users.iter().filter(|(name, _)| self.base_users.contains(*name)) {
+            let known = &self.users[name];
+            if (known.uid, known.gid) != (user.uid, user.gid.unwrap_or(user.uid)) {
+                return Err(other("user", name, user.uid, known.uid, user.span));
+            }
+        }
+        for (name, group) in spec.groups.iter().filter(|(name, _)| self.base_groups.contains(*name)) {
+            if self.groups[name].gid != group.gid {
+                return Err(other("group", name, group.gid, self.groups[name].gid, group.span));
+            }
+        }
         for (name, group) in &spec.groups {
             check_field("group", name, name, "/etc/group", at(group.span))?;
             self.groups
@@ -275,8 +335,8 @@ impl Accounts {
     /// Refuses a number that stands for two names.
     fn check(&self) -> Result<(), Error> {
         self.check_numbered()?;
-        unique("user", self.users.iter().map(|(name, user)| (name, user.uid, &user.place)))?;
-        unique("group", self.groups.iter().map(|(name, group)| (name, group.gid, &group.place)))
+        unique("user", &self.base_users, self.users.iter().map(|(name, user)| (name, user.uid, &user.place)))?;
+        unique("group", &self.base_groups, self.groups.iter().map(|(name, group)| (name, group.gid, &group.place)))
     }
 
     /// Refuses a number that was made from a name and that another name has: the error says which lines settle it.
@@ -309,9 +369,9 @@ impl Accounts {
         Ok(())
     }
 
-    /// Returns `/etc/passwd`, by number.
+    /// Returns `/etc/passwd`, by number, without what the base has.
     pub(super) fn passwd(&self) -> String {
-        let mut users: Vec<_> = self.users.iter().collect();
+        let mut users: Vec<_> = self.users.iter().filter(|(name, _)| !self.base_users.contains(*name)).collect();
         users.sort_by_key(|(name, user)| (user.uid, *name));
         users
             .iter()
@@ -321,9 +381,9 @@ impl Accounts {
             .collect()
     }
 
-    /// Returns `/etc/group`, by number.
+    /// Returns `/etc/group`, by number, without what the base has.
     pub(super) fn group(&self) -> String {
-        let mut groups: Vec<_> = self.groups.iter().collect();
+        let mut groups: Vec<_> = self.groups.iter().filter(|(name, _)| !self.base_groups.contains(*name)).collect();
         groups.sort_by_key(|(name, group)| (group.gid, *name));
         groups.iter().map(|(name, group)| format!("{name}:x:{}:{}\n", group.gid, group.members.join(","))).collect()
     }
@@ -369,11 +429,16 @@ impl Accounts {
 
 fn unique<'a>(
     kind: &'static str,
+    base: &BTreeSet<String>,
     all: impl Iterator<Item = (&'a String, u32, &'a Option<Place>)>,
 ) -> Result<(), Error> {
     let mut seen: BTreeMap<u32, (&String, &Option<Place>)> = BTreeMap::new();
     for (name, number, place) in all {
         if let Some((other, other_place)) = seen.insert(number, (name, place)) {
+            // A base's own doubles are its own affair.
+            if base.contains(name) && base.contains(other) {
+                continue;
+            }
             // Point at the one that the spec brings.
             let (name, other, place) = if place.is_some() { (name, other, place) } else { (other, name, other_place) };
             return Err(Error::Number {

@@ -5,6 +5,7 @@
 //! together, in source order. What the language has and no engine carries out yet is checked like the rest and then
 //! refused with the code `spec::not-yet`: nothing is quietly ignored.
 
+mod base;
 mod checks;
 mod error;
 mod files;
@@ -25,6 +26,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use base::BaseImage;
 pub use checks::{Checks, Exception, FileRule, Finding, Policy, Trial};
 pub use error::{Error, IoError, Problem};
 pub use schema::schema;
@@ -79,6 +81,8 @@ pub struct Spec {
     pub layers: LayerSpec,
     /// `checks`.
     pub checks: Option<Checks>,
+    /// `base`.
+    pub base: Option<BaseImage>,
     /// Digest of the explicit keys in canonical form, `name` left out.
     pub digest: Digest,
 }

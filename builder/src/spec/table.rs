@@ -269,7 +269,7 @@ macro_rules! common {
             key!("users", Shape::Free(USER, &Shape::Map(&USER_FIELDS)), "Users beside nonroot (65532) and nobody (65534)."),
             key!("groups", Shape::Free(USER, &Shape::Map(&GROUP_FIELDS)), "Groups."),
             key!("certificates", Shape::List(&Shape::Text(LOCAL)), "PEM files of certificate authorities to trust."),
-            key!(later "base", Shape::OrNull(&Shape::Text(BASE)), "Image to build on."),
+            key!("base", Shape::OrNull(&Shape::Text(BASE)), "Image to build on."),
             key!("run", Shape::Map(&RUN), "What becomes the image's config."),
             key!("labels", Shape::Free(WORD, &Shape::Text(TEXT)), "Labels of the image."),
             key!("layers", Shape::Map(&LAYERS), "How layers are cut and stored."),

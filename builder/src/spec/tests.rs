@@ -267,7 +267,7 @@ const LATER: &[&str] = &[
     "never: [\"/usr/bin/*sh\", {path: \"/usr/lib/**/libfoo.so*\", force: true}]",
     "rules: ./rules/",
     "slices: ./slices/",
-    "base: oci:./dir",
+    "base: docker://example.org/x@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "packages: [{name: aa, keep: all}]",
     "packages: [{deb: dist/my-tool_1.0_amd64.deb}]",
     "archives: {acme: {uri: file:/srv/x, suite: s, components: [main], signed-by: k.asc, auth: netrc}}",
@@ -289,12 +289,21 @@ fn what_nothing_can_carry_out_is_refused_and_not_ignored() {
 
 #[test]
 fn parts_without_an_engine_are_all_named_beside_those_that_have_one() {
-    let whole = WHOLE.replace("keep: all", "keep: needed").replace("base: null", "base: oci:./dir");
+    let whole = WHOLE.replace("keep: all", "keep: needed").replace(
+        "base: null",
+        "base: docker://example.org/x@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    );
     let found = mistakes(&format!("{whole}extends: ./common.yaml\nvariants: {{debug: {{keep: all, base: null}}}}\n"));
     let codes: Vec<&str> = found.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    let codes: Vec<&str> = codes.iter().map(|code| code.split("@sha256").next().unwrap()).collect();
     assert_eq!(
         codes,
-        ["spec::not-yet `needed`", "spec::not-yet `base`", "spec::not-yet `extends`", "spec::not-yet `variants`"]
+        [
+            "spec::not-yet `needed`",
+            "spec::not-yet `docker://example.org/x@sha256",
+            "spec::not-yet `extends`",
+            "spec::not-yet `variants`"
+        ]
     );
 }
 

@@ -35,8 +35,9 @@ pub struct Options {
     /// `git archive` writes it), pax records of other writers that change nothing here, and a directory that comes
     /// twice (the later one is meant).
     pub third_party: bool,
-    /// Takes what layers of images have and no archive of files: whiteouts (OCI image-spec 1.1, layer), as empty files,
-    /// and the type of a file in its mode, as moby and containers/storage write it.
+    /// Takes what layers of images have and no archive of files: whiteouts (OCI image-spec 1.1, layer), as empty files;
+    /// the type of a file in its mode, as moby and containers/storage write it; an end without the blocks that mark it,
+    /// as `umoci insert` leaves it. The caller knows the layer to be whole by its digest.
     pub layer: bool,
 }
 
@@ -201,6 +202,9 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         self.skip_data()?;
+        if self.ended {
+            return Ok(None);
+        }
         let mut records = Records::default();
         let mut has_records = false;
         let (mut long_path, mut long_link) = (None, None);
@@ -296,8 +300,18 @@ impl<R: Read> Reader<R> {
 
     fn skip_data(&mut self) -> Result<(), Error> {
         let mut scratch = [0; 8192];
-        self.remaining += std::mem::take(&mut self.padding);
         while self.read_data(&mut scratch)? > 0 {}
+        let mut left = std::mem::take(&mut self.padding) as usize;
+        while left > 0 {
+            match self.fill(&mut scratch[..left])? {
+                0 if self.options.layer => {
+                    self.ended = true;
+                    return Ok(());
+                }
+                0 => return Err(Error::Truncated { offset: self.position }),
+                count => left -= count,
+            }
+        }
         Ok(())
     }
 
@@ -305,7 +319,12 @@ impl<R: Read> Reader<R> {
     fn header(&mut self) -> Result<Option<Header>, Error> {
         let offset = self.position;
         let mut block = [0; BLOCK];
-        self.exact(&mut block)?;
+        let count = self.fill(&mut block)?;
+        if count == 0 && self.options.layer {
+            self.ended = true;
+            return Ok(None);
+        }
+        self.exact(&mut block[count..])?;
         if block == [0; BLOCK] {
             self.exact(&mut block)?;
             if block != [0; BLOCK] {

@@ -219,9 +219,10 @@ fn build() {
       <SPEC>...  Specs to build
 
     Options:
-      -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar, oci:DIR[:TAG],
-                                oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF or
-                                containers-storage:REF; may be repeated [default: <name>.oci]
+      -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar,
+                                oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF],
+                                docker-daemon:REF or containers-storage:REF; may be repeated [default:
+                                <name>.oci]
           --load                Load the image as <name>:latest into Docker if its daemon answers, else
                                 into podman
           --locked              Write no lock; a stale one is an error
@@ -299,6 +300,42 @@ fn inspect() {
           --files               List every file
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn audit() {
+    assert_snapshot!(help(&["audit", "-h"]), @r"
+    Check an image against a policy
+
+    Usage: tarsia audit [OPTIONS] <IMAGE|SPEC>
+
+    Arguments:
+      <IMAGE|SPEC>  Image to check (a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE), or a
+                    locked spec
+
+    Options:
+          --policy <FILE>       Contract to check against [default: the spec's own, else all that can be
+                                forbidden]
+          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
+      -h, --help                Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --offline                 Use no network
+
+    Machine options:
+          --threads <N>    Threads to use [default: one per core]
+          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
 
     Output options:
           --json     Print the answer, and any error, as JSON

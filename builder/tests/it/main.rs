@@ -3,6 +3,7 @@
 //! The group `real` needs the archive that this machine's apt is set up for, and the tools that `.ci/run` installs.
 
 mod bad;
+mod base;
 mod class;
 mod container;
 mod deb;

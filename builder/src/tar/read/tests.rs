@@ -51,6 +51,12 @@ fn a_layer_may_have_whiteouts_and_types_in_modes() {
         list(&tar.build(), layer),
         "/d 755 0:0 1700000000 directory\n/d/.wh.f 644 0:0 1700000000 file \"\"\n/g 4755 0:0 1700000000 file \"g\"\n"
     );
+    let whole = Tar::new().file("f", 0o644, b"f").build();
+    for length in [513, 600, 1024] {
+        assert_eq!(list(&whole[..length], layer), "/f 644 0:0 1700000000 file \"f\"\n", "{length}");
+        assert!(list(&whole[..length], Options::default()).contains("cut short"), "{length}");
+    }
+    assert!(list(&whole[..512], layer).contains("cut short"));
     for (tar, problem) in [
         (Tar::new().file(".wh.f", 0o644, b"x"), "marks a whiteout"),
         (Tar::new().file(".wh.d/f", 0o644, b""), "marks a whiteout"),
