@@ -163,7 +163,7 @@ fn layout_of_two() -> Vec<u8> {
 fn archive(platforms: &[(&str, &str)]) -> Vec<u8> {
     let mut tar = Tar::new().directory("blobs/", 0o755).directory("blobs/sha256/", 0o755);
     let mut manifests = Vec::new();
-    let mut put = |tar: Tar, bytes: &[u8]| {
+    let put = |tar: Tar, bytes: &[u8]| {
         let name = format!("blobs/sha256/{}", Digest::of(bytes).hex());
         tar.file(&name, 0o644, bytes)
     };

@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -92,10 +93,17 @@ impl Docker {
     /// A blob that is missing or does not hold, or what the daemon says.
     pub fn load(&self, image: &Image, names: &BTreeSet<Reference>, blobs: &BlobSource<'_>) -> Result<(), Error> {
         let (sender, receiver) = mpsc::channel(PIECES);
-        let body = reqwest::Body::wrap_stream(Pieces(receiver));
+        let pieces = Pieces(Arc::new(Mutex::new(receiver)));
+        let taken = pieces.clone();
+        let body = reqwest::Body::wrap_stream(pieces);
         let request = self.client.post(LOAD_PATH).header("Content-Type", "application/x-tar").body(body);
         let (answered, written) = std::thread::scope(|scope| {
-            let answered = scope.spawn(|| self.runtime.block_on(answer(request)));
+            let answered = scope.spawn(|| {
+                let answered = self.runtime.block_on(answer(request));
+                // A daemon may answer before it has taken all: whoever waits to send more is told.
+                taken.lock().close();
+                answered
+            });
             let written = write(image, names, blobs, sender);
             (answered.join().unwrap_or_else(|_| Err("the connection broke".to_owned())), written)
         });
@@ -104,7 +112,10 @@ impl Docker {
                 if let Some(message) = refusal(status, &text) {
                     return Err(Error::Refused { socket: self.socket.clone(), message });
                 }
-                Ok(written?)
+                match written {
+                    Err(error) if !is_unsent(&error) => Err(error.into()),
+                    _ => Ok(()),
+                }
             }
             // What could not be read here is the reason, unless it is that nobody took it there.
             (Err(_), Err(error)) if !is_unsent(&error) => Err(error.into()),
@@ -166,14 +177,21 @@ impl Write for Sending {
     }
 }
 
-/// The pieces of a body as they come.
-struct Pieces(mpsc::Receiver<io::Result<Vec<u8>>>);
+/// The pieces of a body as they come; clones share them.
+#[derive(Clone)]
+struct Pieces(Arc<Mutex<mpsc::Receiver<io::Result<Vec<u8>>>>>);
+
+impl Pieces {
+    fn lock(&self) -> MutexGuard<'_, mpsc::Receiver<io::Result<Vec<u8>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl futures_core::Stream for Pieces {
     type Item = io::Result<Vec<u8>>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(context)
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.lock().poll_recv(context)
     }
 }
 

@@ -3,8 +3,6 @@
 //! A system account without a number of its own gets one that its name alone decides, so that no package ever moves
 //! another's number.
 
-#![allow(dead_code)]
-
 use crate::digest::Digest;
 
 /// First number of system accounts that are not Debian's own (Debian policy 9.2.2), and how many there are.

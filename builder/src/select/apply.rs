@@ -199,7 +199,13 @@ fn pam(tree: &mut Tree<'_>, deed: Deed, source_date: i64) -> Result<(), Error> {
 
 fn remove(tree: &mut Tree<'_>, path: &ImagePath) -> bool {
     let made = |node: &Node<'_>| matches!(node.owner, Owner::Script(_));
-    if tree.nodes.get(path.as_str()).is_none_or(|node| !made(node)) {
+    let Some(node) = tree.nodes.get(path.as_str()) else { return false };
+    // A file that a package ships and a script takes away is not in a root that dpkg has made.
+    if node.what != What::Directory {
+        tree.nodes.remove(path.as_str());
+        return true;
+    }
+    if !made(node) {
         return false;
     }
     if tree.nodes.iter().any(|(other, node)| other != path && other.is_within(path) && !made(node)) {

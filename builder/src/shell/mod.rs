@@ -3,6 +3,7 @@
 //! In: the text of a script. Out: its [`List`] of commands, each with the place of its text. Nothing is ever run here.
 //! Bounded by the text's length and by [`MAX_DEPTH`]; what is no shell that this module knows is an [`Error`].
 
+mod expansion;
 mod parse;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ mod root;
 mod table;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -29,7 +30,7 @@ const UNION: [&str; 6] = ["haproxy", "java", "nginx", "perl", "php", "redis"];
 
 /// Builds the packages of some examples, has dpkg make the same set, and returns what differs.
 fn differences(place: &Place, examples: &[&str], keep: &str) -> Vec<Difference> {
-    let mut packages = std::collections::BTreeSet::new();
+    let mut packages = BTreeSet::new();
     let mut distro = None;
     for name in examples {
         let text = std::fs::read_to_string(specs().join(format!("{name}.yaml"))).unwrap();
@@ -72,29 +73,27 @@ fn differences(place: &Place, examples: &[&str], keep: &str) -> Vec<Difference> 
     found
 }
 
-/// Returns what is wrong with the table for one run: differences without a row, and rows without a difference.
-fn judge(run: &str, found: &[Difference]) -> Vec<String> {
-    let rows: Vec<(&Row, globset::GlobSet)> = ROWS
-        .iter()
-        .filter(|row| row.runs.is_empty() || row.runs.contains(&run))
-        .map(|row| (row, row.globs()))
-        .collect();
-    let mut used = vec![false; rows.len()];
+/// Returns what is wrong with the table for one run: differences without a row, and rows that name the run without a
+/// difference. `used` gets every row that stood for one.
+fn judge(run: &str, found: &[Difference], used: &mut BTreeSet<usize>) -> Vec<String> {
+    let globs: Vec<globset::GlobSet> = ROWS.iter().map(Row::globs).collect();
+    let mut here = BTreeSet::new();
     let mut wrong = Vec::new();
     for difference in found {
-        let row = rows
-            .iter()
-            .position(|(row, globs)| row.kinds.contains(&difference.kind) && globs.is_match(&difference.path));
-        match row {
-            Some(at) => used[at] = true,
+        let fits = |(row, globs): &(&Row, &globset::GlobSet)| {
+            (row.runs.is_empty() || row.runs.contains(&run))
+                && row.kinds.contains(&difference.kind)
+                && globs.is_match(&difference.path)
+        };
+        match ROWS.iter().zip(&globs).position(|row| fits(&row)) {
+            Some(at) => drop(here.insert(at)),
             None => wrong.push(format!("{run}: {difference}")),
         }
     }
-    for ((row, _), used) in rows.iter().zip(used) {
-        if !used && row.runs.contains(&run) {
-            wrong.push(format!("{run}: nothing is {:?} at {:?} any more", row.kinds, row.paths));
-        }
+    for (at, row) in ROWS.iter().enumerate().filter(|(at, row)| row.runs.contains(&run) && !here.contains(at)) {
+        wrong.push(format!("{run}: row {at} stands for nothing any more: {:?} at {:?}", row.kinds, row.paths));
     }
+    used.extend(here);
     wrong
 }
 
@@ -111,7 +110,7 @@ fn available() -> bool {
 #[test]
 fn whole_packages_of_many_examples_are_what_dpkg_makes_of_them() {
     if available() {
-        let wrong = judge("union", &differences(&Place::new(), &UNION, "all"));
+        let wrong = judge("union", &differences(&Place::new(), &UNION, "all"), &mut BTreeSet::new());
         assert!(wrong.is_empty(), "{} are not in the table:\n{}", wrong.len(), wrong.join("\n"));
     }
 }
@@ -125,15 +124,25 @@ fn every_example_is_what_dpkg_makes_of_its_packages() {
     let place = Place::new();
     let mut wrong = Vec::new();
     let mut tried = Vec::new();
+    let mut used = BTreeSet::new();
     for file in names(&specs()) {
         // The example without packages has nothing that dpkg could make.
         let Some(name) = file.strip_suffix(".yaml").filter(|name| *name != "hello") else { continue };
-        wrong.extend(judge(name, &differences(&place, &[name], "runtime")));
+        let found = differences(&place, &[name], "runtime");
+        let stray = judge(name, &found, &mut used);
+        eprintln!("{name}: {} differences, {} without a row", found.len(), stray.len());
+        for line in &stray {
+            eprintln!("{line}");
+        }
+        wrong.extend(stray);
         tried.push(name.to_owned());
     }
     let known =
         ROWS.iter().flat_map(|row| row.runs).filter(|run| **run != "union" && !tried.iter().any(|name| name == **run));
     wrong.extend(known.map(|run| format!("no example is named {run}")));
+    for (at, row) in ROWS.iter().enumerate().filter(|(at, row)| row.runs.is_empty() && !used.contains(at)) {
+        wrong.push(format!("row {at} stands for nothing in any run: {:?} at {:?}", row.kinds, row.paths));
+    }
     assert!(wrong.is_empty(), "{} are not in the table:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -154,8 +163,8 @@ fn debian_md_shows_the_table() {
 #[test]
 fn a_table_fails_for_a_difference_without_a_row_and_for_a_row_without_a_difference() {
     let stray = Difference { path: "usr/bin/stray".into(), kind: Kind::Extra, detail: String::new() };
-    assert_eq!(judge("none", &[stray]), ["none: Extra usr/bin/stray "]);
+    assert_eq!(judge("none", &[stray], &mut BTreeSet::new()), ["none: Extra usr/bin/stray "]);
     let rows = ROWS.iter().filter(|row| row.runs.contains(&"union")).count();
-    assert_eq!(judge("union", &[]).len(), rows);
+    assert_eq!(judge("union", &[], &mut BTreeSet::new()).len(), rows);
     assert!(rows > 0 && ROWS.iter().all(|row| row.because.len() > 20 && !row.because.ends_with('.')));
 }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::container::{Bundle, must};
-use crate::program::{Place, Ran};
+use crate::program::{Place, Ran, copy_blobs};
 use crate::real::built;
 
 /// Podman with a storage of its own.
@@ -143,8 +143,10 @@ fn podman_and_skopeo_take_archives_of_both_kinds_with_all_their_names() {
         let told = must(Command::new("skopeo").args(["--insecure-policy", "inspect", &image]));
         assert!(told.contains("\"Architecture\": \"amd64\""), "{told}");
     }
-    let loaded = podman.ok(&["load", "-q", "-i", place.path("s-oci.tar").to_str().unwrap()]);
-    assert!(loaded.contains(":1") && loaded.contains(":2"), "{loaded}");
+    // Podman 4 loads an OCI archive with one tag only; several names are for an archive of the other kind.
+    build("static", &["oci-archive:s-one.tar:acme"]);
+    let loaded = podman.ok(&["load", "-q", "-i", place.path("s-one.tar").to_str().unwrap()]);
+    assert!(loaded.contains("localhost/acme:latest"), "{loaded}");
 }
 
 #[test]
@@ -307,10 +309,7 @@ fn a_build_on_another_processor_gives_the_same_digests() {
         let spec = format!("specs/{name}.yaml");
         let ours = home.ok(&["build", "--locked", &spec, "-o", &format!("ours-{name}.oci")]);
         let place = Place::new();
-        // The packages alone: all that is made of them is made there.
-        std::fs::create_dir(place.path("store")).unwrap();
-        must(Command::new("chmod").arg("700").arg(place.path("store")));
-        must(Command::new("cp").arg("-r").arg(home.path("store/blobs")).arg(place.path("store")));
+        copy_blobs(&home.path("store"), &place.path("store"));
         let theirs = Command::new(QEMU)
             .arg(&other)
             .args(["build", "--locked", "--offline"])

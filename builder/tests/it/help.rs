@@ -219,9 +219,10 @@ fn build() {
       <SPEC>...  Specs to build
 
     Options:
-      -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar, oci:DIR[:TAG],
-                                oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF or
-                                containers-storage:REF; may be repeated [default: <name>.oci]
+      -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar,
+                                oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF],
+                                docker-daemon:REF or containers-storage:REF; may be repeated [default:
+                                <name>.oci]
           --load                Load the image as <name>:latest into Docker if its daemon answers, else
                                 into podman
           --locked              Write no lock; a stale one is an error

@@ -160,7 +160,7 @@ pub(crate) fn daemon(place: &Place, play: Play) -> (String, JoinHandle<Vec<u8>>)
             }
             Play::Refuse => {
                 chunks(&mut stream, &mut body);
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1a\r\n{\"error\":\"layer is broken\"}\r\n0\r\n\r\n"
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1b\r\n{\"error\":\"layer is broken\"}\r\n0\r\n\r\n"
             }
             Play::Take => {
                 chunks(&mut stream, &mut body);
@@ -168,6 +168,8 @@ pub(crate) fn daemon(place: &Place, play: Play) -> (String, JoinHandle<Vec<u8>>)
             }
         };
         stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        // As servers do that answer early, so that their answer is read.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
         body
     });
     (format!("unix://{}", path.display()), played)

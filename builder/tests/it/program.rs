@@ -84,6 +84,15 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
+/// Copies a store's blobs alone, while others may use it: packages are there, all that is made of them is not.
+pub(crate) fn copy_blobs(from: &Path, to: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::create_dir_all(to).unwrap();
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let copy = "tar -C \"$0\" --exclude='.tmp-*' -cf - blobs | tar -C \"$1\" -xf -";
+    assert!(Command::new("sh").arg("-c").arg(copy).arg(from).arg(to).status().unwrap().success());
+}
+
 /// Returns the names in a directory, sorted.
 #[expect(clippy::disallowed_methods, reason = "sorted here")]
 pub(crate) fn names(directory: &Path) -> Vec<String> {

@@ -242,6 +242,12 @@ fn postgres_makes_a_cluster_and_answers_over_tcp() {
     assert!(out.contains("The files belonging to this database system will be owned by user \"postgres\""), "{out}");
 
     let server = bundle.serve(5432);
+    // It listens before it lets anybody in.
+    let ready = || server.beside(&[&bin("pg_isready"), "--quiet", "--host=127.0.0.1"]).status.success();
+    assert!((0..100).any(|_| ready() || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        false
+    }));
     let psql = |password: &str, query: &str| {
         let place = format!("host=127.0.0.1 user=postgres dbname=postgres password={password}");
         server.beside(&[&bin("psql"), "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-qAtc", query, &place])

@@ -121,9 +121,9 @@ impl Machine<'_> {
                 continue;
             }
             let separators = self.variables.get("IFS").cloned().unwrap_or_else(|| " \t\n".to_owned());
-            let mut pieces = text.split(|c| separators.contains(c)).peekable();
+            let pieces = text.split(|c| separators.contains(c));
             let mut first = true;
-            while let Some(piece) = pieces.next() {
+            for piece in pieces {
                 if !first && fields.last().is_some_and(|field| field.any) {
                     fields.push(Field::default());
                 }

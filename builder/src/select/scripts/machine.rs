@@ -8,18 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::effects::Effect;
-use super::expand::{MAX_TEXT, Truth, matches};
+use super::expand::{MAX_TEXT, Truth};
 use super::root::{Root, Thing, UNKNOWN};
 use super::tools;
-use crate::rules::scripts::is_known_library;
 use crate::shell::{self, Command, Kind, List, Operator, Redirect};
 
 /// The most commands that are followed in one script.
 const MAX_STEPS: u32 = 100_000;
 /// How deep functions and files may call each other.
 const MAX_CALLS: u32 = 24;
-/// The most rounds of one loop.
-const MAX_ROUNDS: usize = 1000;
 /// The most lines of one script that a report repeats.
 const MAX_LINES: usize = 20;
 /// The longest line of a report.
@@ -60,16 +57,16 @@ pub(super) struct Machine<'r> {
     pub(super) last: Truth,
     /// What the running command reads, where it is known.
     pub(super) input: Option<String>,
-    output: Vec<String>,
+    pub(super) output: Vec<String>,
     source: Rc<str>,
     /// The text of the running command.
     line: String,
     steps: u32,
-    calls: u32,
+    pub(super) calls: u32,
     /// How many undecided conditions stand around the running command.
-    undecided: u32,
+    pub(super) undecided: u32,
     /// Whether an undecided exit, return or break came before it.
-    after: (bool, bool, bool),
+    pub(super) after: (bool, bool, bool),
     locals: Vec<BTreeMap<String, Option<String>>>,
 }
 
@@ -222,7 +219,7 @@ impl<'r> Machine<'r> {
         self.functions.contains_key(name)
     }
 
-    fn list(&mut self, list: &List) -> Flow {
+    pub(super) fn list(&mut self, list: &List) -> Flow {
         for command in list {
             let flow = self.command(command);
             if flow != Flow::Next {
@@ -232,7 +229,7 @@ impl<'r> Machine<'r> {
         Flow::Next
     }
 
-    fn command(&mut self, command: &Command) -> Flow {
+    pub(super) fn command(&mut self, command: &Command) -> Flow {
         self.steps += 1;
         if self.steps > MAX_STEPS {
             self.push_unhandled(format!("{} # it does not end within {MAX_STEPS} commands", self.line));
@@ -299,188 +296,8 @@ impl<'r> Machine<'r> {
         }
     }
 
-    /// Follows several ways of which one is taken.
-    fn either(&mut self, ways: &[&dyn Fn(&mut Self) -> Flow]) -> Flow {
-        let (variables, findings, after) = (self.variables.clone(), self.findings.clone(), self.after);
-        let (length, input) = (self.output.last().map(String::len), self.input.clone());
-        let mut outcomes = Vec::new();
-        let mut taken: Vec<usize> = Vec::new();
-        for (number, way) in ways.iter().enumerate() {
-            self.variables = variables.clone();
-            let before = self.findings.clone();
-            self.undecided += 1;
-            let flow = way(self);
-            self.undecided -= 1;
-            if flow == Flow::Exit(false) {
-                // An installation succeeds, so this is not the way that it takes.
-                self.findings = before;
-            } else {
-                taken.push(number);
-                outcomes.push((flow, std::mem::take(&mut self.variables), self.last));
-            }
-        }
-        if let [only] = taken[..] {
-            (self.variables, self.findings, self.after) = (variables, findings, after);
-            self.input = input;
-            if let (Some(output), Some(length)) = (self.output.last_mut(), length) {
-                output.truncate(length);
-            }
-            return ways[only](self);
-        }
-        let Some((first, joined, last)) = outcomes.first().cloned() else {
-            (self.variables, self.findings) = (variables, findings);
-            return Flow::Exit(false);
-        };
-        self.variables = joined;
-        self.last = last;
-        for (_, other, last) in &outcomes[1..] {
-            let names: BTreeSet<String> = self.variables.keys().chain(other.keys()).cloned().collect();
-            for name in names {
-                if self.variables.get(&name) != other.get(&name) {
-                    self.variables.insert(name, UNKNOWN.to_string());
-                }
-            }
-            if *last != self.last {
-                self.last = Truth::Unknown;
-            }
-        }
-        if outcomes.iter().all(|(flow, ..)| *flow == first) {
-            return first;
-        }
-        for (flow, ..) in &outcomes {
-            match flow {
-                Flow::Next => {}
-                Flow::Break(_) | Flow::Continue(_) => self.after.2 = true,
-                Flow::Return => self.after.1 = true,
-                Flow::Exit(_) => self.after.0 = true,
-            }
-        }
-        Flow::Next
-    }
-
-    fn if_(&mut self, arms: &[(List, List)], otherwise: &List) -> Flow {
-        let Some(((condition, body), rest)) = arms.split_first() else {
-            self.last = Truth::Yes;
-            return self.list(otherwise);
-        };
-        let flow = self.list(condition);
-        if flow != Flow::Next {
-            return flow;
-        }
-        match self.last {
-            Truth::Yes => {
-                self.last = Truth::Yes;
-                self.list(body)
-            }
-            Truth::No => self.if_(rest, otherwise),
-            Truth::Unknown => self.either(&[&|m| m.list(body), &|m| m.if_(rest, otherwise)]),
-        }
-    }
-
-    fn case(&mut self, text: &str, arms: &[(Vec<shell::Word>, List)]) -> Flow {
-        self.last = Truth::Yes;
-        let mut possible: Vec<&List> = Vec::new();
-        for (patterns, body) in arms {
-            let mut fits = Truth::No;
-            for pattern in patterns {
-                let pattern = self.pattern(pattern);
-                match matches(&pattern, text) {
-                    Truth::Yes => fits = Truth::Yes,
-                    Truth::Unknown if fits == Truth::No => fits = Truth::Unknown,
-                    _ => {}
-                }
-            }
-            match fits {
-                Truth::No => {}
-                Truth::Unknown => possible.push(body),
-                Truth::Yes if possible.is_empty() => return self.list(body),
-                Truth::Yes => {
-                    possible.push(body);
-                    return self.arms(&possible, false);
-                }
-            }
-        }
-        self.arms(&possible, true)
-    }
-
-    fn arms(&mut self, possible: &[&List], none: bool) -> Flow {
-        if possible.is_empty() {
-            return Flow::Next;
-        }
-        let ways: Vec<Box<dyn Fn(&mut Self) -> Flow + '_>> =
-            possible.iter().map(|list| Box::new(|machine: &mut Self| machine.list(list)) as Box<_>).collect();
-        let nothing = |_: &mut Self| Flow::Next;
-        let mut all: Vec<&dyn Fn(&mut Self) -> Flow> = ways.iter().map(|way| &**way as _).collect();
-        if none {
-            all.push(&nothing);
-        }
-        self.either(&all)
-    }
-
-    /// Counts one `break` or `continue` off; `None` where the loop goes on.
-    fn loop_flow(flow: Flow) -> Option<Flow> {
-        match flow {
-            Flow::Next | Flow::Continue(1) => None,
-            Flow::Break(1) => Some(Flow::Next),
-            Flow::Break(number) => Some(Flow::Break(number - 1)),
-            Flow::Continue(number) => Some(Flow::Continue(number - 1)),
-            other => Some(other),
-        }
-    }
-
-    fn rounds(&mut self, name: &str, fields: &[String], body: &List) -> Flow {
-        let outer = self.after.2;
-        self.last = Truth::Yes;
-        let mut result = Flow::Next;
-        for field in fields.iter().take(MAX_ROUNDS) {
-            self.assign(name, field.clone());
-            // What is not known may be no word, or many.
-            let flow = if field.contains(UNKNOWN) {
-                self.either(&[&|m| Self::loop_flow(m.list(body)).unwrap_or(Flow::Next), &|_| Flow::Next])
-            } else {
-                self.list(body)
-            };
-            if let Some(flow) = Self::loop_flow(flow) {
-                result = flow;
-                break;
-            }
-        }
-        if fields.len() > MAX_ROUNDS {
-            self.unhandled("a loop of too many rounds");
-        }
-        self.after.2 = outer;
-        result
-    }
-
-    fn while_(&mut self, until: bool, condition: &List, body: &List) -> Flow {
-        let outer = self.after.2;
-        let mut result = Flow::Next;
-        for round in 0.. {
-            let flow = self.list(condition);
-            if flow != Flow::Next {
-                result = flow;
-                break;
-            }
-            let goes_on = if until { self.last.not() } else { self.last };
-            if goes_on == Truth::No {
-                self.last = Truth::Yes;
-                break;
-            }
-            if goes_on == Truth::Unknown || round >= MAX_ROUNDS {
-                result = self.either(&[&|m| Self::loop_flow(m.list(body)).unwrap_or(Flow::Next), &|_| Flow::Next]);
-                break;
-            }
-            if let Some(flow) = Self::loop_flow(self.list(body)) {
-                result = flow;
-                break;
-            }
-        }
-        self.after.2 = outer;
-        result
-    }
-
     /// Follows commands whose variables and exits stay their own.
-    fn apart(&mut self, inside: impl FnOnce(&mut Self) -> Flow) -> Flow {
+    pub(super) fn apart(&mut self, inside: impl FnOnce(&mut Self) -> Flow) -> Flow {
         let (variables, arguments, after) = (self.variables.clone(), self.arguments.clone(), self.after);
         let flow = inside(self);
         (self.variables, self.arguments, self.after) = (variables, arguments, after);
@@ -623,118 +440,6 @@ impl<'r> Machine<'r> {
                 Flow::Next
             }
         }
-    }
-
-    fn builtin(&mut self, name: &str, arguments: &[String]) -> Option<Flow> {
-        let first = arguments.first().map(String::as_str);
-        let level = || first.and_then(|level| level.parse().ok()).unwrap_or(1_u32).max(1);
-        match name {
-            "break" => return Some(Flow::Break(level())),
-            "continue" => return Some(Flow::Continue(level())),
-            "exit" | "return" => {
-                self.last = match first {
-                    None => self.last,
-                    Some("0") => Truth::Yes,
-                    Some(text) if text.contains(UNKNOWN) => Truth::Unknown,
-                    Some(_) => Truth::No,
-                };
-                let exits = name == "exit" || self.calls <= 1;
-                return Some(if exits { Flow::Exit(self.last != Truth::No) } else { Flow::Return });
-            }
-            "shift" => {
-                let count = first.and_then(|count| count.parse().ok()).unwrap_or(1).min(self.arguments.len());
-                self.arguments.drain(..count);
-            }
-            "set" => {
-                if let Some(at) = arguments.iter().position(|argument| argument == "--") {
-                    self.arguments = arguments[at + 1..].to_vec();
-                } else if first.is_some_and(|first| !first.starts_with(['-', '+'])) {
-                    self.arguments = arguments.to_vec();
-                }
-            }
-            "unset" => {
-                for name in arguments.iter().filter(|name| !name.starts_with('-')) {
-                    self.variables.remove(name);
-                }
-            }
-            "export" | "readonly" | "local" | "declare" | "typeset" => {
-                for argument in arguments.iter().filter(|argument| !argument.starts_with('-')) {
-                    let (variable, value) = match argument.split_once('=') {
-                        Some((variable, value)) => (variable, Some(value)),
-                        None => (argument.as_str(), None),
-                    };
-                    if name == "local" {
-                        self.local(variable);
-                    }
-                    if let Some(value) = value {
-                        self.assign(variable, value.to_owned());
-                    }
-                }
-            }
-            "read" => {
-                let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-                let line = match self.input.take() {
-                    Some(input) if input.is_empty() => {
-                        self.input = Some(input);
-                        self.last = Truth::No;
-                        String::new()
-                    }
-                    Some(input) if !input.contains(UNKNOWN) => {
-                        let (line, rest) = input.split_once('\n').unwrap_or((&input, ""));
-                        self.input = Some(rest.to_owned());
-                        line.to_owned()
-                    }
-                    input => {
-                        self.input = input;
-                        self.last = Truth::Unknown;
-                        UNKNOWN.to_string()
-                    }
-                };
-                let mut rest = line.trim();
-                for (number, name) in names.iter().enumerate() {
-                    let (word, tail) = match number + 1 < names.len() {
-                        true => rest.split_once([' ', '\t']).unwrap_or((rest, "")),
-                        false => (rest, ""),
-                    };
-                    let value = if line.contains(UNKNOWN) { UNKNOWN.to_string() } else { word.to_owned() };
-                    self.assign(name, value);
-                    rest = tail.trim_start();
-                }
-            }
-            "command" | "exec" | "builtin" | "nice" | "ionice" | "nohup" | "env"
-                if first.is_none_or(|f| !f.starts_with('-')) =>
-            {
-                let at = arguments.iter().position(|argument| !argument.contains('='));
-                return match at {
-                    Some(at) => Some(self.call(&arguments[at], &arguments[at + 1..])),
-                    None => Some(Flow::Next),
-                };
-            }
-            "eval" => {
-                let text = arguments.join(" ");
-                if text.contains(UNKNOWN) {
-                    self.unhandled("what it evaluates is not known");
-                } else {
-                    return Some(self.follow(&text));
-                }
-            }
-            "." | "source" => {
-                let Some(path) = first else { return Some(Flow::Next) };
-                if is_known_library(path) {
-                    return Some(Flow::Next);
-                }
-                let text = self.root.text(path).and_then(|text| String::from_utf8(text.to_vec()).ok());
-                match text {
-                    Some(text) => {
-                        let flow = self.follow(&text);
-                        return Some(if flow == Flow::Return { Flow::Next } else { flow });
-                    }
-                    None => self.unhandled("what it reads is not at hand"),
-                }
-            }
-            _ => return None,
-        }
-        Some(Flow::Next)
     }
 
     /// Returns a file's kind at a path; `None` where the path is not known.

@@ -4,6 +4,7 @@
 //! In: the scripts' text, debconf's questions, and a [`Root`]. Out: [`Findings`]. `prerm` and `postrm` are not looked
 //! at: dpkg does not call them on a first installation.
 
+mod builtins;
 mod effects;
 mod expand;
 mod machine;
@@ -12,6 +13,7 @@ mod test;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod ways;
 
 use std::collections::BTreeMap;
 

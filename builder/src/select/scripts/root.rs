@@ -63,8 +63,8 @@ pub(in crate::select) struct Root {
     pub(super) members: BTreeSet<(String, String)>,
     /// Paths with an override of owner and mode.
     pub(super) overrides: BTreeSet<String>,
-    /// By name, the paths of alternatives.
-    pub(super) alternatives: BTreeMap<String, Vec<String>>,
+    /// By name, the alternatives: priority, path and link.
+    pub(super) alternatives: BTreeMap<String, Vec<(i64, String, String)>>,
     /// Diverted paths.
     pub(super) diversions: BTreeSet<String>,
     /// Debian's name of the architecture.

@@ -2,7 +2,7 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::compare::Kind::{self, Content, Extra, Missing, Mode, Owner};
+use super::compare::Kind::{self, Content, Extra, Missing};
 
 /// A difference that is meant.
 pub(super) struct Row {
@@ -111,6 +111,12 @@ pub(super) const ROWS: &[Row] = &[
         because: "it saves ldconfig time, which no image runs",
     },
     Row {
+        runs: ANY,
+        paths: &["etc/alternatives{,/*.[1-8].gz}"],
+        kinds: &[Missing],
+        because: "a link to a manual page, which is dropped with the documentation",
+    },
+    Row {
         runs: &["union"],
         paths: &["etc/rc?.d{,/*}", "etc/systemd{,/**}"],
         kinds: &[Missing],
@@ -123,13 +129,30 @@ pub(super) const ROWS: &[Row] = &[
         because: "what phpenmod remembers for the next run of a script; the modules are enabled without it",
     },
     Row {
+        runs: &["postgres"],
+        paths: &[
+            "var/lib/postgresql/17{,/**}",
+            "etc/postgresql/17{,/**}",
+            "var/log/postgresql/postgresql-17-main.log",
+            "var/cache/postgresql{,/dicts}",
+        ],
+        kinds: &[Missing],
+        because: "a cluster belongs to who runs the image, as does its secret key; initdb makes one",
+    },
+    Row {
+        runs: &["postgres"],
+        paths: &[
+            "etc/ssl/certs/ssl-cert-snakeoil.pem",
+            "etc/ssl/certs/????????.0",
+            "etc/ssl/private/ssl-cert-snakeoil.key",
+        ],
+        kinds: &[Missing],
+        because: "a private key in an image would be known to everybody who has the image",
+    },
+    Row {
         runs: ANY,
         paths: &["**/__pycache__{,/**}"],
         kinds: &[Missing],
         because: "byte code holds the time and size of its source and is made by Python itself where it may write",
     },
 ];
-
-/// What is owned, moded or filled otherwise; named so that the kinds in use are seen at once.
-#[expect(dead_code, reason = "kinds that no row needs yet")]
-const UNUSED: &[Kind] = &[Mode, Owner];

@@ -165,8 +165,21 @@ fn alternatives(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
                 let unknown = words.iter().any(|word| word.contains(UNKNOWN));
                 return if unknown { Truth::Unknown } else { Truth::No };
             };
-            let listed = action == Some(&"--list");
-            machine.print(&if listed { paths.join("\n") + "\n" } else { UNKNOWN.to_string() });
+            let name = words.last().copied().unwrap_or_default();
+            match action.copied() {
+                Some("--list") => paths.iter().for_each(|(_, path, _)| machine.print(&format!("{path}\n"))),
+                Some("--query") => {
+                    let highest = paths.iter().map(|(priority, ..)| *priority).max();
+                    if let Some((_, best, link)) = paths.iter().find(|(priority, ..)| Some(*priority) == highest) {
+                        let head = format!("Name: {name}\nLink: {link}\nStatus: auto\nBest: {best}\nValue: {best}\n");
+                        machine.print(&head);
+                    }
+                    for (priority, path, _) in &paths {
+                        machine.print(&format!("\nAlternative: {path}\nPriority: {priority}\n"));
+                    }
+                }
+                _ => machine.print(&UNKNOWN.to_string()),
+            }
             return Truth::Yes;
         }
         Some("--get-selections") => {
@@ -183,7 +196,7 @@ fn alternatives(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
         Some(alternative) => {
             if machine.is_sure() {
                 let paths = machine.root.alternatives.entry(alternative.name.clone()).or_default();
-                paths.push(alternative.path.clone());
+                paths.push((alternative.priority, alternative.path.clone(), alternative.link.clone()));
                 let through = format!("/etc/alternatives/{}", alternative.name);
                 if machine.root.find_link(&alternative.link).is_none() && machine.root.find(&alternative.path).is_some()
                 {

@@ -284,12 +284,23 @@ fn ln(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
         let path = if inside { format!("{}/{name}", place.trim_end_matches('/')) } else { place.to_owned() };
         match machine.root.find_link(&path).map(|found| (found.thing.clone(), found.made)) {
             Some((Thing::Link(old), _)) if old == target => machine.cover(LINKS),
-            Some((_, false)) if replace => machine.unhandled("it replaces what a package ships"),
+            Some((Thing::Link(_) | Thing::File(_), false)) if replace => {
+                clear(machine, &path);
+                link(machine, &path, target);
+            }
             Some(_) if !replace => return Truth::No,
             _ => link(machine, &path, target),
         }
     }
     Truth::Yes
+}
+
+/// Takes away what stands in the way of a file that replaces it.
+fn clear(machine: &mut Machine<'_>, path: &str) {
+    if machine.is_sure() {
+        machine.root.remove(path);
+    }
+    machine.effect(FILES, Effect::Remove { path: path.to_owned() });
 }
 
 fn copy_one(machine: &mut Machine<'_>, source: &str, target: &str, no_clobber: bool) {
@@ -303,8 +314,7 @@ fn copy_one(machine: &mut Machine<'_>, source: &str, target: &str, no_clobber: b
                 return;
             }
             if there == Some(false) && !is_scratch(&target) {
-                machine.unhandled("it replaces what a package ships");
-                return;
+                clear(machine, &target);
             }
             put(machine, &target, Source::Path(source.to_owned()), None);
         }
@@ -355,7 +365,7 @@ fn rename(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
     for source in operands {
         match machine.root.find_link(source).map(|place| (place.thing.clone(), place.made)) {
             None => return Truth::No,
-            Some((Thing::File(_), true)) if machine.is_sure() => {
+            Some((Thing::File(_), _)) if machine.is_sure() => {
                 copy_one(machine, source, target, false);
                 machine.root.remove(source);
                 if !is_scratch(source) {
@@ -391,9 +401,6 @@ pub(super) fn remove(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> T
                 }
                 continue;
             }
-        } else if !made && !is_scratch(path) {
-            machine.unhandled("it removes what a package ships");
-            continue;
         }
         if machine.is_sure() {
             machine.root.remove(path);

@@ -57,8 +57,10 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
         }
         "systemd-sysusers" => {
             let (_, operands) = options(words, &["--root", "--replace", "--inline"]);
-            for file in operands {
-                sysusers(machine, file);
+            let all = machine.root.names("/usr/lib/sysusers.d");
+            match operands.is_empty() {
+                true => all.iter().for_each(|file| sysusers(machine, file)),
+                false => operands.iter().for_each(|file| sysusers(machine, file)),
             }
             machine.cover("sysusers");
             Truth::Yes

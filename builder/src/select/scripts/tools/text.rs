@@ -208,7 +208,7 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
                 return Some(Truth::Yes);
             }
             let (_, operands) = options(words, &["-e", "-f", "--expression", "--file"]);
-            for path in operands.iter().skip(usize::from(!words.iter().any(|word| *word == "-e"))) {
+            for path in operands.iter().skip(usize::from(!words.contains(&"-e"))) {
                 match machine.thing(path) {
                     Some(None) => {}
                     _ if super::files::is_scratch(path) => machine.root.make(path, Thing::File(None)),
@@ -257,7 +257,7 @@ fn edited(machine: &mut Machine<'_>, words: &[&str]) -> Option<String> {
         let at = at.filter(|at| all || !end || at + body.len() == text.len());
         match at {
             Some(at) if all => format!("{}{replacement}{tail}", &text[..at]),
-            Some(at) if *flags == "" || start || end => {
+            Some(at) if flags.is_empty() || start || end => {
                 format!("{}{replacement}{}{tail}", &text[..at], &text[at + body.len()..])
             }
             Some(_) => format!("{}{tail}", text.replace(body, replacement)),
@@ -393,7 +393,7 @@ fn grep(machine: &mut Machine<'_>, words: &[&str], fixed: bool) -> Truth {
     let special = !fixed && plain.contains(['.', '*', '[', ']', '\\', '^', '$', '+', '?', '(', ')', '|', '{']);
     // A text without any line fits nothing.
     if known && text.is_empty() {
-        return Truth::from(super::has(&options, &["v", "--invert-match"]) && false);
+        return Truth::No;
     }
     if !known || special || pattern.contains(UNKNOWN) || text.contains(UNKNOWN) {
         if !quiet {
