@@ -331,6 +331,7 @@ fn audit() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
