@@ -4,7 +4,7 @@ use crate::deb822::{parse, parse_dependencies};
 use crate::diag::{Diagnose, Source, Span};
 use crate::digest::Digest;
 use crate::lock::{LockedPackage, MetadataSet, PackagesFile, Why};
-use crate::spec::{Compression, Keep, LayerSpec, Run};
+use crate::spec::Keep;
 
 fn set(archive: &str, date: i64) -> MetadataSet {
     MetadataSet {
@@ -103,33 +103,9 @@ fn spec(text: &str) -> Spec {
             [] => {}
         }
     }
-    Spec {
-        source: Source::new("web.yaml", text),
-        name: "web".to_owned(),
-        distro: None,
-        platforms: Vec::new(),
-        archives: BTreeMap::new(),
-        packages,
-        excluded,
-        keep: Keep::Needed,
-        files: Vec::new(),
-        users: BTreeMap::new(),
-        groups: BTreeMap::new(),
-        certificates: Vec::new(),
-        run: Run {
-            user: Spanned { value: "nonroot".to_owned(), span: Span::default() },
-            entrypoint: Vec::new(),
-            cmd: Vec::new(),
-            env: BTreeMap::new(),
-            workdir: "/".to_owned(),
-            ports: Vec::new(),
-            volumes: Vec::new(),
-            stop_signal: None,
-        },
-        labels: BTreeMap::new(),
-        layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
-        digest: Digest::of(text.as_bytes()),
-    }
+    let bare = Spec::parse(&Source::new("web.yaml", "version: 1\n"), "web").unwrap();
+    let digest = Digest::of(text.as_bytes());
+    Spec { source: Source::new("web.yaml", text), packages, excluded, keep: Keep::Needed, digest, ..bare }
 }
 
 fn resolve_with(spec_text: &str, indexes: &[Index], options: &ResolveOptions<'_>) -> Result<PlatformLock, Error> {

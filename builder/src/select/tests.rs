@@ -7,7 +7,7 @@ use super::*;
 use crate::diag::{Diagnose as _, Source, Span};
 use crate::lock::{LockedPackage, Why};
 use crate::package::{Entry, EntryKind, FileFacts};
-use crate::spec::{Compression, FileEntry, FileSource, LayerSpec, Run, Spanned, UserSpec};
+use crate::spec::{FileEntry, FileSource, Run, Spanned, UserSpec};
 
 const DATE: i64 = 1000;
 
@@ -75,24 +75,8 @@ impl World {
             volumes: Vec::new(),
             stop_signal: None,
         };
-        let spec = Spec {
-            source: Source::new("web.yaml", "version: 1\n"),
-            name: "web".into(),
-            distro: None,
-            platforms: Vec::new(),
-            archives: BTreeMap::new(),
-            packages: Vec::new(),
-            excluded: Vec::new(),
-            keep: Keep::Runtime,
-            files: Vec::new(),
-            users: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            certificates: Vec::new(),
-            run,
-            labels: BTreeMap::new(),
-            layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
-            digest: Digest::of(b"spec"),
-        };
+        let bare = Spec::parse(&Source::new("web.yaml", "version: 1\n"), "web").unwrap();
+        let spec = Spec { run, ..bare };
         let platform = PlatformLock { layers: vec!["one".into(), "two".into()], packages: Vec::new() };
         let lock = Lock {
             version: 1,

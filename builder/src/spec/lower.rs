@@ -24,7 +24,7 @@ const DISTRO_ARCHIVES: &[&str] = &["debian", "debian-security"];
 /// Returns the spec that `root` says, with `stem` for a name; mistakes go to `report`.
 pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
     let mut canonical = String::new();
-    root.canonical(&["name"], &mut canonical);
+    root.canonical(&["name", "extends", "variants"], &mut canonical);
     let name = name(root, stem, report);
     let distro = root.get("distro").and_then(|node| {
         let value = node.text().and_then(Distro::from_word)?;
@@ -42,8 +42,10 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
             .hint(format!("add `{}: {{uid: 10001}}` under `users`", run.user.value));
     }
     Spec {
-        source: report.source().clone(),
+        source: report.joined(),
         name,
+        variant: None,
+        variants: variants(root),
         distro,
         platforms: platforms(root, report),
         archives,
@@ -72,6 +74,14 @@ fn name(root: &Node, stem: &str, report: &mut Report) -> String {
             .hint("add `name:` with lower-case letters, digits and single `.`, `_` or `-` between them");
     }
     stem.to_owned()
+}
+
+fn variants(root: &Node) -> Vec<String> {
+    let entries = root.get("variants").map(Node::entries).unwrap_or_default();
+    let there = entries.iter().filter(|(_, node)| node.value != Value::Null);
+    let mut names: Vec<String> = there.map(|(key, _)| key.text.clone()).collect();
+    names.sort();
+    names
 }
 
 fn platforms(root: &Node, report: &mut Report) -> Vec<Spanned<Platform>> {

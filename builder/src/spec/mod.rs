@@ -1,11 +1,12 @@
 //! The spec: what a person asks for. Parsing is pure; reading files is [`read`]'s alone.
 //!
-//! A text passes four rooms: `node` (YAML to a tree with places), `shape` (the tree against the table of the language),
-//! `lower` (the tree to a [`Spec`], with what parts must hold together), and out. Mistakes of the last two are told
-//! together, in source order. What the language has and no engine carries out yet is checked like the rest and then
+//! A text passes five rooms: `node` (YAML to a tree with places), `shape` (the tree against the table of the language),
+//! `extend` (one tree from the spec, what it extends, and a variant), `lower` (the tree to a [`Spec`], with what parts
+//! must hold together), and out. Mistakes are told together, in source order. What the language has and no engine carries out yet is checked like the rest and then
 //! refused with the code `spec::not-yet`: nothing is quietly ignored.
 
 mod error;
+mod extend;
 mod files;
 mod form;
 mod lower;
@@ -49,6 +50,10 @@ pub struct Spec {
     pub source: Arc<Source>,
     /// `name`; never in the digest of an image. The file's stem where the spec has none.
     pub name: String,
+    /// Which of `variants` this is; `None` for the spec without any.
+    pub variant: Option<String>,
+    /// Names of all `variants`, sorted.
+    pub variants: Vec<String>,
     /// `distro`.
     pub distro: Option<Spanned<Distro>>,
     /// `platforms`; empty where the spec leaves it to the host.
@@ -75,17 +80,30 @@ pub struct Spec {
     pub labels: BTreeMap<String, String>,
     /// `layers`, with defaults filled in.
     pub layers: LayerSpec,
-    /// Digest of the explicit keys in canonical form, `name` left out.
+    /// Digest of the explicit keys in canonical form, after `extends` and the variant; `name`, `extends` and `variants`
+    /// left out.
     pub digest: Digest,
 }
 
+/// Gives a file beneath the spec's directory by its path there: its text, or what is wrong with it.
+pub type ReadFile<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
 impl Spec {
-    /// Parses a spec; `stem` is its file's name without the ending, its name where the text has none.
+    /// Parses a spec that extends nothing; `stem` is its file's name without the ending, its name where the text has
+    /// none.
     pub fn parse(source: &Arc<Source>, stem: &str) -> Result<Self, Problems> {
+        Self::load(source, stem, None, &|_| Err("there are no files beside this text".to_owned()))
+    }
+
+    /// Parses a spec with what it extends, which `read` gives, and with one of its variants on top.
+    ///
+    /// # Errors
+    /// All mistakes of all texts, each with its place; a file that cannot be had; a variant that is not there.
+    pub fn load(source: &Arc<Source>, stem: &str, variant: Option<&str>, read: ReadFile<'_>) -> Result<Self, Problems> {
         let mut report = error::Report::new(source);
         let spec = node::parse(&mut report).map(|root| {
-            shape::check(&root, &shape::Shape::Map(&table::SPEC), &table::SPEC, &mut report);
-            lower::lower(&root, stem, &mut report)
+            let root = extend::whole(root, variant, read, &mut report);
+            Self { variant: variant.map(str::to_owned), ..lower::lower(&root, stem, &mut report) }
         });
         if spec.is_none() && report.is_empty() {
             report.add(Error::Syntax, Span::default(), "it is no YAML document");
@@ -93,6 +111,14 @@ impl Spec {
         match (report.into_problems(), spec) {
             (None, Some(spec)) => Ok(spec),
             (problems, _) => Err(problems.expect("a text without a tree has a problem")),
+        }
+    }
+
+    /// Returns the name of its image: `name`, with the variant's behind it.
+    pub fn image_name(&self) -> String {
+        match &self.variant {
+            Some(variant) => format!("{}-{variant}", self.name),
+            None => self.name.clone(),
         }
     }
 }

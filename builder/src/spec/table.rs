@@ -288,7 +288,7 @@ pub(super) static SPEC: Fields = Fields {
     keys: common!(
         key!(required "version", Shape::Int(1, 1), "Version of the spec language."),
         key!("name", Shape::Text(NAME), "Name of the image; never in its digest. The file's name where absent."),
-        key!(later "extends", Shape::Text(LOCAL), "Spec that this one adds to.");
-        key!(later "variants", Shape::Partial(LABEL, &Shape::Map(&VARIANT)), "Named changes, built with `--variant`.")
+        key!("extends", Shape::Text(LOCAL), "Spec that this one adds to, beneath its directory: maps merge, lists append, `null` removes.");
+        key!("variants", Shape::Partial(LABEL, &Shape::Map(&VARIANT)), "Named changes, built with `--variant`.")
     ),
 };

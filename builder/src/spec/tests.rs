@@ -255,7 +255,6 @@ fn each_mistake_names_its_fix() {
 /// Parts that are checked and then refused, one a line.
 const LATER: &[&str] = &[
     "keep: needed",
-    "extends: ./common.yaml",
     "features: [locales:C.utf8, iconv:utf-16]",
     "also: [\"/usr/share/nginx/html/**\"]",
     "never: [\"/usr/bin/*sh\", {path: \"/usr/lib/**/libfoo.so*\", force: true}]",
@@ -272,6 +271,11 @@ const LATER: &[&str] = &[
     "checks: {allow: [{path: /usr/bin/ping, finding: capability, because: \"health probe\"}], max-size: 60MB}",
     "checks: {licenses: {deny: [AGPL-3.0-only]}, files: {/usr/share/doc/nginx: absent}}",
     "checks: {run: [{args: [-v], stderr: \"nginx version\", stdout: x, exit: 1}]}",
+];
+
+/// Parts that an engine carries out and that [`WHOLE`] has no room for, one a line.
+const MORE: &[&str] = &[
+    "extends: ./common.yaml",
     "variants: {debug: {packages: [busybox-static], labels: {x: null}, run: {entrypoint: [/bin/busybox, sh]}}}",
 ];
 
@@ -287,13 +291,19 @@ fn what_nothing_can_carry_out_is_refused_and_not_ignored() {
 #[test]
 fn parts_without_an_engine_are_all_named_beside_those_that_have_one() {
     let whole = WHOLE.replace("keep: all", "keep: needed").replace("base: null", "base: oci:./dir");
-    let found = mistakes(&format!("{whole}extends: ./common.yaml\nvariants: {{debug: {{keep: all, base: null}}}}\n"));
+    let found = mistakes(&format!("{whole}variants: {{debug: {{keep: all, features: [x]}}}}\n"));
     let codes: Vec<&str> = found.lines().map(|line| line.split(": ").next().unwrap()).collect();
-    assert_eq!(
-        codes,
-        ["spec::not-yet `needed`", "spec::not-yet `base`", "spec::not-yet `extends`", "spec::not-yet `variants`"]
-    );
+    assert_eq!(codes, ["spec::not-yet `needed`", "spec::not-yet `base`", "spec::not-yet `features`"]);
 }
+
+/// What only a spec that extends another one may say.
+const PARTS: &[&str] = &[
+    "run: null",
+    "labels: {a: null}",
+    "archives: {acme: {suite: stable}}",
+    "users: {web: {home: null}}",
+    "packages: null",
+];
 
 /// Specs whose shape is wrong, as lines after `version: 1`.
 const MISSHAPEN: &[&str] = &[
@@ -360,6 +370,8 @@ const MISSHAPEN: &[&str] = &[
     "variants: {debug: {version: 1}}",
     "variants: {debug: {layers: {max: 99}}}",
     "variants: {debug: {packages: null, nope: null}}",
+    "variants: {debug: {packages: [{name: aa, from: null}]}}",
+    "extends: ../common.yaml",
 ];
 
 /// Returns `text` as an editor sees it: JSON, numbers being numbers.
@@ -394,7 +406,10 @@ fn schema_and_parser_agree() {
         let source = Source::new("web.yaml", text);
         let mut report = error::Report::new(&source);
         let root = node::parse(&mut report).unwrap();
-        shape::check(&root, &shape::Shape::Map(&table::SPEC), &table::SPEC, &mut report);
+        match root.get("extends") {
+            None => shape::check(&root, &shape::Shape::Map(&table::SPEC), &table::SPEC, &mut report),
+            Some(_) => shape::check_part(&root, &table::SPEC, &mut report),
+        }
         let found: Vec<String> = report
             .into_problems()
             .iter()
@@ -407,9 +422,14 @@ fn schema_and_parser_agree() {
     agree(WHOLE, true);
     agree("distro: debian/13\n", false);
     agree("[]\n", false);
-    for line in LATER {
+    for line in LATER.iter().chain(MORE) {
         agree(&format!("version: 1\n{line}\n"), true);
     }
+    for line in PARTS {
+        agree(&format!("version: 1\nextends: x.yaml\n{line}\n"), true);
+        agree(&format!("version: 1\n{line}\n"), false);
+    }
+    agree("extends: x.yaml\n", false);
     for line in MISSHAPEN {
         agree(&format!("version: 1\n{line}\n"), false);
         assert_ne!(mistakes(&format!("version: 1\ndistro: debian/13\n{line}\n")), "ok", "{line}");
@@ -445,7 +465,7 @@ fn every_key_of_the_table_is_tried_above() {
     let mut found = std::collections::BTreeSet::new();
     let root = shape::Shape::Map(&table::SPEC);
     keys(&root, &mut found);
-    let all = format!("{WHOLE}{}", LATER.join("\n"));
+    let all = format!("{WHOLE}{}\n{}", LATER.join("\n"), MORE.join("\n"));
     let untried: Vec<&str> = found.into_iter().filter(|key| !all.contains(&format!("{key}:"))).collect();
     assert_eq!(untried, [] as [&str; 0]);
 }
@@ -465,7 +485,7 @@ fn the_specs_of_the_repository_parse() {
 #[test]
 fn no_text_makes_the_parser_panic() {
     // Cuts and mangles a spec that has everything, by a fixed walk.
-    let whole = format!("{WHOLE}{}", LATER.join("\n"));
+    let whole = format!("{WHOLE}{}\n{}", LATER.join("\n"), MORE.join("\n"));
     let marks =
         ["\u{e9}", ":", "- ", "\"", "'", "{", "]", "\n", "\t", "!", "&a", "*a", "|", "0755", "~", "#", "\0", "? "];
     let mut state: usize = 7;
