@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
-use super::commands::{build, cache, check, completions, fetch, init, inspect, lock, man, outdated, schema, why};
+use super::commands::{
+    add, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, remove, schema, why,
+};
 use super::size::parse_size;
 
 /// Build byte-reproducible distroless images from signed packages
@@ -26,6 +28,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Write a starter spec
     Init(init::Arguments),
+    /// Add packages to a spec and its lock
+    Add(add::Arguments),
+    /// Remove packages from a spec and its lock
+    Remove(remove::Arguments),
     /// Check a spec and its lock without building
     Check(check::Arguments),
     /// Pin every input of a spec
@@ -113,6 +119,27 @@ pub(crate) struct MachineFlags {
     /// Memory for buffers, as 192MiB or 1GiB
     #[arg(long, value_name = "SIZE", default_value = "192MiB", value_parser = parse_size)]
     pub(crate) memory: u64,
+}
+
+/// What the outside world of a command is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorldFlags {
+    #[command(flatten)]
+    pub(crate) store: StoreFlags,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkFlags,
+
+    #[command(flatten)]
+    pub(crate) machine: MachineFlags,
+}
+
+/// Which variant of a spec is meant.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct VariantFlag {
+    /// Variant of the spec to work on
+    #[arg(long = "variant", value_name = "NAME")]
+    pub(crate) variant: Option<String>,
 }
 
 /// Which platforms of a spec are meant.

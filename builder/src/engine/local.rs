@@ -32,7 +32,7 @@ pub use error::Error;
 pub use packs::Packs;
 
 /// Version of the records of results; part of their keys.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a build reads, and what it works with.
 #[derive(Clone, Copy)]

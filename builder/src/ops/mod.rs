@@ -2,25 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::diag::{Diagnose, Label, Progress, Verdict};
+use crate::diag::{Diagnose, Label, Progress, Source, Span, Verdict};
 use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
 use crate::spec::Platform;
 use crate::store::Store;
 
+mod add;
 mod build;
 mod cache;
 mod check;
 mod fetch;
 mod init;
 mod inspect;
+mod local;
 mod lock;
 mod metadata;
 mod outdated;
 mod project;
 mod prove;
+mod remove;
 mod why;
 
+pub use add::{ChangeOptions, ChangeOutcome, add};
 pub use build::{BuildOptions, BuildOutcome, build};
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
@@ -29,8 +34,9 @@ pub use init::init;
 pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
-pub use project::Project;
+pub use project::{Project, sections};
 pub use prove::{Proof, prove};
+pub use remove::remove;
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
@@ -132,6 +138,31 @@ pub enum Error {
         /// Digest in the lock.
         locked: String,
     },
+    /// A package beneath the spec's directory that cannot be opened.
+    #[error("cannot lock `{path}`")]
+    Package {
+        /// Its path as the spec says it.
+        path: String,
+        /// Why.
+        #[source]
+        source: crate::package::Error,
+    },
+    /// A package beneath the spec's directory that does not fit.
+    #[error("cannot lock `{}`: {problem}", source_text.locate(*span).0.name)]
+    LocalPackage {
+        /// The spec's text.
+        source_text: Arc<Source>,
+        /// Where the spec names it.
+        span: Span,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A word that names no package.
+    #[error("cannot read `{word}` as a package")]
+    NoWord {
+        /// As given.
+        word: String,
+    },
     /// A platform that the lock does not hold.
     #[error("cannot build for `{platform}`: the lock holds {}", held.join(", "))]
     NoPlatform {
@@ -182,6 +213,9 @@ impl Diagnose for Error {
             Self::Contradicted { .. } => "lock::contradicted",
             Self::Unproved { .. } => "lock::unproved",
             Self::InputMoved { .. } => "lock::input-moved",
+            Self::Package { source, .. } => source.code(),
+            Self::LocalPackage { .. } => "lock::local-package",
+            Self::NoWord { .. } => "spec::word",
             Self::NoPlatform { .. } => "lock::no-platform",
             Self::NoPath { .. } => "why::no-path",
             Self::NoPackage { .. } => "why::no-package",
@@ -191,7 +225,12 @@ impl Diagnose for Error {
     }
 
     fn labels(&self) -> Vec<Label> {
-        Vec::new()
+        match self {
+            Self::LocalPackage { source_text, span, .. } => {
+                vec![Label { source: source_text.clone(), span: *span, text: String::new() }]
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn hints(&self) -> Vec<String> {
@@ -205,9 +244,16 @@ impl Diagnose for Error {
             Self::InputMoved { .. } => "`tarsia lock SPEC` takes the new bytes",
             Self::NoPlatform { .. } => "name it under `platforms:` and run `tarsia lock SPEC`",
             Self::NotLocked { .. } => "name packages that the lock has; `tarsia lock --update SPEC` updates all",
+            Self::NoWord { .. } => {
+                "write `name`, `'name >= 1.22'`, `'!name'` or the path of a `.deb` beneath the spec's directory"
+            }
+            Self::LocalPackage { .. } => {
+                "a local package is chosen by its architecture: one for each platform, or `all`"
+            }
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::Read { .. }
             | Self::Write { .. }
+            | Self::Package { .. }
             | Self::NoPath { .. }
             | Self::NoPackage { .. }
             | Self::Threads { .. } => {

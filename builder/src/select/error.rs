@@ -126,6 +126,28 @@ pub enum Error {
         /// Where the spec names it.
         place: Option<Place>,
     },
+    /// A pattern that is no glob.
+    #[error("cannot select by `{glob}`: {problem}")]
+    Glob {
+        /// The pattern.
+        glob: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A `never` drops what something kept needs.
+    #[error("cannot drop {path} of `{owner}` by `{never}`: {needed}")]
+    Never {
+        /// Which entry.
+        never: String,
+        /// What it drops.
+        path: ImagePath,
+        /// Whose it is.
+        owner: String,
+        /// What needs it, as a sentence.
+        needed: String,
+        /// The entry.
+        place: Option<Place>,
+    },
     /// Symbolic links that lead in a circle.
     #[error("cannot follow {0}: too many symbolic links")]
     Loop(ImagePath),
@@ -141,7 +163,8 @@ impl Error {
             | Self::Account { place, .. }
             | Self::Number { place, .. }
             | Self::Field { place, .. }
-            | Self::Certificate { place, .. } => place.as_ref(),
+            | Self::Certificate { place, .. }
+            | Self::Never { place, .. } => place.as_ref(),
             _ => None,
         }
     }
@@ -162,6 +185,8 @@ impl Diagnose for Error {
             Self::Number { .. } => "select::number",
             Self::Field { .. } => "select::field",
             Self::Certificate { .. } => "select::certificate",
+            Self::Glob { .. } => "select::glob",
+            Self::Never { .. } => "select::never",
             Self::Loop(_) => "select::loop",
             Self::Local(_) => "select::local",
         }
@@ -186,6 +211,10 @@ impl Diagnose for Error {
                 let number = if *kind == "user" { "uid" } else { "gid" };
                 vec![format!("define it: `{section}: {{{name}: {{{number}: 10001}}}}`")]
             }
+            Self::Never { path, .. } => vec![
+                "drop what needs it as well".to_owned(),
+                format!("or drop it even so: `{{path: {path}, force: true}}`"),
+            ],
             Self::Number { kind, .. } => vec![format!("give the {kind} another number")],
             _ => Vec::new(),
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::choice::Choice;
 use super::error::{Error, Place};
 use super::{Report, SelectInput, paths, replaces};
 use crate::digest::Digest;
@@ -83,6 +84,13 @@ pub(super) struct Node<'a> {
     pub(super) what: What<'a>,
 }
 
+/// What a `never` has taken out.
+pub(super) struct Refused<'a> {
+    /// Which one.
+    pub(super) never: usize,
+    pub(super) node: Node<'a>,
+}
+
 /// What packages say of a directory.
 struct Shipped {
     /// Index of the package whose word counts so far.
@@ -101,6 +109,11 @@ pub(super) struct Tree<'a> {
     shipped: BTreeMap<ImagePath, Shipped>,
     pub(super) local: &'a PackIndex,
     pub(super) report: Report,
+    pub(super) choice: Choice,
+    /// What an `also` alone keeps, with its number.
+    pub(super) also: BTreeMap<ImagePath, usize>,
+    /// What would stand in the tree but for a `never`.
+    pub(super) refused: BTreeMap<ImagePath, Refused<'a>>,
 }
 
 impl<'a> Tree<'a> {
@@ -113,6 +126,9 @@ impl<'a> Tree<'a> {
             shipped: BTreeMap::new(),
             local: &input.local.index,
             report: Report::default(),
+            choice: Choice::of(input.spec, !platform.packages.is_empty())?,
+            also: BTreeMap::new(),
+            refused: BTreeMap::new(),
         };
         let mut locked: Vec<&LockedPackage> = platform.packages.iter().collect();
         locked.sort_by(|a, b| a.name.cmp(&b.name));
@@ -120,7 +136,7 @@ impl<'a> Tree<'a> {
             let missing = || Error::Missing(locked.name.clone());
             let index = input.packs.get(&locked.name).ok_or_else(missing)?;
             let key = *input.pack_keys.get(&locked.name).ok_or_else(missing)?;
-            if locked.script_only && locked.why != Why::Requested {
+            if locked.script_only && locked.why != Why::Requested && !tree.brings(index) {
                 for entry in &index.entries {
                     tree.drop_entry("script-only", entry);
                 }
@@ -131,6 +147,12 @@ impl<'a> Tree<'a> {
                 .iter()
                 .position(|name| *name == locked.layer)
                 .ok_or_else(|| Error::Layer { package: locked.name.clone(), layer: locked.layer.clone() })?;
+            let keep = match locked.keep.as_deref() {
+                None => keep,
+                Some("runtime") => Keep::Runtime,
+                Some("all") => Keep::All,
+                Some(other) => return Err(Error::Keep(other.to_owned())),
+            };
             let reason = match &locked.why {
                 Why::Implicit(rule) => format!("implicit: {rule}"),
                 _ => format!("keep: {}", keep.as_str()),
@@ -151,13 +173,24 @@ impl<'a> Tree<'a> {
         Ok(tree)
     }
 
+    /// Returns whether an `also` keeps something of a package that falls away otherwise.
+    fn brings(&mut self, index: &PackIndex) -> bool {
+        let mut files = index.entries.iter().filter(|entry| entry.kind != EntryKind::Directory);
+        files.any(|entry| {
+            let path = paths::rewrite(&entry.path, false);
+            self.choice.also(path.as_deref().unwrap_or(&entry.path)).is_some()
+        })
+    }
+
     /// Adds the entries of the last package.
     fn add_package(&mut self, keep: Keep) -> Result<(), Error> {
         let number = self.packages.len() - 1;
         let package = &self.packages[number];
         let (name, index) = (package.name, package.index);
         let requested = package.locked.why == Why::Requested;
+        let falls_away = package.locked.script_only && !requested;
         let list = match &package.locked.why {
+            _ if falls_away => Some(&[][..]),
             Why::Implicit(_) => classes::implicit_keeps(name),
             _ => None,
         };
@@ -207,9 +240,25 @@ impl<'a> Tree<'a> {
                 }
             };
         }
-        let keeps = requested || kept.contains(&true);
+        let (mut dropped, mut payload) = (vec![None; entries.len()], kept.contains(&true));
+        for (number, (path, _, entry)) in entries.iter().enumerate() {
+            if entry.kind == EntryKind::Directory && parents.contains(path.as_str()) {
+                continue;
+            }
+            let also = self.choice.also(path.as_str());
+            if let Some(also) = also.filter(|_| !kept[number]) {
+                self.also.insert((*path).clone(), also);
+                (kept[number], payload) = (true, true);
+            }
+            let never = self.choice.never(path.as_str());
+            if let Some(never) = never.filter(|_| kept[number] || licences.contains(&number)) {
+                (kept[number], dropped[number]) = (false, Some(never));
+            }
+        }
+        // A package of which `never` drops everything is not in the image; one that ships nothing is, where it is named.
+        let keeps = kept.contains(&true) || requested && !payload;
         if keeps {
-            for number in licences {
+            for number in licences.into_iter().filter(|number| dropped[*number].is_none()) {
                 kept[number] = true;
             }
         }
@@ -221,16 +270,24 @@ impl<'a> Tree<'a> {
         } else {
             BTreeMap::new()
         };
-        for ((path, at, entry), kept) in entries.iter().zip(kept) {
+        for (((path, at, entry), kept), dropped) in entries.iter().zip(kept).zip(dropped) {
             if !kept {
                 if entry.kind != EntryKind::Directory {
-                    let class = if list.is_some() { "implicit" } else { classes::class(path.as_str()).as_str() };
+                    let class = match list {
+                        _ if dropped.is_some() => "never",
+                        _ if falls_away => "script-only",
+                        Some(_) => "implicit",
+                        None => classes::class(path.as_str()).as_str(),
+                    };
                     self.drop_entry(class, entry);
                 }
-                continue;
+                if dropped.is_none() {
+                    continue;
+                }
             }
             let entry: &Entry = entry;
             let (what, meta) = match &entry.kind {
+                EntryKind::Directory if dropped.is_some() => (What::Directory, entry),
                 EntryKind::Directory => {
                     self.packages[number].bare.push(path.clone());
                     continue;
@@ -254,7 +311,11 @@ impl<'a> Tree<'a> {
                 mtime: meta.mtime.min(index.date).max(0),
                 xattrs: meta.xattrs.clone(),
             };
-            self.add_node(path, Node { owner: Owner::Package(number), meta, what })?;
+            let node = Node { owner: Owner::Package(number), meta, what };
+            match dropped {
+                Some(never) => drop(self.refused.entry(path.clone()).or_insert(Refused { never, node })),
+                None => self.add_node(path, node)?,
+            }
         }
         Ok(())
     }

@@ -2,15 +2,18 @@
 //! self-contained plan per layer.
 
 mod certificates;
+mod choice;
 mod error;
 mod ldcache;
 mod local;
 mod merge;
+mod needs;
 mod paths;
 mod plan;
 mod replaces;
 mod scripts;
 mod state;
+mod status;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -56,7 +59,7 @@ impl<'a> SelectInput<'a> {
 
 /// Selects one platform's files and cuts them into plans.
 ///
-/// A package layer's plan depends on the packages of the lock alone; the lock's `source_date` and the spec's files
+/// A package layer's plan depends on the packages of the lock, and on what the spec says of their paths; the lock's `source_date` and the spec's files
 /// reach `state` and `files`, and take entries out of package layers only where a spec's file stands in their place.
 pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     let keep = match input.lock.keep.as_str() {
@@ -74,12 +77,17 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     state::defaults(&mut tree, &accounts, source_date)?;
     certificates::derive(&mut tree, input, source_date)?;
     ldcache::derive(&mut tree, input.platform, source_date)?;
-    state::status(&mut tree)?;
+    status::derive(&mut tree, input.spec.sbom.dpkg_db, source_date)?;
+    state::drop_derived(&mut tree);
+    needs::check(&tree, input)?;
     let layers = plan::layers(&tree, input, &input.platform_lock()?.layers)?;
     let nodes = plan::nodes(&tree);
+    let dropped = tree.refused.iter().filter(|(path, _)| !tree.nodes.contains_key(path.as_str()));
+    let dropped = dropped.map(|(path, refused)| (path.clone(), format!("never[{}]", refused.never))).collect();
     let mut report = tree.report;
     report.notes.sort();
-    Ok(Selection { layers, nodes, user, report })
+    report.unmatched = tree.choice.unmatched();
+    Ok(Selection { layers, nodes, dropped, user, report })
 }
 
 /// Returns the numbers of `run.user`: a name or number, with or without a group after a colon.
@@ -99,6 +107,8 @@ pub struct Selection {
     pub layers: Vec<LayerPlan>,
     /// Every node of the image by path, with its origin and reason.
     pub nodes: BTreeMap<ImagePath, Kept>,
+    /// What would be in the image but for an entry of `never`, with that entry (`never[1]`).
+    pub dropped: BTreeMap<ImagePath, String>,
     /// `uid:gid` of `run.user`.
     pub user: (u32, u32),
     /// What was left out, by class, and which scripts no rule covers.
@@ -121,10 +131,12 @@ pub struct Kept {
 /// What selection has to say beside the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Entries and bytes dropped, by class (`doc`, `admin`, `script-only`).
+    /// Entries and bytes dropped, by class (`doc`, `admin`, `script-only`) or by `never`.
     pub dropped: BTreeMap<String, (u64, u64)>,
     /// Maintainer scripts that no rule covers: (package, script, the lines concerned).
     pub unhandled: Vec<(String, String, Vec<String>)>,
+    /// Entries of `also` and `never` that fit nothing: (`never[1]`, glob).
+    pub unmatched: Vec<(String, String)>,
     /// Notes for a person, sorted.
     pub notes: Vec<String>,
 }

@@ -90,6 +90,7 @@ impl World {
             archives: Vec::new(),
             inputs: Vec::new(),
             platform: BTreeMap::from([("linux/amd64".into(), platform)]),
+            variants: BTreeMap::new(),
         };
         let local = LocalPack { index: index("local"), entry_of: Vec::new(), certificates: Vec::new() };
         Self { packs: BTreeMap::new(), keys: BTreeMap::new(), lock, spec, local }
@@ -105,12 +106,13 @@ impl World {
             source: name.into(),
             source_version: None,
             archive: "debian".into(),
-            in_release: Digest::of(b""),
+            in_release: Some(Digest::of(b"")),
             path: String::new(),
             size: 0,
             digest: pack.source,
             why,
             script_only: name == "debconf",
+            keep: None,
             layer: layer.into(),
         };
         self.keys.insert(name.into(), pack.source);
@@ -125,7 +127,7 @@ impl World {
         let number = u32::try_from(self.spec.files.len()).unwrap();
         self.local.entry_of.resize(self.local.index.entries.len(), number);
         let to = ImagePath::parse(&self.local.index.entries[before].path).unwrap();
-        let value = FileEntry { what, to, owner: owner.map(str::to_owned), group: None, mode: None };
+        let value = FileEntry { what, to, owner: owner.map(str::to_owned), group: None, mode: None, component: None };
         self.spec.files.push(Spanned { value, span: Span { start: 0, end: 7 } });
         self
     }

@@ -5,6 +5,7 @@
 //! must hold together), and out. Mistakes are told together, in source order. What the language has and no engine carries out yet is checked like the rest and then
 //! refused with the code `spec::not-yet`: nothing is quietly ignored.
 
+mod edit;
 mod error;
 mod extend;
 mod files;
@@ -25,6 +26,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use edit::{EditError, PackageWord, add, remove};
 pub use error::{Error, IoError, Problem};
 pub use schema::schema;
 pub use starter::starter;
@@ -33,6 +35,9 @@ pub use crate::codec::Compression;
 use crate::diag::{Problems, Source, Span};
 use crate::digest::Digest;
 use crate::tree::ImagePath;
+
+/// Stands for an archive where a package is a file beneath the spec's directory.
+pub const LOCAL: &str = "local";
 
 /// A value with the place it stands at in the spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,10 +67,16 @@ pub struct Spec {
     pub archives: BTreeMap<String, ArchiveSpec>,
     /// `packages` without exclusions, in the spec's order.
     pub packages: Vec<Spanned<PackageRequest>>,
+    /// `{deb: …}` entries of `packages`, in the spec's order.
+    pub debs: Vec<Spanned<LocalPackage>>,
     /// `"!pkg"` entries.
     pub excluded: Vec<Spanned<String>>,
     /// `keep`; the default where absent.
     pub keep: Keep,
+    /// `also`: globs of what is kept whatever `keep` says.
+    pub also: Vec<Spanned<String>>,
+    /// `never`: globs of what is dropped.
+    pub never: Vec<Spanned<Never>>,
     /// `files`, in the spec's order.
     pub files: Vec<Spanned<FileEntry>>,
     /// `users` of the spec alone (the built-in ones are added in selection).
@@ -80,6 +91,8 @@ pub struct Spec {
     pub labels: BTreeMap<String, String>,
     /// `layers`, with defaults filled in.
     pub layers: LayerSpec,
+    /// `sbom`, with defaults filled in.
+    pub sbom: SbomSpec,
     /// Digest of the explicit keys in canonical form, after `extends` and the variant; `name`, `extends` and `variants`
     /// left out.
     pub digest: Digest,
@@ -219,6 +232,62 @@ pub struct PackageRequest {
     pub version: Option<(String, String)>,
     /// Archive it must come from.
     pub from: Option<String>,
+    /// How much of it is kept, where that is not what the spec keeps of all.
+    pub keep: Option<Keep>,
+}
+
+/// A package file beneath the spec's directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalPackage {
+    /// Path relative to the spec's directory, as of [`FileSource::Copy`].
+    pub path: String,
+    /// As of [`PackageRequest::keep`].
+    pub keep: Option<Keep>,
+}
+
+/// One entry of `never`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Never {
+    /// What is dropped, as a glob over paths in the image.
+    pub glob: String,
+    /// Even where something kept needs it.
+    pub force: bool,
+}
+
+/// `sbom`: what is told of the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SbomSpec {
+    /// `spdx`, `cyclonedx`, `spdx3`; empty where the spec names none.
+    pub formats: Vec<String>,
+    /// Who makes the image.
+    pub author: Option<String>,
+    /// Form of dpkg's database in the image.
+    pub dpkg_db: DpkgDb,
+}
+
+/// Form of dpkg's database in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DpkgDb {
+    /// `/var/lib/dpkg/status.d/NAME`, as distroless images have it: each package's in its own layer.
+    #[default]
+    StatusD,
+    /// `/var/lib/dpkg/status` and `info/`, as dpkg itself reads and writes them.
+    Status,
+    /// None.
+    None,
+}
+
+/// What an SBOM says of a file that no package ships.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// SPDX licence expression.
+    pub license: Option<String>,
+    /// Who supplies it.
+    pub supplier: Option<String>,
 }
 
 /// How much of the packages is kept.
@@ -233,6 +302,11 @@ pub enum Keep {
 }
 
 impl Keep {
+    /// Returns the level for a word of spec or lock.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Needed, Self::Runtime, Self::All].into_iter().find(|keep| keep.as_str() == word)
+    }
+
     /// Returns the word used in spec and lock.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -257,6 +331,8 @@ pub struct FileEntry {
     pub group: Option<String>,
     /// Permission bits; `None` for the default of its kind.
     pub mode: Option<u32>,
+    /// What an SBOM says of it.
+    pub component: Option<Component>,
 }
 
 /// What a `files` entry writes.

@@ -7,6 +7,7 @@ mod container;
 mod deb;
 mod golden;
 mod help;
+mod language;
 mod look;
 mod map;
 mod program;

@@ -8,7 +8,7 @@ use tarsia::diag::Problems;
 use tarsia::ops::{self, BuildOptions};
 
 use crate::cli::Answer;
-use crate::cli::arguments::{MachineFlags, NetworkFlags, PlatformFlag, StoreFlags};
+use crate::cli::arguments::{PlatformFlag, VariantFlag, WorldFlags};
 use crate::cli::error::Error;
 use crate::cli::moves;
 use crate::cli::session::Session;
@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     #[arg(required = true, value_name = "SPEC")]
     pub(crate) specs: Vec<PathBuf>,
 
-    /// Where the image goes: a directory, or an archive where it ends in .tar [default: <name>.oci]
+    /// Where the image goes: a directory, or an archive where it ends in .tar [default: <name>.oci, with the variant behind the name]
     #[arg(short, long, value_name = "DEST")]
     pub(crate) output: Option<String>,
 
@@ -33,16 +33,13 @@ pub(crate) struct Arguments {
     pub(crate) require_proof: bool,
 
     #[command(flatten)]
+    pub(crate) variant: VariantFlag,
+
+    #[command(flatten)]
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
-    pub(crate) store: StoreFlags,
-
-    #[command(flatten)]
-    pub(crate) network: NetworkFlags,
-
-    #[command(flatten)]
-    pub(crate) machine: MachineFlags,
+    pub(crate) world: WorldFlags,
 }
 
 /// Builds each spec and prints one digest per image.
@@ -55,10 +52,10 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         locked: arguments.locked,
         require_proof: arguments.require_proof,
         platforms: arguments.platform.platforms.clone(),
+        variant: arguments.variant.variant.clone(),
     };
-    let flags = (&arguments.store, &arguments.network, &arguments.machine);
     let output = arguments.output.as_deref().map_or(arguments.specs[0].as_path(), Path::new);
-    session.in_world(flags, output, |world| {
+    session.in_world(&arguments.world, output, |world| {
         let mut json = Vec::new();
         for spec in &arguments.specs {
             let built = ops::build(world, spec, &options)?;
@@ -67,6 +64,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
             session.finished(&format!("Built `{}`", built.output));
             json.push(json!({
                 "spec": spec.display().to_string(),
+                "variant": arguments.variant.variant,
                 "digest": built.digest.to_string(),
                 "output": built.output,
                 "moved": moves::json(&built.moved),

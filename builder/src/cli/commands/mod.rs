@@ -1,5 +1,6 @@
 //! One file per command: its flags, and a function that calls the library and prints the answer.
 
+pub(crate) mod add;
 pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod check;
@@ -10,5 +11,6 @@ pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod outdated;
+pub(crate) mod remove;
 pub(crate) mod schema;
 pub(crate) mod why;

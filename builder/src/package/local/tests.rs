@@ -22,7 +22,7 @@ fn spec(files: Vec<FileEntry>) -> Spec {
 }
 
 fn entry(what: FileSource, to: &str) -> FileEntry {
-    FileEntry { what, to: ImagePath::parse(to).unwrap(), owner: None, group: None, mode: None }
+    FileEntry { what, to: ImagePath::parse(to).unwrap(), owner: None, group: None, mode: None, component: None }
 }
 
 fn copy(path: &str, to: &str) -> FileEntry {
