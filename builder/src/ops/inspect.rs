@@ -25,8 +25,12 @@ const MAX_NAMES: usize = 256 << 20;
 const MAX_CONTROL: u64 = 1 << 20;
 /// The most packages of an image.
 const MAX_PACKAGES: usize = 100_000;
+/// The most bytes of dpkg's own database.
+const MAX_STATUS: u64 = 64 << 20;
 /// Where a package leaves its control file.
-const STATUS: &str = "var/lib/dpkg/status.d/";
+const STATUS_D: &str = "var/lib/dpkg/status.d/";
+/// dpkg's own database.
+const STATUS: &str = "var/lib/dpkg/status";
 /// Names of programs that run commands for whoever gets in.
 const SHELLS: &[&str] = &["ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "sh", "tcsh", "yash", "zsh"];
 
@@ -222,7 +226,7 @@ struct Node {
     size: u64,
     elf: bool,
     capable: bool,
-    package: Option<PackageSummary>,
+    packages: Vec<PackageSummary>,
 }
 
 impl Stack<'_> {
@@ -242,7 +246,7 @@ impl Stack<'_> {
                 return Ok(());
             }
             let node = self.node(entry, body)?;
-            packages.extend(node.package.iter().map(|package| package.name.clone()));
+            packages.extend(node.packages.iter().map(|package| package.name.clone()));
             if entry.kind != Kind::Directory {
                 self.remove_below(path, &BTreeSet::new());
             }
@@ -286,40 +290,47 @@ impl Stack<'_> {
             size: entry.size,
             elf: false,
             capable: entry.xattrs.iter().any(|(name, _)| name == "security.capability"),
-            package: None,
+            packages: Vec::new(),
         };
         if entry.kind != Kind::File {
             return Ok(node);
         }
         let failed = |source| image::Error::Read { image: self.image.to_owned(), source };
-        match entry.path.as_str().strip_prefix(STATUS) {
+        match entry.path.as_str().strip_prefix(STATUS_D) {
             Some(name) if !name.contains('/') && !name.ends_with(".md5sums") => {
-                node.package = Some(self.package(entry, body)?);
+                node.packages = self.control(entry, body, MAX_CONTROL)?;
+                if node.packages.len() != 1 {
+                    return Err(self.invalid(format!("`{}` is no control file", entry.path)));
+                }
             }
+            None if entry.path.as_str() == STATUS => node.packages = self.control(entry, body, MAX_STATUS)?,
             _ => node.elf = starts_like_elf(body).map_err(failed)?,
         }
         Ok(node)
     }
 
-    /// Reads a package's control file.
-    fn package(&self, entry: &Entry, body: &mut dyn Read) -> Result<PackageSummary, image::Error> {
+    /// Reads the packages that control fields name.
+    fn control(&self, entry: &Entry, body: &mut dyn Read, limit: u64) -> Result<Vec<PackageSummary>, image::Error> {
         let wrong = |problem: &str| self.invalid(format!("`{}` {problem}", entry.path));
-        if entry.size > MAX_CONTROL {
+        if entry.size > limit {
             return Err(wrong("is too large for a control file"));
         }
         let mut bytes = Vec::new();
-        body.take(MAX_CONTROL)
+        body.take(limit)
             .read_to_end(&mut bytes)
             .map_err(|source| image::Error::Read { image: self.image.to_owned(), source })?;
         let control = String::from_utf8(bytes).map_err(|_| wrong("is no text"))?;
-        let stanza = deb822::parse_one(&control).map_err(|error| wrong(&format!("is no control file: {error}")))?;
-        let field = |name| stanza.get(name).map(str::to_owned);
-        match (field("Package"), field("Version")) {
-            (Some(name), Some(version)) => {
-                Ok(PackageSummary { name, version, architecture: field("Architecture").unwrap_or_default() })
+        let stanzas = deb822::parse(&control).map_err(|error| wrong(&format!("is no control file: {error}")))?;
+        let package = |stanza: &deb822::Stanza| {
+            let field = |name| stanza.get(name).map(str::to_owned);
+            match (field("Package"), field("Version")) {
+                (Some(name), Some(version)) => {
+                    Ok(PackageSummary { name, version, architecture: field("Architecture").unwrap_or_default() })
+                }
+                _ => Err(wrong("names no package or no version")),
             }
-            _ => Err(wrong("names no package or no version")),
-        }
+        };
+        stanzas.iter().map(package).collect()
     }
 
     /// Takes away what a whiteout hides: a path, or all that lower layers have in a directory (OCI image-spec 1.1,
@@ -348,7 +359,7 @@ impl Stack<'_> {
 
     fn packages(&self) -> Vec<PackageSummary> {
         let mut found: Vec<_> =
-            self.nodes.values().filter_map(|node| node.package.clone()).take(MAX_PACKAGES).collect();
+            self.nodes.values().flat_map(|node| node.packages.iter().cloned()).take(MAX_PACKAGES).collect();
         found.sort();
         found
     }
@@ -475,7 +486,7 @@ mod tests {
             size: 1,
             elf: false,
             capable: false,
-            package: None,
+            packages: Vec::new(),
         };
         let mut stack = Stack::default();
         for path in ["a/x", "a/y/z", "a0", "b"] {

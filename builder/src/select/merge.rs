@@ -13,9 +13,6 @@ use crate::rules::classes::{self, Class};
 use crate::spec::Keep;
 use crate::tree::{ImagePath, Meta, Origin};
 
-/// The most symbolic links followed in one path (Linux' own limit).
-const MAX_LINKS: u32 = 40;
-
 /// Directories that an image has whatever packages say, where no package says it.
 const KNOWN_MODES: &[(&str, u32)] = &[("root", 0o700), ("run/lock", 0o1777), ("tmp", 0o1777), ("var/tmp", 0o1777)];
 
@@ -216,6 +213,9 @@ impl<'a> Tree<'a> {
         let mut licences = Vec::new();
         for (number, (path, _, entry)) in entries.iter().enumerate() {
             let directory = entry.kind == EntryKind::Directory;
+            if falls_away && classes::class(path.as_str()) == Class::Copyright {
+                licences.push(number);
+            }
             kept[number] = if let Some(list) = list {
                 list.binary_search(&path.as_str()).is_ok() && !(directory && parents.contains(path.as_str()))
             } else if directory && parents.contains(path.as_str()) {
@@ -497,58 +497,6 @@ impl<'a> Tree<'a> {
             entry.is_some_and(|entry| matches!(&entry.kind, EntryKind::File(other) if other.digest == facts.digest))
         };
         index.texts.iter().find(|(at, _)| holds(*at)).map(|(_, text)| Cow::Borrowed(text.as_slice()))
-    }
-
-    /// Returns where `path` leads after every symbolic link, the last one too; the result may not exist.
-    pub(super) fn resolve(&self, path: &ImagePath) -> Result<ImagePath, Error> {
-        self.walk(path, true)
-    }
-
-    /// Returns where `path` stands after the symbolic links of its ancestors, the last component left alone.
-    pub(super) fn resolve_parent(&self, path: &ImagePath) -> Result<ImagePath, Error> {
-        self.walk(path, false)
-    }
-
-    fn walk(&self, path: &ImagePath, last: bool) -> Result<ImagePath, Error> {
-        let mut rest: Vec<String> = path.as_str().rsplit('/').map(str::to_owned).collect();
-        let mut done = String::new();
-        let mut links = 0;
-        while let Some(component) = rest.pop() {
-            match component.as_str() {
-                "" | "." => continue,
-                ".." => {
-                    done.truncate(done.rfind('/').unwrap_or(0));
-                    continue;
-                }
-                _ => {}
-            }
-            let length = done.len();
-            if !done.is_empty() {
-                done.push('/');
-            }
-            done.push_str(&component);
-            if rest.is_empty() && !last {
-                break;
-            }
-            if let Some(Node { what: What::Symlink(target), .. }) = self.nodes.get(done.as_str()) {
-                links += 1;
-                if links > MAX_LINKS {
-                    return Err(Error::Loop(path.clone()));
-                }
-                done.truncate(if target.starts_with('/') { 0 } else { length });
-                rest.extend(target.rsplit('/').map(str::to_owned));
-            }
-        }
-        if done.is_empty() {
-            return Ok(ImagePath::root());
-        }
-        ImagePath::parse(&done).map_err(|error| Error::Local(error.to_string()))
-    }
-
-    /// Returns the regular file that `path` leads to, if any.
-    pub(super) fn file(&self, path: &ImagePath) -> Option<&Node<'a>> {
-        let real = self.resolve(path).ok()?;
-        self.nodes.get(real.as_str()).filter(|node| matches!(node.what, What::File { .. } | What::Inline(_)))
     }
 
     /// Adds what a derivation makes, with the directories it needs, unless something stands there already.

@@ -4,6 +4,7 @@
 mod certificates;
 mod choice;
 mod error;
+mod follow;
 mod ldcache;
 mod local;
 mod merge;

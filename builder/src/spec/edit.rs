@@ -368,10 +368,10 @@ mod tests {
     #[test]
     fn what_cannot_be_done_says_why() {
         let text = "packages: [nginx, \"!perl\"]\n";
-        insta::assert_snapshot!(run(text, "-ngnix").unwrap_err(), @"");
-        insta::assert_snapshot!(run(text, "-perl").unwrap_err(), @"");
-        insta::assert_snapshot!(run(text, "+perl").unwrap_err(), @"");
-        insta::assert_snapshot!(run("packages: x\n", "+perl").unwrap_err(), @"");
+        insta::assert_snapshot!(run(text, "-ngnix").unwrap_err(), @"cannot remove `ngnix`: `web.yaml` does not list it | did you mean `nginx`?");
+        insta::assert_snapshot!(run(text, "-perl").unwrap_err(), @"cannot remove `perl`: `web.yaml` does not list it | did you mean `!perl`?");
+        insta::assert_snapshot!(run(text, "+perl").unwrap_err(), @"cannot add `perl`: `web.yaml` says otherwise | `tarsia remove SPEC '!perl'` first");
+        insta::assert_snapshot!(run("packages: x\n", "+perl").unwrap_err(), @"cannot change `web.yaml`: its `packages` is no list |");
         assert_eq!(PackageWord::parse("A"), None);
         assert_eq!(PackageWord::parse("!a >= 1"), None);
     }

@@ -271,6 +271,11 @@ const MORE: &[&str] = &[
     "extends: ./common.yaml",
     "also: [\"/usr/share/nginx/html/**\"]",
     "variants: {debug: {packages: [busybox-static], labels: {x: null}, run: {entrypoint: [/bin/busybox, sh]}}}",
+    "never: [\"/usr/bin/*sh\", {path: \"/usr/lib/**/libfoo.so*\", force: true}]",
+    "packages: [{name: aa, keep: all}]",
+    "packages: [{deb: dist/my-tool_1.0_amd64.deb}]",
+    "files: [{copy: app, to: /app, component: {name: app, version: 1.4.2, license: MIT, supplier: Acme}}]",
+    "sbom: {formats: [spdx, cyclonedx, spdx3], author: \"Acme Ltd <sbom@acme.example>\", dpkg-db: status.d}",
 ];
 
 #[test]

@@ -47,7 +47,7 @@ fn files(place: &Place, image: &str) -> Vec<String> {
     let json: serde_json::Value = serde_json::from_str(&place.ok(&["--json", "inspect", image, "--files"])).unwrap();
     let all = json["images"][0]["files"].as_array().unwrap();
     all.iter()
-        .filter(|file| file["kind"] != "directory")
+        .filter(|file| !file["mode"].as_str().unwrap().starts_with('d'))
         .map(|file| file["path"].as_str().unwrap().to_owned())
         .collect()
 }
@@ -78,7 +78,7 @@ fn a_spec_extends_another_one_and_mistakes_name_their_file() {
     refused(&place.run(&["build", "--locked", "web.yaml"]), 1, &["the spec changed"]);
     place.write("base/common.yaml", common.replace("name: base/common\n", "").replace("hello]", "helo]"));
     let ran = place.run(&["lock", "web.yaml"]);
-    refused(&ran, 2, &["no package named `helo`", "--> base/common.yaml:6", "hint: `hello` is in `test`"]);
+    refused(&ran, 2, &["no package named `helo`", "--> base/common.yaml:5:12", "hint: `hello` is in `test`"]);
     std::fs::remove_file(place.path("base/common.yaml")).unwrap();
     refused(&place.run(&["build", "web.yaml"]), 2, &["which cannot be read", "--> web.yaml:2:10"]);
 }
@@ -160,7 +160,13 @@ fn a_local_package_is_locked_by_digest_and_joins_resolution() {
     for path in ["/usr/bin/tool", "/usr/share/man/man1/tool.1", "/usr/lib/libgreet.so.1"] {
         assert!(found.contains(&path.to_owned()), "{found:?}");
     }
-    insta::assert_snapshot!(place.ok(&["why", "web.yaml", "libgreet1"]), @"");
+    insta::assert_snapshot!(place.ok(&["why", "web.yaml", "libgreet1"]), @r"
+    libgreet1 1.0
+      why        tool > libgreet1
+      source     libgreet1
+      archive    test
+      layer      small-1
+    ");
     place.ok(&["check", "--proof", "web.yaml"]);
     std::fs::remove_dir_all(place.path("store/blobs")).unwrap();
     place.ok(&["fetch", "web.yaml"]);
@@ -174,7 +180,7 @@ fn a_local_package_is_locked_by_digest_and_joins_resolution() {
 
     // Hostile or unfit files.
     place.write("dist/tool_1.0_amd64.deb", tool("1.1", "s390x").build());
-    refused(&place.run(&["lock", "web.yaml"]), 2, &["is for `s390x`", "--> web.yaml:7:"]);
+    refused(&place.run(&["lock", "web.yaml"]), 2, &["is for `s390x`", "--> web.yaml:8:11"]);
     place.write("dist/tool_1.0_amd64.deb", b"!<arch>\nnonsense");
     refused(&place.run(&["lock", "web.yaml"]), 2, &["cannot lock `dist/tool_1.0_amd64.deb`"]);
     place.write("dist/tool_1.0_amd64.deb", tool("1.1", "amd64").field("Depends", "nowhere").build());
@@ -240,9 +246,23 @@ fn keep_also_and_never_say_what_is_kept() {
     ] {
         assert_eq!(found.contains(&path.to_owned()), expected, "{path}: {found:?}");
     }
-    insta::assert_snapshot!(why("/usr/share/doc/libgreet1/changelog"), @"");
-    insta::assert_snapshot!(why("/usr/bin/hi"), @"");
-    insta::assert_snapshot!(why("/usr/share/man/man1/hello.1"), @"");
+    insta::assert_snapshot!(why("/usr/share/doc/libgreet1/changelog"), @r"
+    0 /usr/share/doc/libgreet1/changelog
+      from       package `libgreet1` 1.0
+      why        hello > libgreet1
+      kept by    also[0]
+      size       8 B
+      digest     sha256:7f8b1dfc466b6249f06cbe55c9174df2578e7754da793fded244ef5cba2a38f1
+      layer      small-1
+    ");
+    insta::assert_snapshot!(why("/usr/bin/hi"), @r"
+    1 /usr/bin/hi is not in the image
+      dropped    `hello` 2.0-1 ships it: `never[1]` of the spec drops it
+    ");
+    insta::assert_snapshot!(why("/usr/share/man/man1/hello.1"), @r"
+    1 /usr/share/man/man1/hello.1 is not in the image
+      dropped    `hello` 2.0-1 ships it: `never[0]` of the spec drops it
+    ");
 
     // A package of which nothing is left is not in the image.
     spec(&place, "web", "packages: [hello]\nnever: [\"/usr/bin/greet\"]\n");
@@ -257,7 +277,7 @@ fn keep_also_and_never_say_what_is_kept() {
         if said.is_empty() { assert_eq!(ran.status, 0, "{}", ran.err) } else { refused(&ran, 2, said) }
     };
     let link = "/usr/bin/hi of `hello` links to it";
-    needed("/usr/bin/hello", "", &["cannot drop /usr/bin/hello of `hello` by `never[0]`", link, "--> web.yaml:6:9"]);
+    needed("/usr/bin/hello", "", &["cannot drop /usr/bin/hello of `hello` by `never[0]`", link, "--> web.yaml:7:9"]);
     needed("{path: /usr/bin/hello, force: true}", "", &[]);
     needed("\"/bin/h*\"", "", &[]);
     let run = "run: {entrypoint: [/usr/bin/hi]}\n";
@@ -361,7 +381,7 @@ fn add_and_remove_change_a_spec_and_its_lock() {
     let read = || std::fs::read_to_string(&path).unwrap();
     let before = read();
     place.ok(&["lock", "web.yaml"]);
-    assert_eq!(place.ok(&["add", "web.yaml", "strace", "!libc6"]), "strace 6.0 (added)\n");
+    assert_eq!(place.ok(&["add", "web.yaml", "strace", "!libc6"]), "strace 6.0 (added, test)\n");
     let after = before.replace("# nicely\n", "# nicely\n  - strace\n  - \"!libc6\"\n");
     assert_eq!(read(), after);
     place.ok(&["build", "--locked", "web.yaml"]);
