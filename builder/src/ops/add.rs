@@ -57,6 +57,9 @@ pub fn add(
     change(world, path, words, options, true, &edit)
 }
 
+/// What makes the text with one word more, or less.
+pub(super) type Edit<'a> = &'a dyn Fn(&Arc<Source>, &PackageWord) -> Result<String, EditError>;
+
 /// Changes a spec's text word by word, and then spec and lock.
 pub(super) fn change(
     world: &World<'_>,
@@ -64,7 +67,7 @@ pub(super) fn change(
     words: &[String],
     options: &ChangeOptions,
     must_exist: bool,
-    edit: &dyn Fn(&Arc<Source>, &PackageWord) -> Result<String, EditError>,
+    edit: Edit<'_>,
 ) -> Result<ChangeOutcome, Problems> {
     let old = read_text(path)?;
     let mut text = old.clone();

@@ -21,6 +21,9 @@ pub(super) struct LocalDeb {
     candidate: Candidate,
 }
 
+/// A local package as resolution asks for it: what the spec keeps of it, and what it says of itself.
+pub(super) type Asked = (Spanned<Option<Keep>>, Candidate);
+
 /// Reads what every local package of the spec says of itself.
 pub(super) fn read(project: &Project) -> Result<Vec<LocalDeb>, Problems> {
     let mut all = Vec::new();
@@ -46,7 +49,7 @@ pub(super) fn for_platform(
     all: &[LocalDeb],
     platform: Platform,
     platforms: &[Platform],
-) -> Result<Vec<(Spanned<Option<Keep>>, Candidate)>, Problems> {
+) -> Result<Vec<Asked>, Problems> {
     let fits = |deb: &&LocalDeb, platform: Platform| {
         let architecture = &deb.candidate.architecture;
         architecture == "all" || architecture == platform.architecture()

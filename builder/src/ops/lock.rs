@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::archive::{Candidate, Index};
-use crate::diag::{Problems, Warning};
+use crate::diag::{Problems, Span, Warning};
 use crate::digest::Digest;
 use crate::fetch::Fetcher;
-use crate::lock::{self, Lock, LockedInput, Move, PlatformLock};
+use crate::lock::{self, Lock, LockedInput, MetadataSet, Move, PlatformLock};
 use crate::package::Limits;
 use crate::resolve::{self, ResolveOptions, Update, resolve};
-use crate::spec::{FileSource, Platform};
+use crate::spec::{ArchiveSpec, Distro, FileSource, Platform};
 use crate::store::output::Staging;
 
 use super::local::{self, LocalDeb};
@@ -76,9 +77,11 @@ pub fn lock(world: &World<'_>, path: &Path, options: &LockOptions) -> Result<Loc
 /// Reads the variants of a spec that has been read.
 pub(super) fn all(path: &Path, first: Project) -> Result<Vec<Project>, Problems> {
     let text = &first.spec.source.text;
-    let variants: Result<Vec<Project>, Problems> =
-        first.spec.variants.iter().map(|name| Project::of_text(path, text.clone(), Some(name))).collect();
-    Ok(std::iter::once(Ok(first)).chain(variants?.into_iter().map(Ok)).collect::<Result<_, Problems>>()?)
+    let mut variants: Vec<Project> = Vec::new();
+    for name in &first.spec.variants {
+        variants.push(Project::of_text(path, text.clone(), Some(name))?);
+    }
+    Ok(std::iter::once(first).chain(variants).collect())
 }
 
 /// Returns the names of all packages of a lock.
@@ -89,29 +92,61 @@ fn names(lock: &Lock) -> impl Iterator<Item = &str> {
 
 /// Makes the project's section of the lock anew, writes the lock, and leaves it in `project`.
 pub(super) fn renew(world: &World<'_>, project: &mut Project, update: &Update) -> Result<LockOutcome, Problems> {
-    let mut projects = std::slice::from_mut(project);
+    let projects = std::slice::from_mut(project);
     let outcome = renew_all(world, projects, update)?;
-    write(&mut projects, outcome, world)
+    write(projects, outcome, world)
 }
 
 /// A lock that has been made and not written.
 pub(super) struct Renewed {
     lock: Lock,
     moved: Vec<Move>,
-    sections: Vec<(Lock, Vec<Index>)>,
+    sections: Vec<(Lock, Arc<[Index]>)>,
     warnings: Vec<Warning>,
+}
+
+/// The indexes that one section was made from, for the next one.
+#[derive(Default)]
+pub(super) struct Known {
+    distro: Option<Distro>,
+    archives: BTreeMap<String, ArchiveSpec>,
+    platforms: Vec<Platform>,
+    indexes: Option<Arc<[Index]>>,
+}
+
+impl Known {
+    /// Returns the indexes where they are those of this project too: the same archives, and every set that its lock
+    /// stands on. Reading a distribution's metadata takes longer than all else.
+    fn of(&self, project: &Project, platforms: &[Platform], previous: Option<&Lock>) -> Option<Arc<[Index]>> {
+        let indexes = self.indexes.as_ref()?;
+        let distro = project.spec.distro.as_ref().map(|distro| distro.value);
+        let bare = |archives: &BTreeMap<String, ArchiveSpec>| {
+            let mut archives = archives.clone();
+            archives.values_mut().for_each(|archive| archive.signed_by.span = Span::default());
+            archives
+        };
+        let has = |set: &MetadataSet| {
+            indexes.iter().any(|index| (&index.set.name, index.set.in_release) == (&set.name, set.in_release))
+        };
+        let fits = self.distro == distro
+            && self.platforms == platforms
+            && bare(&self.archives) == bare(&project.spec.archives)
+            && previous.is_none_or(|lock| lock.archives.iter().all(has));
+        fits.then(|| indexes.clone())
+    }
 }
 
 /// Makes the sections of `projects`, which are of one spec, the spec itself first where it is among them.
 pub(super) fn renew_all(world: &World<'_>, projects: &mut [Project], update: &Update) -> Result<Renewed, Problems> {
     let mut whole: Option<Lock> = projects.first().and_then(|project| project.whole.clone());
     let (mut sections, mut warnings, mut moved) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut known = Known::default();
     for project in projects.iter_mut() {
         let previous = project.lock.clone();
         if previous.is_none() {
             project.whole.clone_from(&whole);
         }
-        let (section, indexes) = make(world, project, update, &mut warnings)?;
+        let (section, indexes) = make(world, project, update, &mut known, &mut warnings)?;
         moved.extend(previous.iter().flat_map(|previous| lock::moved(previous, &section)));
         let variant = project.spec.variant.as_deref();
         match &mut whole {
@@ -158,18 +193,28 @@ pub(super) fn make(
     world: &World<'_>,
     project: &Project,
     update: &Update,
+    known: &mut Known,
     warnings: &mut Vec<Warning>,
-) -> Result<(Lock, Vec<Index>), Problems> {
+) -> Result<(Lock, Arc<[Index]>), Problems> {
     let platforms = project.platforms(world);
     let previous = project.previous();
     let previous = previous.as_ref();
     let debs = local::read(project)?;
     let mirrors = fetch::mirrors(world, project, previous.map(|lock| lock.source_date));
     let fetcher = fetch::fetcher(world, &mirrors);
-    let indexes = if project.spec.packages.is_empty() && debs.is_empty() {
-        Vec::new()
+    let indexes: Arc<[Index]> = if project.spec.packages.is_empty() && debs.is_empty() {
+        Arc::new([])
+    } else if let Some(indexes) = known.of(project, &platforms, previous) {
+        indexes
     } else {
-        indexes(world, project, &fetcher, &platforms, update, warnings)?
+        let indexes: Arc<[Index]> = indexes(world, project, &fetcher, &platforms, update, warnings)?.into();
+        *known = Known {
+            distro: project.spec.distro.as_ref().map(|distro| distro.value),
+            archives: project.spec.archives.clone(),
+            platforms: platforms.clone(),
+            indexes: Some(indexes.clone()),
+        };
+        indexes
     };
 
     let mut locked: BTreeMap<String, PlatformLock> = BTreeMap::new();
