@@ -219,7 +219,8 @@ fn stages(c: &mut Criterion) {
         let blobs = |digest: &Digest| store.blob(digest).map_err(io::Error::other);
         b.iter(|| {
             let image = Image::new(PLATFORM, &settings, layers.clone()).unwrap();
-            write_layout(&ImageIndex::new(vec![image]).unwrap(), None, &blobs, &room.path().join("image")).unwrap();
+            let whole = ImageIndex::new(vec![image]).unwrap();
+            write_layout(&whole, &Default::default(), &blobs, &room.path().join("image")).unwrap().commit().unwrap();
         });
     });
 }

@@ -7,7 +7,8 @@ use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
 use super::commands::{
-    add, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, remove, schema, why,
+    add, audit, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, remove, schema, vendor,
+    why,
 };
 use super::size::parse_size;
 
@@ -40,12 +41,16 @@ pub(crate) enum Command {
     Outdated(outdated::Arguments),
     /// Download locked inputs into the store
     Fetch(fetch::Arguments),
+    /// Write all inputs of a lock into a directory
+    Vendor(vendor::Arguments),
     /// Build images from specs
     Build(build::Arguments),
     /// Explain why a file is, or is not, in an image
     Why(why::Arguments),
     /// Show layers, packages, files and surface of an image
     Inspect(inspect::Arguments),
+    /// Check an image against a policy
+    Audit(audit::Arguments),
     /// Manage the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of specs
@@ -102,6 +107,10 @@ pub(crate) struct NetworkFlags {
     #[arg(long = "mirror", value_name = "[ARCHIVE=]URI", env = "TARSIA_MIRROR", hide_env_values = true)]
     #[arg(value_delimiter = ' ', value_parser = parse_mirror)]
     pub(crate) mirrors: Vec<MirrorFlag>,
+
+    /// Vendored inputs to look into before the network
+    #[arg(long, value_name = "DIR|FILE", env = "TARSIA_VENDOR", hide_env_values = true)]
+    pub(crate) vendor: Option<PathBuf>,
 
     /// Use no network
     #[arg(long)]

@@ -86,6 +86,8 @@ pub struct Selected {
 struct Record {
     image: Image,
     report: Report,
+    /// Digest of the local files, where their state could have hidden a change while they were read.
+    local: Option<Digest>,
 }
 
 /// Builds the images of a lock.
@@ -97,18 +99,34 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
             rules: input.lock.rules,
         });
     }
+    let moment = input.store.moment()?;
     let seen = local::inputs(input.spec, input.directory)?;
+    let racy = seen.iter().any(|input| input.is_racy(moment));
     let lock = Digest::of(input.lock.to_text().as_bytes());
     let mut images = Vec::new();
     let (mut selected, mut reports) = (BTreeMap::new(), BTreeMap::new());
     for platform in platforms(input)? {
         let key = key(input, platform, &lock, &seen);
-        let (record, selection) = match find(input.store, &key)? {
+        let found = match find(input.store, &key)? {
+            Some(mut record) if record.local.is_some() => {
+                let (local, _) = packs::local(input)?;
+                let holds = record.local == Some(local.digest());
+                if holds && !racy {
+                    // From now on its state tells all.
+                    record.local = None;
+                    keep(input.store, &key, &record)?;
+                }
+                holds.then_some(record)
+            }
+            found => found,
+        };
+        let (record, selection) = match found {
             Some(record) => (record, None),
             None => {
                 let selection = select(input, platform)?;
                 let image = write(input, platform, &selection)?;
-                let record = Record { image, report: selection.selection.report.clone() };
+                let local = racy.then(|| selection.packs.local().digest());
+                let record = Record { image, report: selection.selection.report.clone(), local };
                 // What changed while it was read has no state to be found by.
                 if local::inputs(input.spec, input.directory)? == seen {
                     keep(input.store, &key, &record)?;

@@ -1,11 +1,14 @@
-//! Config, manifest and index of an image; layouts and archives of it (OCI image-spec 1.1).
+//! Config, manifest and index of an image; layouts and archives of it (OCI image-spec 1.1), and archives for Docker.
 //!
 //! Documents have the form that BuildKit's own exporter writes. Names, tags and build times never enter an image: a
 //! tag stands in the `index.json` of a layout alone.
 
 mod destination;
+mod docker;
 mod error;
 mod read;
+mod reference;
+mod rootfs;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -21,9 +24,12 @@ use crate::layer::Layer;
 use crate::spec::{Platform, Run};
 
 pub use destination::Destination;
+pub use docker::{stage_docker_archive, write_docker_archive};
 pub use error::Error;
-pub use read::{Entry, OpenImage, OpenLayer, Opened, open};
-pub use write::{BlobSource, write_archive, write_layout};
+pub use read::{Entry, OpenImage, OpenLayer, Opened, built, open};
+pub use reference::Reference;
+pub use rootfs::{Hidden, LayerCounts, RootNode, Rootfs};
+pub use write::{BlobSource, fill_layout, write_archive, write_layout};
 
 /// Media type of a manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -73,7 +79,7 @@ pub struct DescriptorPlatform {
     pub architecture: String,
     /// `linux`.
     pub os: String,
-    /// Variant of the architecture; tarsia writes none.
+    /// Variant of the architecture; tarsia writes none: `v8` is what every arm64 is, and BuildKit leaves it out too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
 }

@@ -88,12 +88,17 @@ pub(super) fn inputs(all: &[LocalDeb]) -> impl Iterator<Item = LockedInput> {
     })
 }
 
-/// Puts the local packages of a lock, for one platform or all, into the store, where a build finds every package.
+/// Puts the local packages of a lock, of the platforms asked for, into the store, where a build finds every package.
 ///
 /// # Errors
 /// A file that has other bytes than the lock says.
-pub(super) fn store(world: &World<'_>, project: &Project, lock: &Lock, platform: Option<&str>) -> Result<(), Problems> {
-    let shares = lock.platform.iter().filter(|(name, _)| platform.is_none_or(|only| only == name.as_str()));
+pub(super) fn store(
+    world: &World<'_>,
+    project: &Project,
+    lock: &Lock,
+    asked: &dyn Fn(&str) -> bool,
+) -> Result<(), Problems> {
+    let shares = lock.platform.iter().filter(|(name, _)| asked(name));
     for package in shares.flat_map(|(_, share)| &share.packages) {
         let Some(path) = package.local_path() else { continue };
         if world.store.blob(&package.digest)?.is_some() {

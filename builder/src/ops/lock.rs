@@ -320,7 +320,7 @@ fn locked_indexes(
         let Some(suite) = suites.iter().find(|suite| suite.archive == set.name && suite.suite == set.suite) else {
             continue;
         };
-        match suite.locked(world.store, fetcher, set, world.now)? {
+        match suite.locked(fetcher, set, world.now)? {
             Ok(index) => indexes.push(index),
             Err(_) => return Ok(Err(format!("the locked metadata of `{}` ({})", set.suite, set.in_release))),
         }

@@ -8,7 +8,6 @@ use crate::digest::Digest;
 use crate::fetch::{Error as FetchError, Fetcher, MAX_IN_RELEASE, Wanted};
 use crate::lock::{Lock, MetadataSet, PackagesFile};
 use crate::spec::{Platform, Spec};
-use crate::store::Store;
 
 use super::Project;
 
@@ -127,12 +126,11 @@ impl Suite {
     /// Returns the index for a set that a lock names by digest, or why its metadata cannot be had.
     pub(super) fn locked(
         &self,
-        store: &Store,
         fetcher: &Fetcher<'_>,
         set: &MetadataSet,
         now: i64,
     ) -> Result<Result<Index, String>, Problems> {
-        let in_release = match store.blob_bytes(&set.in_release, MAX_IN_RELEASE)? {
+        let in_release = match fetcher.held(&set.in_release, MAX_IN_RELEASE)? {
             Some(bytes) => bytes,
             None => {
                 let mut accept = |bytes: &[u8]| {

@@ -18,6 +18,8 @@ const MAX_TEXT: u64 = 16 << 20;
 pub struct Project {
     /// The spec, with the variant on top.
     pub spec: Spec,
+    /// The spec's text.
+    pub spec_text: String,
     /// The directory that its relative paths start from.
     pub directory: PathBuf,
     /// Where its lock stands or will stand.
@@ -59,7 +61,7 @@ impl Project {
             None => None,
         };
         let lock = whole.as_ref().and_then(|whole| whole.section(variant));
-        Ok(Self { spec, directory, lock_path, lock, whole, lock_text })
+        Ok(Self { spec, spec_text: source.text.clone(), directory, lock_path, lock, whole, lock_text })
     }
 
     /// Returns the lock that a new one starts from: its own; for a variant that is not locked yet, the spec's.
@@ -135,8 +137,15 @@ fn said(error: &dyn std::error::Error) -> String {
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Problems> {
     let read = || {
         use std::io::Read as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
         let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(MAX_TEXT + 1).read_to_end(&mut bytes)?;
+        // What is no regular file must not be waited for.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let file = std::fs::File::options().read(true).custom_flags(flags).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(std::io::Error::other("it is no regular file"));
+        }
+        file.take(MAX_TEXT + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_TEXT {
             return Err(std::io::Error::other("it is larger than 16 MiB"));
         }

@@ -33,6 +33,12 @@ pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
     if world.store.entry(Kind::Checks, &key).is_some_and(|record| record == b"proved") {
         return Ok(Proof::Proved);
     }
+    prove_anew(world, project)
+}
+
+/// As [`prove`], whatever is remembered: afterwards the store holds the metadata of every set that can be had.
+pub(super) fn prove_anew(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
+    let lock = project.locked()?;
     let suites = suites(project)?;
     let mirrors = fetch::mirrors(world, project, Some(lock.source_date));
     let fetcher = fetch::fetcher(world, &mirrors);
@@ -45,7 +51,7 @@ pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
             missing.push(format!("{named}: the spec has no such archive"));
             continue;
         };
-        match suite.locked(world.store, &fetcher, set, world.now)? {
+        match suite.locked(&fetcher, set, world.now)? {
             Ok(index) => indexes.push(index),
             Err(why) => missing.push(format!("{named}: {why}")),
         }
@@ -94,7 +100,17 @@ pub(super) fn prove_for_build(
     required: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<(), Problems> {
-    match prove(world, project)? {
+    judge(prove(world, project)?, project, required, warnings)
+}
+
+/// Takes a proof for what stops, or is said of, work that stands on the lock.
+pub(super) fn judge(
+    proof: Proof,
+    project: &Project,
+    required: bool,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), Problems> {
+    match proof {
         Proof::Proved => Ok(()),
         Proof::Contradicted(contradictions) => {
             Err(Error::Contradicted { path: shown(&project.lock_path), contradictions, asked: false }.into())

@@ -285,7 +285,7 @@ fn of_path(
     if path.is_root() {
         return Err(no_path("it is the root, which every image has").into());
     }
-    fetch::locked_inputs(world, project, lock, Some(platform.oci()))?;
+    fetch::locked_inputs(world, project, lock, &|name| name == platform.oci())?;
     let workers = Workers::new(world.threads, world.memory)?;
     let platforms = [platform];
     let input = local::BuildInput {

@@ -19,11 +19,14 @@ const FILES: [&str; 9] = [
 ];
 
 /// Everything directly in these directories.
-const DIRECTORIES: [&str; 13] = [
+const DIRECTORIES: [&str; 18] = [
     "etc/fonts",
     "etc/fonts/conf.d",
     "etc/ld.so.conf.d",
     "etc/pam.d",
+    "etc/php",
+    "etc/sysusers.d",
+    "etc/tmpfiles.d",
     "usr/lib/pam.d",
     "usr/lib/sysusers.d",
     "usr/lib/tmpfiles.d",
@@ -32,6 +35,8 @@ const DIRECTORIES: [&str; 13] = [
     "usr/share/dictionaries-common",
     "usr/share/pam",
     "usr/share/pam-configs",
+    "usr/share/postgresql-common",
+    "usr/share/mysql-common",
     "usr/share/python3",
 ];
 

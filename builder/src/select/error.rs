@@ -102,6 +102,22 @@ pub enum Error {
         /// Where the spec says it.
         place: Option<Place>,
     },
+    /// A number that was made from a name, and that another name has.
+    #[error("cannot give {kind} `{name}` ({by}) the number {number}, which its name decides: it is `{other}`'s")]
+    Taken {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The number.
+        number: u32,
+        /// Whose it is.
+        other: String,
+        /// Who asks for the account.
+        by: String,
+        /// The line of a spec that settles it.
+        line: String,
+    },
     /// A name or home that a line of `/etc/passwd` cannot hold.
     #[error("cannot write {kind} `{name}` into {file}: {problem}")]
     Field {
@@ -183,6 +199,7 @@ impl Diagnose for Error {
             Self::File { .. } => "select::file",
             Self::Account { .. } => "select::account",
             Self::Number { .. } => "select::number",
+            Self::Taken { .. } => "select::number",
             Self::Field { .. } => "select::field",
             Self::Certificate { .. } => "select::certificate",
             Self::Glob { .. } => "select::glob",
@@ -215,6 +232,7 @@ impl Diagnose for Error {
                 "drop what needs it as well".to_owned(),
                 format!("or drop it even so: `{{path: {path}, force: true}}`"),
             ],
+            Self::Taken { line, .. } => vec![format!("write `{line}` into the spec")],
             Self::Number { kind, .. } => vec![format!("give the {kind} another number")],
             _ => Vec::new(),
         }

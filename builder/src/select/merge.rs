@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::choice::Choice;
 use super::error::{Error, Place};
-use super::{Report, SelectInput, paths, replaces};
+use super::scripted::Scripted;
+use super::{Report, SelectInput, paths, replaces, systemd};
 use crate::digest::Digest;
 use crate::lock::{LockedPackage, Why};
 use crate::package::{Entry, EntryKind, FileFacts, PackIndex};
@@ -39,6 +40,8 @@ pub(super) enum Owner {
     Status(usize),
     /// A derivation, by name.
     Derived(&'static str),
+    /// Index into [`Tree::deeds`]: a derivation of what a maintainer script would have done.
+    Script(usize),
     /// Index into the spec's `files`.
     File(usize),
     /// Index into the spec's `certificates`.
@@ -71,6 +74,14 @@ impl What<'_> {
 
 fn short(digest: &Digest) -> String {
     digest.hex().chars().take(12).collect()
+}
+
+/// What a maintainer script would have done.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Deed {
+    pub(super) rule: &'static str,
+    pub(super) package: String,
+    pub(super) script: String,
 }
 
 /// A node of the tree.
@@ -111,21 +122,27 @@ pub(super) struct Tree<'a> {
     pub(super) also: BTreeMap<ImagePath, usize>,
     /// What would stand in the tree but for a `never`.
     pub(super) refused: BTreeMap<ImagePath, Refused<'a>>,
+    /// What [`Owner::Script`] points at.
+    pub(super) deeds: Vec<Deed>,
+    /// Paths (no leading slash, rewritten) that a package moves aside for another: where to, and whose stays.
+    diversions: BTreeMap<String, (String, Option<String>)>,
 }
 
 impl<'a> Tree<'a> {
     /// Merges the kept entries of all packages of the lock.
-    pub(super) fn merge(input: &SelectInput<'a>, keep: Keep) -> Result<Self, Error> {
+    pub(super) fn merge(input: &SelectInput<'a>, keep: Keep, scripted: &Scripted) -> Result<Self, Error> {
         let platform = input.platform_lock()?;
         let mut tree = Self {
             packages: Vec::new(),
             nodes: BTreeMap::new(),
             shipped: BTreeMap::new(),
             local: &input.local.index,
-            report: Report::default(),
+            report: scripted.report(),
             choice: Choice::of(input.spec, !platform.packages.is_empty())?,
             also: BTreeMap::new(),
             refused: BTreeMap::new(),
+            deeds: Vec::new(),
+            diversions: scripted.diversions(),
         };
         let mut locked: Vec<&LockedPackage> = platform.packages.iter().collect();
         locked.sort_by(|a, b| a.name.cmp(&b.name));
@@ -199,8 +216,12 @@ impl<'a> Tree<'a> {
                 continue;
             }
             let rewritten = paths::rewrite(&entry.path, entry.kind == EntryKind::Directory);
-            let path = ImagePath::parse(rewritten.as_deref().unwrap_or(&entry.path))
-                .map_err(|error| wrong(error.to_string()))?;
+            let path = rewritten.as_deref().unwrap_or(&entry.path);
+            let path = match self.diversions.get(path) {
+                Some((to, by)) if by.as_deref() != Some(name) => to.as_str(),
+                _ => path,
+            };
+            let path = ImagePath::parse(path).map_err(|error| wrong(error.to_string()))?;
             if entry.kind == EntryKind::Directory {
                 self.ship(number, &path, entry);
             }
@@ -460,6 +481,7 @@ impl<'a> Tree<'a> {
             Owner::Package(number) => Origin::Package(self.packages[number].name.to_owned()),
             Owner::Status(_) => Origin::Derived("dpkg-status".to_owned()),
             Owner::Derived(rule) => Origin::Derived(rule.to_owned()),
+            Owner::Script(number) => Origin::Derived(self.deeds[number].rule.to_owned()),
             Owner::File(number) => Origin::Spec(format!("files[{number}]")),
             Owner::Certificate(number) => Origin::Spec(format!("certificates[{number}]")),
         }
@@ -504,6 +526,39 @@ impl<'a> Tree<'a> {
         let path = ImagePath::parse(path).map_err(|error| Error::Local(error.to_string()))?;
         let path = self.resolve_parent(&path)?;
         self.insert(path, Node { owner: Owner::Derived(rule), meta, what }, None)
+    }
+
+    /// Gives what stands at a path another mode or owner. A directory goes to the layer of derived state with it; a
+    /// package's file keeps its place in the package's layer.
+    pub(super) fn adjust(&mut self, path: &ImagePath, rule: &'static str, change: impl FnOnce(&mut Meta)) {
+        let Some(node) = self.nodes.get_mut(path.as_str()) else { return };
+        let before = node.meta.clone();
+        if matches!(node.owner, Owner::File(_) | Owner::Certificate(_)) {
+            return;
+        }
+        change(&mut node.meta);
+        if node.what == What::Directory && node.meta != before {
+            node.owner = Owner::Derived(rule);
+        }
+    }
+
+    /// Reports lines of packages' configuration that cannot be done: by package and file.
+    pub(super) fn report_lines(&mut self, lines: Vec<(systemd::Line, &'static str)>) {
+        for (line, problem) in lines {
+            if problem == systemd::MACHINE {
+                self.report.notes.push(format!("`{}` in {} is left out: {problem}", line.text, line.place()));
+                continue;
+            }
+            let known = self
+                .report
+                .unhandled
+                .iter_mut()
+                .find(|(package, file, _)| *package == line.package && *file == line.file);
+            match known {
+                Some((_, _, lines)) => lines.push(line.text),
+                None => self.report.unhandled.push((line.package, line.file, vec![line.text])),
+            }
+        }
     }
 
     /// Adds a node and its missing ancestors where nothing stands; `false` where something does.

@@ -1,22 +1,31 @@
 //! Keeps files, with a reason for each; derives what maintainer scripts would have made; cuts the result into one
 //! self-contained plan per layer.
 
+mod account;
+mod apply;
+mod caches;
 mod certificates;
 mod choice;
 mod error;
 mod follow;
+mod keystore;
 mod ldcache;
 mod local;
 mod merge;
 mod needs;
+mod pam;
 mod paths;
 mod plan;
 mod replaces;
+mod scripted;
 mod scripts;
 mod state;
 mod status;
+mod systemd;
+mod sysusers;
 #[cfg(test)]
 mod tests;
+mod tmpfiles;
 mod users;
 
 use std::collections::BTreeMap;
@@ -69,15 +78,20 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
         other => return Err(Error::Keep(other.to_owned())),
     };
     let source_date = input.lock.source_date;
-    let mut tree = merge::Tree::merge(input, keep)?;
-    let accounts = users::Accounts::gather(input.spec, &tree)?;
+    let scripted = scripted::Scripted::read(input)?;
+    let mut tree = merge::Tree::merge(input, keep, &scripted)?;
+    let mut requests = scripted.requests();
+    requests.extend(sysusers::requests(&mut tree, input.platform));
+    let accounts = users::Accounts::gather(input.spec, &tree, &requests)?;
     let user = run_user(input.spec, &accounts)?;
     state::links(&mut tree, input.platform, source_date)?;
-    state::alternatives(&mut tree, source_date)?;
+    apply::apply(&mut tree, &scripted, &accounts, keep, source_date)?;
     local::overlay(&mut tree, input, &accounts, source_date)?;
+    tmpfiles::derive(&mut tree, &accounts, input.platform, source_date)?;
     state::defaults(&mut tree, &accounts, source_date)?;
     certificates::derive(&mut tree, input, source_date)?;
     ldcache::derive(&mut tree, input.platform, source_date)?;
+    caches::report(&mut tree);
     status::derive(&mut tree, input.spec.sbom.dpkg_db, source_date)?;
     state::drop_derived(&mut tree);
     needs::check(&tree, input)?;
@@ -88,7 +102,14 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     let mut report = tree.report;
     report.notes.sort();
     report.unmatched = tree.choice.unmatched();
+    report.unhandled.sort();
     Ok(Selection { layers, nodes, dropped, user, report })
+}
+
+/// Reads the maintainer scripts of packages, by name, as if they were installed together into a fresh root.
+pub fn classify_scripts(platform: Platform, packs: &BTreeMap<String, PackIndex>) -> Report {
+    let packs: BTreeMap<&str, &PackIndex> = packs.iter().map(|(name, index)| (name.as_str(), index)).collect();
+    scripted::Scripted::of(platform, &packs, |_| true).report()
 }
 
 /// Returns the numbers of `run.user`: a name or number, with or without a group after a colon.
@@ -138,8 +159,22 @@ pub struct Report {
     pub unhandled: Vec<(String, String, Vec<String>)>,
     /// Entries of `also` and `never` that fit nothing: (`never[1]`, glob).
     pub unmatched: Vec<(String, String)>,
+    /// Maintainer scripts that rules cover, or that have no effect in a fresh root.
+    #[serde(default)]
+    pub handled: Vec<HandledScript>,
     /// Notes for a person, sorted.
     pub notes: Vec<String>,
+}
+
+/// A maintainer script that is taken care of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandledScript {
+    /// The package.
+    pub package: String,
+    /// `preinst` or `postinst`.
+    pub script: String,
+    /// By rule, the lines that it covers; without any, the script has no effect in a fresh root.
+    pub rules: BTreeMap<String, Vec<String>>,
 }
 
 /// One layer's share: self-contained, and a function of that layer's packages alone.

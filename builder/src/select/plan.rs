@@ -25,7 +25,7 @@ pub(super) fn layers(tree: &Tree<'_>, input: &SelectInput<'_>, names: &[String])
     for (path, node) in &tree.nodes {
         let (layer, group) = match node.owner {
             Owner::Package(number) | Owner::Status(number) => (Layer::Packages(tree.packages[number].layer), number),
-            Owner::Derived(_) | Owner::Certificate(_) => (Layer::State, 0),
+            Owner::Derived(_) | Owner::Script(_) | Owner::Certificate(_) => (Layer::State, 0),
             Owner::File(_) => (Layer::Files, 0),
         };
         let body = match &node.what {
@@ -117,6 +117,10 @@ pub(super) fn nodes(tree: &Tree<'_>) -> BTreeMap<ImagePath, Kept> {
             Owner::Package(_) if tree.also.contains_key(path) => format!("also[{}]", tree.also[path]),
             Owner::Package(number) | Owner::Status(number) => tree.packages[number].reason.clone(),
             Owner::Derived(rule) => format!("rule {rule}"),
+            Owner::Script(number) => {
+                let deed = &tree.deeds[number];
+                format!("rule {}: {} of {}", deed.rule, deed.script, deed.package)
+            }
             Owner::File(_) | Owner::Certificate(_) => tree.owner_name(node.owner),
         };
         let (size, digest) = match &node.what {

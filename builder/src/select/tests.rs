@@ -1,5 +1,7 @@
 //! The whole stage on packages built by code.
 
+mod configuration;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -29,6 +31,7 @@ fn index(name: &str) -> PackIndex {
         conffiles: Vec::new(),
         triggers: String::new(),
         scripts: Vec::new(),
+        questions: Vec::new(),
         entries: Vec::new(),
         texts: Vec::new(),
         scans: Vec::new(),

@@ -11,7 +11,7 @@ use super::node::{Key, Node, Value};
 use super::shape::not_yet;
 use super::{
     ArchiveSpec, Compression, Distro, DpkgDb, Keep, LayerSpec, LocalPackage, Never, PackageRequest, Platform, Run,
-    SbomSpec, Spanned, Spec, files, users,
+    SbomSpec, Spanned, Spec, checks, files, users,
 };
 use crate::diag::Span;
 use crate::digest::Digest;
@@ -71,6 +71,7 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
         labels: texts_by_key(root.get("labels")),
         layers: layers(root, report),
         sbom: sbom(root),
+        checks: checks::checks(root, report),
         digest: Digest::of(canonical.as_bytes()),
     }
 }

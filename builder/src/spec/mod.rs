@@ -2,9 +2,10 @@
 //!
 //! A text passes five rooms: `node` (YAML to a tree with places), `shape` (the tree against the table of the language),
 //! `extend` (one tree from the spec, what it extends, and a variant), `lower` (the tree to a [`Spec`], with what parts
-//! must hold together), and out. Mistakes are told together, in source order. What the language has and no engine carries out yet is checked like the rest and then
-//! refused with the code `spec::not-yet`: nothing is quietly ignored.
+//! must hold together), and out. Mistakes are told together, in source order. What the language has and no engine
+//! carries out yet is checked like the rest and then refused with the code `spec::not-yet`: nothing is quietly ignored.
 
+mod checks;
 mod edit;
 mod error;
 mod extend;
@@ -26,6 +27,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use checks::{Checks, Exception, FileRule, Finding, Policy, Trial};
 pub use edit::{EditError, PackageWord, add, remove};
 pub use error::{Error, IoError, Problem};
 pub use schema::schema;
@@ -93,6 +95,8 @@ pub struct Spec {
     pub layers: LayerSpec,
     /// `sbom`, with defaults filled in.
     pub sbom: SbomSpec,
+    /// `checks`.
+    pub checks: Option<Checks>,
     /// Digest of the explicit keys in canonical form, after `extends` and the variant; `name`, `extends` and `variants`
     /// left out.
     pub digest: Digest,

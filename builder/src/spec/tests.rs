@@ -68,6 +68,12 @@ run:
   stop-signal: SIGQUIT
 labels: {org.opencontainers.image.source: https://example.org/web}
 layers: {max: 12, compression: zstd, level: 3}
+checks:
+  forbid: [shell, package-manager, setuid, setgid, capability, world-writable, secrets, root-user]
+  allow: [{path: /usr/bin/ping, finding: capability, because: "health probe"}]
+  max-size: 60MB
+  files: {/usr/share/doc/nginx: absent, "/etc/ssl/certs/*.crt": present}
+  run: [{args: [-v], stderr: "nginx version", stdout: x, exit: 1}]
 "#;
 
 #[test]
@@ -260,10 +266,7 @@ const LATER: &[&str] = &[
     "base: oci:./dir",
     "archives: {acme: {uri: file:/srv/x, suite: s, components: [main], signed-by: k.asc, auth: netrc}}",
     "layers: {compression: zstd-chunked}",
-    "checks: {forbid: [shell, package-manager, setuid, world-writable, secrets, root-user]}",
-    "checks: {allow: [{path: /usr/bin/ping, finding: capability, because: \"health probe\"}], max-size: 60MB}",
     "checks: {licenses: {deny: [AGPL-3.0-only]}, files: {/usr/share/doc/nginx: absent}}",
-    "checks: {run: [{args: [-v], stderr: \"nginx version\", stdout: x, exit: 1}]}",
 ];
 
 /// Parts that an engine carries out and that [`WHOLE`] has no room for, one a line.

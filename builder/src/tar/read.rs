@@ -35,11 +35,21 @@ pub struct Options {
     /// `git archive` writes it), pax records of other writers that change nothing here, and a directory that comes
     /// twice (the later one is meant).
     pub third_party: bool,
+    /// Takes what layers of images have and no archive of files: whiteouts (OCI image-spec 1.1, layer), as empty files,
+    /// and the type of a file in its mode, as moby and containers/storage write it.
+    pub layer: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_entries: 1_000_000, max_size: 8 << 30, max_names: 64 << 20, max_pax: 1 << 20, third_party: false }
+        Self {
+            max_entries: 1_000_000,
+            max_size: 8 << 30,
+            max_names: 64 << 20,
+            max_pax: 1 << 20,
+            third_party: false,
+            layer: false,
+        }
     }
 }
 
@@ -391,13 +401,22 @@ impl<R: Read> Reader<R> {
             self.names += target.len();
         }
         let (uid, gid) = (records.uid.unwrap_or(header.uid), records.gid.unwrap_or(header.gid));
-        let kind = self.place(&path, kind, [header.mode, uid, gid])?;
+        let mode = header.mode & 0o7777;
+        let typed = match kind {
+            Kind::Directory => 0o040_000,
+            Kind::Symlink(_) => 0o120_000,
+            Kind::File | Kind::Hardlink(_) => 0o100_000,
+        };
+        if header.mode != mode && !(self.options.layer && header.mode == mode | typed) {
+            return Err(wrong(&format!("its mode {:o} has bits beyond 7777", header.mode)));
+        }
+        let kind = self.place(&path, kind, size, [mode, uid, gid])?;
         self.remaining = size;
         self.padding = padding(size);
         Ok(Entry {
             path,
             kind,
-            mode: header.mode,
+            mode,
             uid,
             gid,
             mtime: records.mtime.unwrap_or(header.mtime),
@@ -408,9 +427,11 @@ impl<R: Read> Reader<R> {
     }
 
     /// Puts an entry into the tree of what is known, or says why it has no place there.
-    fn place(&mut self, path: &ImagePath, kind: Kind, owned: [u32; 3]) -> Result<Kind, Error> {
+    fn place(&mut self, path: &ImagePath, kind: Kind, size: u64, owned: [u32; 3]) -> Result<Kind, Error> {
         let wrong = |problem: &str| Error::Entry { path: path.clone(), problem: problem.to_owned() };
-        if path.as_str().split('/').any(|component| component.starts_with(".wh.")) {
+        let mut marked = path.as_str().rsplit('/').map(|component| component.starts_with(".wh."));
+        let own = marked.next().unwrap_or(false);
+        if marked.any(|marked| marked) || own && !(self.options.layer && kind == Kind::File && size == 0) {
             return Err(wrong("its name marks a whiteout"));
         }
         let mut above = path.parent();

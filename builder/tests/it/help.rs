@@ -31,9 +31,11 @@ fn the_program() {
       lock         Pin every input of a spec
       outdated     Show what an update would move
       fetch        Download locked inputs into the store
+      vendor       Write all inputs of a lock into a directory
       build        Build images from specs
       why          Explain why a file is, or is not, in an image
       inspect      Show layers, packages, files and surface of an image
+      audit        Check an image against a policy
       cache        Manage the store
       schema       Print the JSON Schema of specs
       completions  Print completions for a shell
@@ -162,6 +164,7 @@ fn check() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -197,6 +200,7 @@ fn lock() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -230,6 +234,7 @@ fn outdated() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -263,6 +268,7 @@ fn fetch() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -287,8 +293,11 @@ fn build() {
       <SPEC>...  Specs to build
 
     Options:
-      -o, --output <DEST>       Where the image goes: a directory, or an archive where it ends in .tar
-                                [default: <name>.oci, with the variant behind the name]
+      -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar, oci:DIR[:TAG],
+                                oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF or
+                                containers-storage:REF; may be repeated [default: <name>.oci]
+          --load                Load the image as <name>:latest into Docker if its daemon answers, else
+                                into podman
           --locked              Write no lock; a stale one is an error
           --require-proof       Refuse a lock that cannot be proved against its signed archives
           --variant <NAME>      Variant of the spec to work on
@@ -301,6 +310,7 @@ fn build() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -336,6 +346,7 @@ fn why() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -357,7 +368,8 @@ fn inspect() {
     Usage: tarsia inspect [OPTIONS] <IMAGE>
 
     Arguments:
-      <IMAGE>  Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE
+      <IMAGE>  Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE[:TAG],
+               docker-archive:FILE[:REF]
 
     Options:
           --files               List every file

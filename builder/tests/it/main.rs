@@ -3,17 +3,33 @@
 //! The group `real` needs the archive that this machine's apt is set up for, and the tools that `.ci/run` installs.
 
 mod bad;
+mod class;
 mod container;
 mod deb;
+mod dpkg;
+mod draw;
+mod engines;
 mod golden;
 mod help;
+mod hostile;
+mod keystore;
 mod language;
+mod layout;
 mod look;
 mod map;
+mod outputs;
+mod policy;
 mod program;
 mod readme;
 mod real;
+mod registry;
 mod regression;
 mod same;
+mod server;
+mod services;
+mod shares;
+mod signals;
 mod signing;
+mod tls;
+mod vendor;
 mod world;

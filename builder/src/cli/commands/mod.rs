@@ -1,6 +1,7 @@
 //! One file per command: its flags, and a function that calls the library and prints the answer.
 
 pub(crate) mod add;
+pub(crate) mod audit;
 pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod check;
@@ -13,4 +14,5 @@ pub(crate) mod man;
 pub(crate) mod outdated;
 pub(crate) mod remove;
 pub(crate) mod schema;
+pub(crate) mod vendor;
 pub(crate) mod why;
