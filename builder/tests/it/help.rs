@@ -95,6 +95,7 @@ fn add() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -129,6 +130,7 @@ fn remove() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -293,9 +295,10 @@ fn build() {
       <SPEC>...  Specs to build
 
     Options:
-      -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar, oci:DIR[:TAG],
-                                oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF or
-                                containers-storage:REF; may be repeated [default: <name>.oci]
+      -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar,
+                                oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF],
+                                docker-daemon:REF or containers-storage:REF; may be repeated [default:
+                                <name>.oci]
           --load                Load the image as <name>:latest into Docker if its daemon answers, else
                                 into podman
           --locked              Write no lock; a stale one is an error

@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 
     /// Where the image goes: a directory, a file that ends in .tar, oci:DIR[:TAG],
     /// oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF or
-    /// containers-storage:REF; may be repeated [default: <name>.oci, or <name>-<variant>.oci]
+    /// containers-storage:REF; may be repeated [default: <name>.oci]
     #[arg(short, long = "output", value_name = "DEST")]
     pub(crate) outputs: Vec<String>,
 
