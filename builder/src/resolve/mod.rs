@@ -28,8 +28,8 @@ use std::sync::Arc;
 
 use crate::archive::{Candidate, Index};
 use crate::deb822::{Op, Relation, Version};
-use crate::lock::{LockedPackage, PlatformLock};
-use crate::spec::{PackageRequest, Platform, Spanned, Spec};
+use crate::lock::{LOCAL, LockedPackage, PlatformLock};
+use crate::spec::{Keep, PackageRequest, Platform, Spanned, Spec};
 use solve::Roots;
 use universe::{Bounds, Choice, Universe};
 
@@ -54,6 +54,8 @@ pub struct ResolveOptions<'a> {
     pub update: Update,
     /// Packages that the base has: they meet dependencies at their version, and are neither locked nor copied.
     pub installed: &'a [Candidate],
+    /// Packages of the spec's own directory; [`with_local`] asks for them.
+    pub local: &'a [Candidate],
 }
 
 /// Returns the packages of `spec` on `platform`, why each is in, and the layer it goes to.
@@ -82,7 +84,7 @@ pub fn resolve(
         },
         installed: options.installed,
     };
-    let universe = Universe::new(indexes, &bounds);
+    let universe = Universe::new(indexes, options.local, &bounds);
     let roots = roots(spec, &universe, indexes)?;
     let chosen = choose(&universe, &roots, &options.update).ok_or_else(|| {
         Error::Unsatisfiable(Box::new(explain::explain(spec, platform, &universe, &excluded, &roots)))
@@ -104,6 +106,12 @@ pub fn resolve(
             }
         })
         .collect();
+    let mut keeps: BTreeMap<universe::Id, Keep> = BTreeMap::new();
+    for (request, choices) in spec.packages.iter().zip(&required) {
+        if let (Some(keep), Some(id)) = (request.value.keep, reasons::first_chosen(choices, &chosen)) {
+            keeps.insert(id, keep);
+        }
+    }
     let plan = layers::plan(&planned, spec.layers.max, options.previous);
     let mut packages: Vec<LockedPackage> = reasons
         .into_iter()
@@ -123,12 +131,24 @@ pub fn resolve(
                 digest: candidate.digest,
                 why: reason.why,
                 script_only: reason.script_only,
+                keep: keeps.get(&id).map(|keep| keep.as_str().to_owned()),
                 layer: plan.layer_of.get(&candidate.name).cloned().unwrap_or_default(),
             }
         })
         .collect();
     packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
     Ok(PlatformLock { layers: plan.layers, packages })
+}
+
+/// Returns `spec` as asking for these packages of its own directory, each in the place of the entry that names its
+/// file, and for no other version of them.
+pub fn with_local(spec: &Spec, local: &[(Spanned<Option<Keep>>, Candidate)]) -> Spec {
+    let asked = local.iter().map(|(entry, candidate)| {
+        let version = Some(("=".to_owned(), candidate.version.to_string()));
+        let (name, from) = (candidate.name.clone(), Some(LOCAL.to_owned()));
+        Spanned { value: PackageRequest { name, version, from, keep: entry.value }, span: entry.span }
+    });
+    Spec { packages: spec.packages.iter().cloned().chain(asked).collect(), ..spec.clone() }
 }
 
 fn solve(universe: &Universe<'_>, roots: &Roots) -> Option<BTreeSet<universe::Id>> {

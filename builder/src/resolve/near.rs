@@ -17,7 +17,7 @@ pub(super) fn missing(
     universe: &Universe<'_>,
     indexes: &[Index],
 ) -> Missing {
-    let PackageRequest { name, version, from } = &request.value;
+    let PackageRequest { name, version, from, .. } = &request.value;
     let everywhere = || indexes.iter().flat_map(|index| &index.candidates).filter(|candidate| candidate.name == *name);
     let (what, hints) = if spec.excluded.iter().any(|excluded| excluded.value == *name) {
         let what = format!("`{name}` is asked for and excluded");

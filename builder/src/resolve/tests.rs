@@ -4,7 +4,7 @@ use crate::deb822::{parse, parse_dependencies};
 use crate::diag::{Diagnose, Source, Span};
 use crate::digest::Digest;
 use crate::lock::{LockedPackage, MetadataSet, PackagesFile, Why};
-use crate::spec::{Compression, Keep, LayerSpec, Run};
+use crate::spec::Keep;
 
 fn set(archive: &str, date: i64) -> MetadataSet {
     MetadataSet {
@@ -63,7 +63,7 @@ fn index_of(archive: &str, date: i64, text: &str) -> Index {
                 digest: Digest::of(format!("{name} {version}").as_bytes()),
                 archive: archive.to_owned(),
                 suite: set.suite.clone(),
-                in_release: set.in_release,
+                in_release: Some(set.in_release),
                 name,
             }
         })
@@ -97,41 +97,16 @@ fn spec(text: &str) -> Spec {
                         [archive] => Some(archive[1..].to_owned()),
                         _ => None,
                     },
+                    keep: None,
                 },
                 span,
             }),
             [] => {}
         }
     }
-    Spec {
-        source: Source::new("web.yaml", text),
-        name: "web".to_owned(),
-        distro: None,
-        platforms: Vec::new(),
-        archives: BTreeMap::new(),
-        packages,
-        excluded,
-        keep: Keep::Needed,
-        files: Vec::new(),
-        users: BTreeMap::new(),
-        groups: BTreeMap::new(),
-        certificates: Vec::new(),
-        run: Run {
-            user: Spanned { value: "nonroot".to_owned(), span: Span::default() },
-            entrypoint: Vec::new(),
-            cmd: Vec::new(),
-            env: BTreeMap::new(),
-            workdir: "/".to_owned(),
-            ports: Vec::new(),
-            volumes: Vec::new(),
-            stop_signal: None,
-        },
-        labels: BTreeMap::new(),
-        layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
-        checks: None,
-        base: None,
-        digest: Digest::of(text.as_bytes()),
-    }
+    let bare = Spec::parse(&Source::new("web.yaml", "version: 1\n"), "web").unwrap();
+    let digest = Digest::of(text.as_bytes());
+    Spec { source: Source::new("web.yaml", text), packages, excluded, keep: Keep::Needed, digest, ..bare }
 }
 
 fn resolve_with(spec_text: &str, indexes: &[Index], options: &ResolveOptions<'_>) -> Result<PlatformLock, Error> {
@@ -366,7 +341,7 @@ fn a_lock_holds_what_is_not_to_move() {
         ),
     ];
     let with = |update| {
-        let options = ResolveOptions { previous: Some(&lock), update, installed: &[] };
+        let options = ResolveOptions { previous: Some(&lock), update, ..ResolveOptions::default() };
         resolve_with("app", &new, &options).unwrap()
     };
     assert_eq!(with(Update::None), lock, "sets and layers stay as well");
@@ -377,7 +352,7 @@ fn a_lock_holds_what_is_not_to_move() {
     assert_eq!(show(&with(two)), "app 2, lib 2, tool 2");
     assert_eq!(show(&with(Update::All)), "app 2, lib 2, tool 2");
     let gone = world("app 2\nDepends: lib, tool\n\nlib 1\n\ntool 1");
-    let options = ResolveOptions { previous: Some(&lock), update: Update::None, installed: &[] };
+    let options = ResolveOptions { previous: Some(&lock), ..ResolveOptions::default() };
     assert_eq!(show(&resolve_with("app", &gone, &options).unwrap()), "app 2, lib 1, tool 1");
 }
 
@@ -389,7 +364,7 @@ fn what_cannot_move_stays_and_the_others_move() {
         package.version = "1".to_owned();
     }
     let update = Update::Some(BTreeSet::from(["lib".to_owned(), "tool".to_owned()]));
-    let options = ResolveOptions { previous: Some(&lock), update, installed: &[] };
+    let options = ResolveOptions { previous: Some(&lock), update, ..ResolveOptions::default() };
     assert_eq!(show(&resolve_with("app", &world, &options).unwrap()), "app 1, lib 1, tool 2");
 }
 
@@ -448,6 +423,7 @@ fn a_lock_is_proved_against_its_stanzas() {
         archives: vec![indexes[0].set.clone()],
         inputs: Vec::new(),
         platform: BTreeMap::from([("linux/amd64".to_owned(), share)]),
+        variants: BTreeMap::new(),
     };
     assert_eq!(crate::lock::Lock::parse("web.lock", &lock.to_text()).unwrap(), lock);
     assert!(prove(&lock, &indexes).is_empty() && unproved(&lock, &indexes).is_empty());
@@ -477,6 +453,7 @@ fn a_lock_goes_stale_for_a_reason() {
         archives: Vec::new(),
         inputs: Vec::new(),
         platform: BTreeMap::from([("linux/amd64".to_owned(), PlatformLock::default())]),
+        variants: BTreeMap::new(),
     };
     assert!(stale(&lock, &spec).is_empty());
     lock.keep = "all".to_owned();

@@ -62,24 +62,25 @@ pub(super) struct Universe<'a> {
 }
 
 impl<'a> Universe<'a> {
-    /// Returns the candidates of `indexes` that `bounds` let in.
+    /// Returns the candidates of `indexes`, and of the spec's own directory, that `bounds` let in.
     ///
     /// Of one name the version that is kept comes first, then the highest. One version that stands in several places
     /// is taken from the locked metadata set, else from the newest set, else by archive and suite name.
-    pub(super) fn new(indexes: &'a [Index], bounds: &Bounds<'a>) -> Self {
+    pub(super) fn new(indexes: &'a [Index], local: &'a [Candidate], bounds: &Bounds<'a>) -> Self {
         let locked: BTreeMap<&str, &crate::lock::LockedPackage> =
             bounds.kept.into_iter().flat_map(|lock| &lock.packages).map(|p| (p.name.as_str(), p)).collect();
         let installed: BTreeSet<&str> = bounds.installed.iter().map(|candidate| candidate.name.as_str()).collect();
         let mut all: Vec<(&'a Candidate, i64)> = bounds.installed.iter().map(|candidate| (candidate, 0)).collect();
-        for index in indexes {
-            for candidate in &index.candidates {
+        let indexed = indexes.iter().map(|index| (index.candidates.as_slice(), index.set.date));
+        for (candidates, date) in indexed.chain([(local, i64::MAX)]) {
+            for candidate in candidates {
                 let name = candidate.name.as_str();
                 if (candidate.architecture == bounds.architecture || candidate.architecture == "all")
                     && !bounds.excluded.contains(name)
                     && !installed.contains(name)
                     && bounds.pins.get(name).is_none_or(|archive| *archive == candidate.archive)
                 {
-                    all.push((candidate, index.set.date));
+                    all.push((candidate, date));
                 }
             }
         }
@@ -92,13 +93,15 @@ impl<'a> Universe<'a> {
                 let locked = locked.get(name).copied();
                 let stays = locked.is_some() && !bounds.moving.is_some_and(|moving| moving.contains(name));
                 let version = locked.filter(|_| stays).map(|package| package.version.as_str());
-                let set = locked.map(|package| package.in_release);
+                let set = locked.and_then(|package| package.in_release);
                 same.sort_by(|(a, a_date), (b, b_date)| {
                     let kept = |c: &Candidate| version == Some(c.version.as_str());
                     kept(b)
                         .cmp(&kept(a))
                         .then_with(|| b.version.cmp(&a.version))
-                        .then_with(|| (set == Some(b.in_release)).cmp(&(set == Some(a.in_release))))
+                        .then_with(|| {
+                            (set.is_some() && set == b.in_release).cmp(&(set.is_some() && set == a.in_release))
+                        })
                         .then_with(|| Reverse(a_date).cmp(&Reverse(b_date)))
                         .then_with(|| (&a.archive, &a.suite, &a.path).cmp(&(&b.archive, &b.suite, &b.path)))
                 });
