@@ -68,7 +68,12 @@ pub(super) struct Machine<'r> {
     /// Whether an undecided exit, return or break came before it.
     pub(super) after: (bool, bool, bool),
     locals: Vec<BTreeMap<String, Option<String>>>,
+    /// Bits that new files and directories do not get.
+    pub(super) umask: u32,
 }
+
+/// What dpkg calls scripts with.
+pub(super) const UMASK: u32 = 0o022;
 
 impl<'r> Machine<'r> {
     pub(super) fn new(
@@ -110,6 +115,7 @@ impl<'r> Machine<'r> {
             undecided: 0,
             after: (false, false, false),
             locals: Vec::new(),
+            umask: UMASK,
         }
     }
 
@@ -299,8 +305,10 @@ impl<'r> Machine<'r> {
     /// Follows commands whose variables and exits stay their own.
     pub(super) fn apart(&mut self, inside: impl FnOnce(&mut Self) -> Flow) -> Flow {
         let (variables, arguments, after) = (self.variables.clone(), self.arguments.clone(), self.after);
+        let umask = self.umask;
         let flow = inside(self);
         (self.variables, self.arguments, self.after) = (variables, arguments, after);
+        self.umask = umask;
         match flow {
             Flow::Exit(false) => self.last = Truth::No,
             Flow::Exit(true) => self.last = Truth::Yes,

@@ -112,6 +112,16 @@ touch /never
 }
 
 #[test]
+fn what_is_made_under_a_umask_is_as_closed_as_it_says() {
+    let text =
+        run("(umask 077; mkdir /var/lib/app)\numask 066\ntouch /etc/app/secret\numask 022\ntouch /etc/app/open\n");
+    for line in ["/var/lib/app/ 700\n", "/etc/app/secret = \"\" 600 None\n", "/etc/app/open = \"\" - None\n"] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains('?'), "{text}");
+}
+
+#[test]
 fn variables_functions_and_substitutions_are_known() {
     insta::assert_snapshot!(run(r##"
 dir=/etc/${DPKG_MAINTSCRIPT_PACKAGE}

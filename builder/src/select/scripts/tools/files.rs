@@ -2,7 +2,7 @@
 
 use super::super::effects::{Effect, changed_mode};
 use super::super::expand::Truth;
-use super::super::machine::Machine;
+use super::super::machine::{Machine, UMASK};
 use super::super::root::{Thing, UNKNOWN};
 use super::{has, options, value};
 
@@ -86,6 +86,7 @@ fn put(machine: &mut Machine<'_>, path: &str, source: Source, mode: Option<u32>)
     if is_scratch(path) {
         return;
     }
+    let mode = mode.or_else(|| (like.is_none() && machine.umask != UMASK).then_some(0o666 & !machine.umask));
     match content {
         Some(text) => {
             machine.effect(FILES, Effect::File { path: path.to_owned(), text: text.to_vec(), mode, like });
@@ -95,6 +96,8 @@ fn put(machine: &mut Machine<'_>, path: &str, source: Source, mode: Option<u32>)
 }
 
 fn directory(machine: &mut Machine<'_>, path: &str, mode: Option<u32>) {
+    let new = machine.umask != UMASK && matches!(machine.thing(path), Some(None));
+    let mode = mode.or_else(|| new.then_some(0o777 & !machine.umask));
     if machine.is_sure() {
         machine.root.make(path, Thing::Directory);
     }
@@ -133,6 +136,7 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
             | "tee"
             | "truncate"
             | "find"
+            | "umask"
     ) {
         return None;
     }
@@ -157,6 +161,14 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
         }
         "truncate" => {
             machine.unhandled("");
+            Truth::Yes
+        }
+        "umask" => {
+            match words.first().map(|word| u32::from_str_radix(word, 8)) {
+                None => {}
+                Some(Ok(bits)) if machine.is_sure() => machine.umask = bits & 0o777,
+                Some(_) => machine.unhandled("which bits new files lose is not known"),
+            }
             Truth::Yes
         }
         "cp" => copy(machine, &words),
