@@ -299,7 +299,8 @@ fn a_machine_without_apt_and_without_a_mirror_says_what_to_do() {
 #[test]
 fn real_packages_build_from_a_kit_alone() {
     let home = crate::real::built();
-    for name in ["hello", "python"] {
+    // `hello` has no packages, and what it copies is no input of its lock.
+    for name in ["static", "python"] {
         let spec = format!("specs/{name}.yaml");
         let digest = home.ok(&["build", "--locked", &spec, "-o", &format!("vendored-{name}.oci")]);
         let place = Place::new();

@@ -331,7 +331,11 @@ fn images_that_are_read() {
         ("an empty index", top(|index| index["manifests"] = serde_json::json!([])), "image::invalid"),
         (
             "two images",
-            top(|index| index["manifests"] = serde_json::json!([index["manifests"][0], index["manifests"][0]])),
+            top(|index| {
+                let mut other = index["manifests"][0].clone();
+                other["digest"] = format!("sha256:{}", "0".repeat(64)).into();
+                index["manifests"] = serde_json::json!([index["manifests"][0], other]);
+            }),
             "image::invalid",
         ),
         (
