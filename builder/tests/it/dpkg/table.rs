@@ -88,12 +88,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         runs: ANY,
-        paths: &["etc/{hosts,networks}"],
-        kinds: &[Missing],
-        because: "a container runtime mounts its own hosts, and nothing reads networks",
-    },
-    Row {
-        runs: ANY,
         paths: &["etc/timezone"],
         kinds: &[Extra],
         because: "Debian 13 has given it up, but libraries for time zones still ask for it first",
@@ -105,7 +99,7 @@ pub(super) const ROWS: &[Row] = &[
         because: "only update-ca-certificates reads it, and the bundle is made without it",
     },
     Row {
-        runs: ANY,
+        runs: &["union"],
         paths: &["var/cache/ldconfig{,/aux-cache}"],
         kinds: &[Missing],
         because: "it saves ldconfig time, which no image runs",
@@ -127,6 +121,12 @@ pub(super) const ROWS: &[Row] = &[
         paths: &["var/lib/php/modules/*{,/**}"],
         kinds: &[Missing],
         because: "what phpenmod remembers for the next run of a script; the modules are enabled without it",
+    },
+    Row {
+        runs: &["postgres"],
+        paths: &["etc/locale.{conf,gen}"],
+        kinds: &[Missing],
+        because: "which locales to generate and which to set is asked of an administrator; the answer of a fresh root is none",
     },
     Row {
         runs: &["postgres"],
