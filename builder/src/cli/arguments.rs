@@ -97,6 +97,10 @@ pub(crate) struct NetworkFlags {
     #[arg(value_delimiter = ' ', value_parser = parse_mirror)]
     pub(crate) mirrors: Vec<MirrorFlag>,
 
+    /// Trust the certificate authorities in this PEM file too, for downloads
+    #[arg(long, value_name = "FILE", env = "TARSIA_CA", hide_env_values = true)]
+    pub(crate) ca: Option<PathBuf>,
+
     /// Use no network
     #[arg(long)]
     pub(crate) offline: bool,

@@ -19,7 +19,7 @@ use crate::digest::Digest;
 /// The format this release reads and writes.
 pub const VERSION: u32 = 1;
 /// Additions to [`VERSION`] that this release writes; a reader accepts any.
-pub const REVISION: u32 = 0;
+pub const REVISION: u32 = 1;
 /// Number of everything that shapes bytes: tar rules, cut rule, codecs and their exact versions.
 pub const ENCODING: u32 = 1;
 /// Number of the tables that decide what is kept or derived.
@@ -45,8 +45,11 @@ pub struct Lock {
     pub spec: Digest,
     /// The effective `keep`: `runtime`, `all` or `needed`.
     pub keep: String,
-    /// The only clock: seconds since 1970-01-01 UTC.
+    /// The only clock: seconds since 1970-01-01 UTC. The newest date of the metadata sets, unless it was given.
     pub source_date: i64,
+    /// `source_date` was given by `SOURCE_DATE_EPOCH` when the lock was made (since revision 1).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub source_date_given: bool,
     /// Archives by name; each the metadata sets that packages of this lock stand in. Sorted by (name, suite, InRelease digest).
     #[serde(default, rename = "archive", skip_serializing_if = "Vec::is_empty")]
     pub archives: Vec<MetadataSet>,
@@ -63,10 +66,14 @@ pub struct Lock {
 pub struct MetadataSet {
     /// Which archive: `debian`, `debian-security`, or the name in the spec.
     pub name: String,
-    /// The suite as it stands in the path below `dists/`: `trixie-updates`.
+    /// The suite as it stands in the path below `dists/`: `trixie-updates`; of a flat archive the directory of its
+    /// Release, `./` or `sub/`.
     pub suite: String,
-    /// Digest of InRelease.
+    /// Digest of InRelease; of Release, where `signature` stands beside it.
     pub in_release: Digest,
+    /// Digest of Release.gpg, for an archive without InRelease (since revision 1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Digest>,
     /// `Date` of the Release, seconds since 1970-01-01 UTC.
     pub date: i64,
     /// `Valid-Until`, where there is one.
@@ -186,6 +193,16 @@ impl std::fmt::Display for Why {
             Self::Implicit(rule) => write!(f, "implicit: {rule}"),
             Self::Dependency(chain) => f.write_str(&chain.join(" > ")),
         }
+    }
+}
+
+/// Returns the path of a suite's directory below its archive's base, with a slash at its end: `dists/trixie/`; of a flat
+/// archive, whose suite ends in a slash, that directory itself, which may be the base.
+pub fn suite_directory(suite: &str) -> String {
+    match suite {
+        "./" => String::new(),
+        flat if flat.ends_with('/') => flat.to_owned(),
+        pooled => format!("dists/{pooled}/"),
     }
 }
 

@@ -18,6 +18,9 @@ impl Lock {
         out.string("spec", &self.spec.to_string());
         out.string("keep", &self.keep);
         out.number("source-date", self.source_date);
+        if self.source_date_given {
+            out.0.push_str("source-date-given = true\n");
+        }
         for set in &self.archives {
             out.archive(set);
         }
@@ -59,6 +62,9 @@ impl Text {
         self.string("name", &set.name);
         self.string("suite", &set.suite);
         self.string("in-release", &set.in_release.to_string());
+        if let Some(signature) = &set.signature {
+            self.string("signature", &signature.to_string());
+        }
         self.number("date", set.date);
         if let Some(valid_until) = set.valid_until {
             self.number("valid-until", valid_until);
@@ -140,7 +146,10 @@ mod tests {
 
     #[test]
     fn a_lock_is_read_back_from_its_own_text() {
-        let lock = sample();
+        let mut lock = sample();
+        lock.source_date_given = true;
+        lock.archives[0].suite = "./".to_owned();
+        lock.archives[0].signature = Some(crate::digest::Digest::of(b"signature"));
         let text = lock.to_text();
         assert_eq!(Lock::parse("web.lock", &text).unwrap(), lock);
         assert_eq!(Lock::parse("web.lock", &text).unwrap().to_text(), text);
@@ -153,7 +162,7 @@ mod tests {
         insta::assert_snapshot!(lock.to_text(), @r#"
         # Written by tarsia from the spec beside it: change that and run `tarsia lock`.
         version = 1
-        revision = 0
+        revision = 1
         tarsia = "0.1.0"
         encoding = 1
         rules = 1

@@ -77,7 +77,7 @@ pub(super) fn make(
 ) -> Result<(Lock, Vec<Index>), Problems> {
     let platforms = project.platforms(world);
     let previous = project.lock.as_ref();
-    let mirrors = fetch::mirrors(world, project, previous.map(|lock| lock.source_date));
+    let mirrors = fetch::mirrors(world, project, previous.map(|lock| lock.source_date))?;
     let fetcher = fetch::fetcher(world, &mirrors);
     let indexes = if project.spec.packages.is_empty() {
         Vec::new()
@@ -122,6 +122,7 @@ pub(super) fn make(
         spec: project.spec.digest,
         keep: project.spec.keep.as_str().to_owned(),
         source_date: world.source_date_epoch.unwrap_or(newest),
+        source_date_given: world.source_date_epoch.is_some(),
         archives,
         inputs: inputs(project, &fetcher)?,
         platform: locked,
@@ -184,7 +185,8 @@ fn locked_indexes(
     for set in &lock.archives {
         let wanted = |platform: &Platform| {
             let part = format!("binary-{}/", platform.architecture());
-            set.packages.iter().any(|file| file.path.contains(&part))
+            // The list of a flat archive is of every architecture.
+            set.packages.iter().any(|file| file.path.contains(&part) || !file.path.contains("binary-"))
         };
         if !platforms.iter().all(wanted) {
             continue;

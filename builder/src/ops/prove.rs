@@ -34,7 +34,7 @@ pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
         return Ok(Proof::Proved);
     }
     let suites = suites(project)?;
-    let mirrors = fetch::mirrors(world, project, Some(lock.source_date));
+    let mirrors = fetch::mirrors(world, project, Some(lock.source_date))?;
     let fetcher = fetch::fetcher(world, &mirrors);
     let mut indexes = Vec::new();
     let mut missing = Vec::new();
@@ -62,7 +62,7 @@ pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
 pub(super) fn against(world: &World<'_>, project: &Project, indexes: &[Index]) -> Result<Proof, Problems> {
     let lock = project.locked()?;
     let contradictions: Vec<String> =
-        resolve::prove(lock, indexes).into_iter().map(|found| found.to_string()).collect();
+        resolve::prove(lock, &project.spec, indexes).into_iter().map(|found| found.to_string()).collect();
     if !contradictions.is_empty() {
         return Ok(Proof::Contradicted(contradictions));
     }
@@ -79,7 +79,7 @@ pub(super) fn against(world: &World<'_>, project: &Project, indexes: &[Index]) -
 
 /// A proof holds for this lock, and for the archives and keys that its spec names.
 fn key(project: &Project) -> Result<Digest, Problems> {
-    let mut text = format!("lock proof 1\n{}\n{}\n", project.lock_digest(), project.spec.digest);
+    let mut text = format!("lock proof 2\n{}\n{}\n", project.lock_digest(), project.spec.digest);
     for archive in project.spec.archives.values() {
         text.push_str(&Digest::of(&project.read_input(&archive.signed_by.value)?).hex());
         text.push('\n');

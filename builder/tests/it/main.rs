@@ -2,6 +2,8 @@
 //!
 //! The group `real` needs the archive that this machine's apt is set up for, and the tools that `.ci/run` installs.
 
+mod apt;
+mod archives;
 mod bad;
 mod container;
 mod deb;
@@ -9,6 +11,7 @@ mod golden;
 mod help;
 mod look;
 mod map;
+mod private;
 mod program;
 mod readme;
 mod real;

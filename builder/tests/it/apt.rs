@@ -1,0 +1,349 @@
+//! The group `real`: what tarsia would install, held against what apt would.
+//!
+//! Packages are drawn from the whole archive by a seed, for each release and architecture, alone and in groups. Both
+//! read the same lists: apt fetches them into a private state with an empty package database, and tarsia verifies and
+//! reads what apt fetched. The implicit packages, which apt knows nothing of, are left out with all that only they
+//! lead to.
+//!
+//! `.ci/run` draws fewer than `.ci/full`, which sets `TARSIA_FULL`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+
+use tarsia::archive::{Index, Keyring, Policy, archives_of};
+use tarsia::diag::{Diagnose as _, Source};
+use tarsia::digest::Digest;
+use tarsia::fetch::apt_sources;
+use tarsia::lock::{PackagesFile, Why};
+use tarsia::resolve::{Catalogue, ResolveOptions, resolve_from};
+use tarsia::spec::{Distro, Platform, Spec};
+
+use crate::program::Place;
+
+/// The draw is the same in every run, as long as the archive is.
+const SEED: u64 = 20_260_101;
+
+/// A release with what `Distro` calls it.
+const RELEASES: [Distro; 2] = [Distro::Debian12, Distro::Debian13];
+const PLATFORMS: [Platform; 2] = [Platform::Amd64, Platform::Arm64];
+
+/// What is asked for: package names, `name-` for what may not be installed, `name=version`.
+type Asked = Vec<String>;
+
+/// apt's private state for one release and architecture, and the archives in it as tarsia verified them.
+struct World {
+    distro: Distro,
+    platform: Platform,
+    place: Place,
+    indexes: Vec<Index>,
+}
+
+impl World {
+    fn new(distro: Distro, platform: Platform) -> Self {
+        let place = Place::new();
+        let mirrors = machine_mirrors();
+        let mut sources = String::new();
+        for archive in archives_of(distro) {
+            let mirror = &mirrors.get(archive.name).unwrap_or_else(|| panic!("no apt source for {}", archive.name))[0];
+            for suite in archive.suites {
+                writeln!(sources, "deb [signed-by={}] {mirror} {suite} {}", key(archive.name, suite), archive.components.join(" ")).unwrap();
+            }
+        }
+        place.write("etc/sources.list", sources);
+        for directory in ["etc/apt.conf.d", "etc/preferences.d", "etc/sources.list.d", "lists/partial", "cache/archives/partial"] {
+            std::fs::create_dir_all(place.path(directory)).unwrap();
+        }
+        place.write("status", "");
+        let (root, architecture) = (place.path(".").display().to_string(), platform.architecture());
+        place.write(
+            "apt.conf",
+            format!(
+                "Dir::State \"{root}\";\nDir::State::lists \"{root}/lists\";\nDir::State::status \"{root}/status\";\n\
+                 Dir::Cache \"{root}/cache\";\nDir::Etc \"{root}/etc\";\nDir::Log \"{root}/log\";\n\
+                 APT::Architecture \"{architecture}\";\n#clear APT::Architectures;\nAPT::Architectures {{ \"{architecture}\"; }};\n\
+                 APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\nAcquire::GzipIndexes \"false\";\n\
+                 #clear DPkg::Post-Invoke;\n#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n"
+            ),
+        );
+        let mut world = Self { distro, platform, place, indexes: Vec::new() };
+        let updated = world.apt(&["update", "-qq"]);
+        assert!(updated.0, "apt-get update: {}", updated.2);
+        // The first simulation writes the cache that the others share.
+        world.apt(&["-s", "install", "base-files"]);
+        world.indexes = world.read();
+        world
+    }
+
+    /// Runs apt-get: whether it agreed, what it printed, what it complained of.
+    fn apt(&self, arguments: &[&str]) -> (bool, String, String) {
+        let ran = Command::new("apt-get")
+            .args(arguments)
+            .env("APT_CONFIG", self.place.path("apt.conf"))
+            .env("LC_ALL", "C")
+            .output()
+            .unwrap_or_else(|error| panic!("apt-get: {error}"));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (ran.status.success(), text(&ran.stdout), text(&ran.stderr))
+    }
+
+    /// Verifies and reads the lists that apt fetched.
+    fn read(&self) -> Vec<Index> {
+        let lists = self.place.path("lists");
+        let names = crate::program::names(&lists);
+        let named = |end: &str| {
+            let name = names.iter().find(|name| name.ends_with(end)).unwrap_or_else(|| panic!("no {end} in {names:?}"));
+            std::fs::read(lists.join(name)).unwrap()
+        };
+        let keyring = Keyring::distro(self.distro);
+        let now = jiff::Timestamp::now().as_second();
+        let suites = archives_of(self.distro).iter().flat_map(|archive| {
+            archive.suites.iter().map(move |suite| (archive.name, *suite))
+        });
+        suites
+            .map(|(archive, suite)| {
+                let policy = Policy { fresh: false, ..Policy::at(now) };
+                let in_release = named(&format!("_dists_{suite}_InRelease"));
+                let release = keyring.verify(archive, suite, &in_release, &policy).unwrap();
+                let path = format!("main/binary-{}/Packages", self.platform.architecture());
+                let bytes = named(&format!("_dists_{suite}_{}", path.replace('/', "_")));
+                let file = PackagesFile { digest: Digest::of(&bytes), size: bytes.len() as u64, path };
+                release.index(vec![(file, Box::new(std::io::Cursor::new(bytes)))]).unwrap()
+            })
+            .collect()
+    }
+
+    fn named(&self) -> String {
+        format!("{} {}", self.distro.as_str(), self.platform.architecture())
+    }
+}
+
+/// What one of both says: packages by name and version, or a refusal.
+type Answer = Result<BTreeMap<String, String>, String>;
+
+/// Asks apt.
+///
+/// `--print-uris` resolves as `-s` does and leaves out only the ordering of what was resolved, which takes most of its
+/// time; `apt_simulates_what_it_would_fetch` holds both together.
+fn apt_says(world: &World, asked: &[String]) -> Answer {
+    let mut arguments = vec!["install", "-qq", "--print-uris", "--no-install-recommends"];
+    arguments.extend(asked.iter().map(String::as_str));
+    let (agreed, out, err) = world.apt(&arguments);
+    if !agreed {
+        return Err(format!("{out}{err}"));
+    }
+    let fetched = out.lines().filter(|line| line.starts_with('\'')).map(|line| {
+        let file = line.split(' ').nth(1).unwrap_or_else(|| panic!("{line}"));
+        let (name, rest) = file.split_once('_').unwrap_or_else(|| panic!("{line}"));
+        let (version, _) = rest.rsplit_once('_').unwrap_or_else(|| panic!("{line}"));
+        (name.to_owned(), version.replace("%3a", ":"))
+    });
+    Ok(fetched.collect())
+}
+
+/// Asks tarsia.
+fn tarsia_says(world: &World, catalogue: &Catalogue<'_>, asked: &[String]) -> Answer {
+    let mut text = format!("version: 1\nname: draw\ndistro: {}\nplatforms: [{}]\npackages:\n", world.distro.as_str(), world.platform.oci());
+    for word in asked {
+        match (word.strip_suffix('-'), word.split_once('=')) {
+            (Some(excluded), _) => writeln!(text, "  - \"!{excluded}\"").unwrap(),
+            (None, Some((name, version))) => writeln!(text, "  - \"{name} = {version}\"").unwrap(),
+            (None, None) => writeln!(text, "  - {word}").unwrap(),
+        }
+    }
+    let spec = Spec::parse(&Source::new("draw.yaml", text), "draw").unwrap_or_else(|problems| panic!("{asked:?}: {problems}"));
+    let lock = match resolve_from(&spec, catalogue, &ResolveOptions::default()) {
+        Ok(lock) => lock,
+        Err(error) => return Err(format!("{error}\n{}", error.hints().join("\n"))),
+    };
+    let implicit: BTreeSet<&str> =
+        lock.packages.iter().filter(|p| matches!(p.why, Why::Implicit(_))).map(|p| p.name.as_str()).collect();
+    let counts = lock.packages.iter().filter(|package| match &package.why {
+        Why::Requested => true,
+        Why::Implicit(_) => false,
+        Why::Dependency(chain) => !implicit.contains(chain[0].as_str()),
+    });
+    Ok(counts.map(|package| (package.name.clone(), package.version.clone())).collect())
+}
+
+/// Returns the base addresses that this machine's apt is set up for, by archive.
+fn machine_mirrors() -> BTreeMap<String, Vec<String>> {
+    let apt = PathBuf::from("/etc/apt");
+    let parts = apt.join("sources.list.d");
+    let mut sources = apt_sources::parse_list(&std::fs::read_to_string(apt.join("sources.list")).unwrap_or_default());
+    let names = if parts.is_dir() { crate::program::names(&parts) } else { Vec::new() };
+    for name in names {
+        let text = std::fs::read_to_string(parts.join(&name)).unwrap_or_default();
+        match name.rsplit_once('.') {
+            Some((_, "sources")) => sources.extend(apt_sources::parse_deb822(&text)),
+            Some((_, "list")) => sources.extend(apt_sources::parse_list(&text)),
+            _ => {}
+        }
+    }
+    apt_sources::mirrors(&sources)
+}
+
+/// Returns the file with a key that signs a suite; tarsia looks at what is signed for itself.
+fn key(archive: &str, suite: &str) -> String {
+    let release = suite.split('-').next().unwrap();
+    let part = if archive == "debian-security" { "security-automatic" } else { "automatic" };
+    format!("{}/src/archive/keys/debian-{release}-{part}.gpg", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// SplitMix64: the same numbers in every run.
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % below as u64) as usize
+    }
+}
+
+/// Returns what is asked for: `singles` packages alone, `groups` of two or three together, as many with an exclusion.
+fn draw(names: &[&str], singles: usize, groups: usize, exclusions: &mut dyn FnMut(&str, usize) -> Option<String>) -> Vec<Asked> {
+    let mut draw = Draw(SEED);
+    let mut drawn: BTreeSet<usize> = BTreeSet::new();
+    while drawn.len() < singles.min(names.len()) {
+        drawn.insert(draw.next(names.len()));
+    }
+    let mut all: Vec<Asked> = drawn.into_iter().map(|at| vec![names[at].to_owned()]).collect();
+    for _ in 0..groups {
+        let size = 2 + draw.next(2);
+        let mut group: Vec<String> = (0..size).map(|_| names[draw.next(names.len())].to_owned()).collect();
+        group.dedup();
+        all.push(group);
+    }
+    for _ in 0..groups {
+        let name = names[draw.next(names.len())];
+        if let Some(excluded) = exclusions(name, draw.next(1 << 16)) {
+            all.push(vec![name.to_owned(), format!("{excluded}-")]);
+        }
+    }
+    all
+}
+
+/// A reason why an answer may differ from apt's.
+struct Reason {
+    name: &'static str,
+    holds: fn(&Answer, &Answer) -> bool,
+}
+
+/// Every reason there is; what none of these explains fails the test.
+const REASONS: &[Reason] = &[
+    Reason { name: "tarsia searches on where apt gives up", holds: |apt, tarsia| {
+        apt.as_ref().is_err_and(|said| said.contains("unmet dependencies") || said.contains("broken packages")) && tarsia.is_ok()
+    } },
+];
+
+struct Outcome {
+    tried: usize,
+    equal: usize,
+    refused: usize,
+    explained: BTreeMap<&'static str, Vec<String>>,
+    unexplained: Vec<String>,
+}
+
+/// Asks both for everything, on two threads or more.
+fn compare(world: &World, catalogue: &Catalogue<'_>, all: &[Asked]) -> Outcome {
+    let next = AtomicUsize::new(0);
+    let outcome = Mutex::new(Outcome { tried: 0, equal: 0, refused: 0, explained: BTreeMap::new(), unexplained: Vec::new() });
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(asked) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let (apt, tarsia) = (apt_says(world, asked), tarsia_says(world, catalogue, asked));
+                    let mut outcome = outcome.lock().unwrap();
+                    outcome.tried += 1;
+                    let told = || format!("{}: {}: {}", world.named(), asked.join(" "), difference(&apt, &tarsia));
+                    match (&apt, &tarsia) {
+                        (Ok(apt), Ok(tarsia)) if apt == tarsia => outcome.equal += 1,
+                        (Err(_), Err(said)) => {
+                            assert!(asked.iter().any(|word| said.contains(&format!("`{}", word.split(['=', '-']).next().unwrap()))), "{said}");
+                            outcome.equal += 1;
+                            outcome.refused += 1;
+                        }
+                        _ => match REASONS.iter().find(|reason| (reason.holds)(&apt, &tarsia)) {
+                            Some(reason) => outcome.explained.entry(reason.name).or_default().push(told()),
+                            None => outcome.unexplained.push(told()),
+                        },
+                    }
+                }
+            });
+        }
+    });
+    let mut outcome = outcome.into_inner().unwrap();
+    outcome.unexplained.sort();
+    outcome
+}
+
+/// Tells two answers apart, in words.
+fn difference(apt: &Answer, tarsia: &Answer) -> String {
+    match (apt, tarsia) {
+        (Ok(apt), Ok(tarsia)) => {
+            let only = |a: &BTreeMap<String, String>, b: &BTreeMap<String, String>| {
+                let only = a.iter().filter(|(name, version)| b.get(*name) != Some(version));
+                only.map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
+            };
+            format!("apt alone has [{}], tarsia alone has [{}]", only(apt, tarsia), only(tarsia, apt))
+        }
+        (Err(said), Ok(_)) => format!("apt refuses: {}", said.trim()),
+        (Ok(_), Err(said)) => format!("tarsia refuses: {}", said.trim()),
+        (Err(_), Err(_)) => "both refuse".to_owned(),
+    }
+}
+
+/// Returns how many packages are drawn alone, and how many groups.
+fn counts() -> (usize, usize) {
+    #[expect(clippy::disallowed_methods, reason = "the two scripts of `.ci` say how much there is time for")]
+    let full = std::env::var_os("TARSIA_FULL").is_some();
+    if full { (400, 60) } else { (100, 15) }
+}
+
+#[test]
+fn what_is_installed_is_what_apt_would_install() {
+    let (singles, groups) = counts();
+    let mut total = Outcome { tried: 0, equal: 0, refused: 0, explained: BTreeMap::new(), unexplained: Vec::new() };
+    for distro in RELEASES {
+        for platform in PLATFORMS {
+            let world = World::new(distro, platform);
+            let catalogue = Catalogue::new(&world.indexes, platform);
+            let mut excluded = |name: &str, n: usize| {
+                let said = tarsia_says(&world, &catalogue, &[name.to_owned()]).ok()?;
+                let others: Vec<&String> = said.keys().filter(|other| *other != name).collect();
+                (!others.is_empty()).then(|| others[n % others.len()].clone())
+            };
+            let all = draw(catalogue.names(), singles, groups, &mut excluded);
+            let outcome = compare(&world, &catalogue, &all);
+            println!(
+                "{}: {} tried, {} equal, of these {} refused by both, {} explained, {} not",
+                world.named(),
+                outcome.tried,
+                outcome.equal,
+                outcome.refused,
+                outcome.explained.values().map(Vec::len).sum::<usize>(),
+                outcome.unexplained.len()
+            );
+            total.tried += outcome.tried;
+            total.equal += outcome.equal;
+            total.refused += outcome.refused;
+            for (reason, told) in outcome.explained {
+                total.explained.entry(reason).or_default().extend(told);
+            }
+            total.unexplained.extend(outcome.unexplained);
+        }
+    }
+    println!("{} tried, {} equal, of these {} refused by both", total.tried, total.equal, total.refused);
+    for (reason, told) in &total.explained {
+        println!("{reason}: {}\n  {}", told.len(), told.join("\n  "));
+    }
+    assert!(total.unexplained.is_empty(), "not explained:\n{}", total.unexplained.join("\n"));
+    assert!(total.equal * 100 >= total.tried * 99, "{} of {} are equal", total.equal, total.tried);
+}
