@@ -267,7 +267,9 @@ impl Diagnose for Error {
                 vec!["the mirror is behind the one the lock was made from: try another with `--mirror`".to_owned()]
             }
             Self::NoPackages { offered, .. } => vec![offered.clone()],
-            Self::NoFlatPackages { .. } => vec!["the `suite` of an archive that is not flat has no slash at its end".to_owned()],
+            Self::NoFlatPackages { .. } => {
+                vec!["the `suite` of an archive that is not flat has no slash at its end".to_owned()]
+            }
             Self::IndexDigest { .. } => {
                 vec!["the mirror may be in the middle of an update: try again, or another with `--mirror`".to_owned()]
             }

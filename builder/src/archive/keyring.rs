@@ -168,24 +168,23 @@ fn weigh(
     refused: Vec<String>,
     policy: &Policy,
 ) -> Result<(), Error> {
-        let needed = policy.min_signatures.max(1);
-        if signers.len() < needed as usize {
-            return Err(Error::Signatures {
-                archive: archive.to_owned(),
-                suite: suite.to_owned(),
-                good: signers.len(),
-                needed,
-                refused,
-            });
+    let needed = policy.min_signatures.max(1);
+    if signers.len() < needed as usize {
+        return Err(Error::Signatures {
+            archive: archive.to_owned(),
+            suite: suite.to_owned(),
+            good: signers.len(),
+            needed,
+            refused,
+        });
+    }
+    for key in &policy.require_key {
+        let wanted: String = key.chars().filter(|c| !c.is_ascii_whitespace()).map(|c| c.to_ascii_uppercase()).collect();
+        if !signers.contains(wanted.strip_prefix("0X").unwrap_or(&wanted)) {
+            let (archive, suite) = (archive.to_owned(), suite.to_owned());
+            return Err(Error::RequiredKey { archive, suite, key: key.clone(), refused });
         }
-        for key in &policy.require_key {
-            let wanted: String =
-                key.chars().filter(|c| !c.is_ascii_whitespace()).map(|c| c.to_ascii_uppercase()).collect();
-            if !signers.contains(wanted.strip_prefix("0X").unwrap_or(&wanted)) {
-                let (archive, suite) = (archive.to_owned(), suite.to_owned());
-                return Err(Error::RequiredKey { archive, suite, key: key.clone(), refused });
-            }
-        }
+    }
     Ok(())
 }
 

@@ -174,6 +174,7 @@ impl Session {
 
 /// Reads the file of certificate authorities that the flag names.
 fn authorities(flags: &NetworkFlags) -> Result<Vec<Vec<u8>>, Error> {
-    let read = |path: &PathBuf| std::fs::read(path).map_err(|cause| Error::Authorities(path.display().to_string(), cause));
+    let read =
+        |path: &PathBuf| std::fs::read(path).map_err(|cause| Error::Authorities(path.display().to_string(), cause));
     flags.ca.iter().map(read).collect()
 }

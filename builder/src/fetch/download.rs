@@ -231,7 +231,11 @@ impl Download<'_> {
     }
 
     fn unwritten(&self, error: io::Error) -> Error {
-        Error::Store(store::Error::write(format!("`{}`", super::shown(&self.address.url)), self.tools.store.root(), error))
+        Error::Store(store::Error::write(
+            format!("`{}`", super::shown(&self.address.url)),
+            self.tools.store.root(),
+            error,
+        ))
     }
 }
 

@@ -184,9 +184,14 @@ impl Diagnose for Error {
                 hints
             }
             Self::Unavailable { tried, .. }
-                if tried.iter().any(|(_, failure)| matches!(failure, Failure::Refused(why) if why.contains(CERTIFICATE))) =>
+                if tried
+                    .iter()
+                    .any(|(_, failure)| matches!(failure, Failure::Refused(why) if why.contains(CERTIFICATE))) =>
             {
-                vec!["name the server's certificate authority with `--ca FILE`, or with `ca:` under `archives`".to_owned()]
+                vec![
+                    "name the server's certificate authority with `--ca FILE`, or with `ca:` under `archives`"
+                        .to_owned(),
+                ]
             }
             Self::NoMirror { archive, .. } => vec![format!("name one with `--mirror {archive}=URI`")],
             Self::Unavailable { tried, .. }

@@ -80,7 +80,13 @@ impl HttpTransport {
             .build()
             .map_err(refused)?;
         let clients = Mutex::default();
-        Ok(Self { client, clients, options: options.clone(), runtime: Some(runtime), idle_timeout: options.idle_timeout })
+        Ok(Self {
+            client,
+            clients,
+            options: options.clone(),
+            runtime: Some(runtime),
+            idle_timeout: options.idle_timeout,
+        })
     }
 
     /// Returns the client that trusts what the request says.
@@ -316,7 +322,12 @@ mod tests {
     }
 
     fn request(url: &str, offset: u64) -> Request {
-        Request { url: url.to_owned(), offset, if_range: (offset > 0).then(|| "\"tag\"".to_owned()), access: Default::default() }
+        Request {
+            url: url.to_owned(),
+            offset,
+            if_range: (offset > 0).then(|| "\"tag\"".to_owned()),
+            access: Default::default(),
+        }
     }
 
     /// Serves one answer per connection and returns the requests' heads.

@@ -79,9 +79,7 @@ impl Suite {
         };
         match signature {
             None => self.keyring.verify(&self.archive, &self.suite, release, &policy),
-            Some(signature) => {
-                self.keyring.verify_detached(&self.archive, &self.suite, (release, signature), &policy)
-            }
+            Some(signature) => self.keyring.verify_detached(&self.archive, &self.suite, (release, signature), &policy),
         }
     }
 
@@ -146,7 +144,7 @@ impl Suite {
         let fetched = fetcher.metadata_where(&self.archive, &self.path(name), MAX_IN_RELEASE, &mut accept);
         match (fetched, release, refusal) {
             (Ok(_), Some(release), _) => Ok(release),
-            (Err(FetchError::Unavailable { .. }), _, Some(refusal)) => Err(Refused::Archive(refusal)),
+            (Err(FetchError::Unavailable { .. }), _, Some(refusal)) => Err(Refused::Archive(Box::new(refusal))),
             (Err(error), ..) if error.is_absent() => Err(Refused::Absent(error)),
             (Err(error), ..) => Err(Refused::Fetch(error)),
             (Ok(_), None, _) => unreachable!("what is fetched has been accepted"),
@@ -236,14 +234,14 @@ enum Refused {
     /// No mirror has the file.
     Absent(FetchError),
     Fetch(FetchError),
-    Archive(archive::Error),
+    Archive(Box<archive::Error>),
 }
 
 impl From<Refused> for Problems {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Absent(error) | Refused::Fetch(error) => error.into(),
-            Refused::Archive(error) => error.into(),
+            Refused::Archive(error) => (*error).into(),
         }
     }
 }

@@ -38,7 +38,8 @@ impl<'a> Catalogue<'a> {
         let architecture = platform.architecture();
         let mut all: Vec<(&'a Candidate, i64)> = Vec::new();
         for index in indexes {
-            let fits = |candidate: &&Candidate| candidate.architecture == "all" || candidate.architecture == architecture;
+            let fits =
+                |candidate: &&Candidate| candidate.architecture == "all" || candidate.architecture == architecture;
             all.extend(index.candidates.iter().filter(fits).map(|candidate| (candidate, index.set.date)));
         }
         Self::of(indexes, platform, all)

@@ -79,7 +79,8 @@ pub fn resolve_from(
         return Ok(PlatformLock::default());
     }
     let excluded: BTreeSet<&str> = spec.excluded.iter().map(|name| name.value.as_str()).collect();
-    let requests: Vec<Request<'_>> = spec.packages.iter().map(|request| asked(spec, request)).collect::<Result<_, _>>()?;
+    let requests: Vec<Request<'_>> =
+        spec.packages.iter().map(|request| asked(spec, request)).collect::<Result<_, _>>()?;
     let bounds = Bounds {
         excluded: &excluded,
         requests: &requests,
@@ -218,8 +219,7 @@ fn asked<'a>(spec: &Spec, request: &'a Spanned<PackageRequest>) -> Result<Reques
             Some((parsed, version))
         }
     };
-    let relation =
-        Relation { name: request.value.name.clone(), qualifier: None, version, architectures: Vec::new() };
+    let relation = Relation { name: request.value.name.clone(), qualifier: None, version, architectures: Vec::new() };
     Ok(Request { relation, from: request.value.from.as_deref() })
 }
 

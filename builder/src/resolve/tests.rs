@@ -490,7 +490,9 @@ fn a_lock_is_proved_against_its_stanzas() {
 
 #[test]
 fn a_lock_is_proved_to_be_whole() {
-    let indexes = world("app 1\nDepends: lib | other, virtual (>= 2)\n\nlib 2\n\nprov 1\nProvides: virtual (= 2)\n\nfoe 1\nBreaks: lib");
+    let indexes = world(
+        "app 1\nDepends: lib | other, virtual (>= 2)\n\nlib 2\n\nprov 1\nProvides: virtual (= 2)\n\nfoe 1\nBreaks: lib",
+    );
     let lock = |names: &[&str]| crate::lock::Lock {
         version: crate::lock::VERSION,
         revision: crate::lock::REVISION,

@@ -60,7 +60,8 @@ impl<'c, 'a> Universe<'c, 'a> {
         let mut special: BTreeMap<usize, Vec<Id>> = BTreeMap::new();
         let locked: BTreeMap<&str, &LockedPackage> =
             bounds.kept.into_iter().flat_map(|lock| &lock.packages).map(|p| (p.name.as_str(), p)).collect();
-        let requested = bounds.requests.iter().filter(|request| request.from.is_some() || request.relation.version.is_some());
+        let requested =
+            bounds.requests.iter().filter(|request| request.from.is_some() || request.relation.version.is_some());
         let requests: BTreeMap<&str, &Request<'_>> =
             requested.map(|request| (request.relation.name.as_str(), request)).collect();
         for name in locked.keys().chain(requests.keys()) {
@@ -76,7 +77,8 @@ impl<'c, 'a> Universe<'c, 'a> {
                         && holds(&request.relation, &candidate.version)
                 })
             });
-            let kept = |id: &Id| stays && locked.is_some_and(|p| p.version == catalogue.candidate(*id).version.as_str());
+            let kept =
+                |id: &Id| stays && locked.is_some_and(|p| p.version == catalogue.candidate(*id).version.as_str());
             let in_set = |id: &Id| {
                 locked.is_some_and(|p| {
                     let candidate = catalogue.candidate(*id);
@@ -85,7 +87,10 @@ impl<'c, 'a> Universe<'c, 'a> {
             };
             ids.sort_by(|a, b| {
                 let version = |id: &Id| &catalogue.candidate(*id).version;
-                (!kept(a)).cmp(&!kept(b)).then_with(|| version(b).cmp(version(a))).then_with(|| in_set(b).cmp(&in_set(a)))
+                (!kept(a))
+                    .cmp(&!kept(b))
+                    .then_with(|| version(b).cmp(version(a)))
+                    .then_with(|| in_set(b).cmp(&in_set(a)))
             });
             ids.dedup_by(|later, earlier| catalogue.candidate(*later).version == catalogue.candidate(*earlier).version);
             if !bounds.older {

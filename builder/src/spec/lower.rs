@@ -107,7 +107,10 @@ fn archives(root: &Node, distro: bool, report: &mut Report) -> BTreeMap<String, 
             let (text, hint) = if flat {
                 ("a flat archive has no components", "leave out `components`, or the slash at the end of `suite`")
             } else {
-                ("the key `components` is missing", "add `components: [main]`; the `suite` of a flat archive ends in a slash")
+                (
+                    "the key `components` is missing",
+                    "add `components: [main]`; the `suite` of a flat archive ends in a slash",
+                )
             };
             report.add_unless_known(Error::MissingKey, at, text.to_owned()).hint(hint);
         }

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tarsia::archive::{Index, Keyring, Policy, archives_of};
 use tarsia::diag::{Diagnose as _, Source};
@@ -23,6 +23,8 @@ use tarsia::resolve::{Catalogue, ResolveOptions, resolve_from};
 use tarsia::spec::{Distro, Platform, Spec};
 
 use crate::program::Place;
+use crate::signing;
+use crate::world::{DATE, rfc2822};
 
 /// The draw is the same in every run, as long as the archive is.
 const SEED: u64 = 20_260_101;
@@ -34,27 +36,76 @@ const PLATFORMS: [Platform; 2] = [Platform::Amd64, Platform::Arm64];
 /// What is asked for: package names, `name-` for what may not be installed, `name=version`.
 type Asked = Vec<String>;
 
-/// apt's private state for one release and architecture, and the archives in it as tarsia verified them.
+/// apt's private state, and the archives in it as tarsia verified them.
 struct World {
-    distro: Distro,
+    /// What it is called.
+    name: String,
+    /// The beginning of a spec, up to its packages.
+    head: String,
     platform: Platform,
     place: Place,
     indexes: Vec<Index>,
 }
 
 impl World {
-    fn new(distro: Distro, platform: Platform) -> Self {
-        let place = Place::new();
+    /// Returns a release as the machine's own mirror has it.
+    fn of(distro: Distro, platform: Platform) -> Self {
         let mirrors = machine_mirrors();
         let mut sources = String::new();
         for archive in archives_of(distro) {
             let mirror = &mirrors.get(archive.name).unwrap_or_else(|| panic!("no apt source for {}", archive.name))[0];
             for suite in archive.suites {
-                writeln!(sources, "deb [signed-by={}] {mirror} {suite} {}", key(archive.name, suite), archive.components.join(" ")).unwrap();
+                let (key, components) = (key(archive.name, suite), archive.components.join(" "));
+                writeln!(sources, "deb [signed-by={key}] {mirror} {suite} {components}").unwrap();
             }
         }
+        let head = format!("distro: {}\n", distro.as_str());
+        let name = format!("{} {}", distro.as_str(), platform.architecture());
+        let mut world = Self { name, head, platform, place: Place::new(), indexes: Vec::new() };
+        world.update(&sources);
+        let keyring = Keyring::distro(distro);
+        let list = format!("main/binary-{}/Packages", platform.architecture());
+        let suites = archives_of(distro)
+            .iter()
+            .flat_map(|archive| archive.suites.iter().map(move |suite| (archive.name, *suite)));
+        world.indexes = suites
+            .map(|(archive, suite)| {
+                let directory = format!("_dists_{suite}_");
+                world.read(&keyring, archive, suite, (&format!("{directory}InRelease"), &directory, &list))
+            })
+            .collect();
+        world
+    }
+
+    /// Returns an archive of stanzas that are written by hand.
+    fn written(stanzas: &str) -> Self {
+        let place = Place::new();
+        let (secret, public) = signing::generate_key(7);
+        let key = place.write("key.asc", &public);
+        place.write("archive/Packages", stanzas);
+        let digest = Digest::of(stanzas.as_bytes()).hex();
+        let release = format!("Date: {}\nSHA256:\n {digest} {} Packages\n", rfc2822(DATE), stanzas.len());
+        place.write("archive/InRelease", signing::clearsign(&secret, &release, DATE));
+        let uri = format!("file:{}", place.path("archive").display());
+        let sources = format!("deb [signed-by={}] {uri} ./\n", key.display());
+        let head = format!("archives:\n  hand: {{uri: \"{uri}\", suite: ./, signed-by: key.asc}}\n");
+        let mut world =
+            Self { name: "by hand".to_owned(), head, platform: Platform::Amd64, place, indexes: Vec::new() };
+        world.update(&sources);
+        let keyring = Keyring::from_certificates("key.asc", public.as_bytes()).unwrap();
+        let index = world.read(&keyring, "hand", "./", ("_InRelease", "_", "Packages"));
+        world.indexes = vec![index];
+        world
+    }
+
+    /// Sets up the state with these sources, and has apt fetch its lists.
+    fn update(&self, sources: &str) {
+        let Self { place, platform, .. } = self;
         place.write("etc/sources.list", sources);
-        for directory in ["etc/apt.conf.d", "etc/preferences.d", "etc/sources.list.d", "lists/partial", "cache/archives/partial"] {
+        for directory in ["apt.conf.d", "preferences.d", "sources.list.d"] {
+            std::fs::create_dir_all(place.path("etc").join(directory)).unwrap();
+        }
+        for directory in ["lists/partial", "cache/archives/partial"] {
             std::fs::create_dir_all(place.path(directory)).unwrap();
         }
         place.write("status", "");
@@ -64,18 +115,16 @@ impl World {
             format!(
                 "Dir::State \"{root}\";\nDir::State::lists \"{root}/lists\";\nDir::State::status \"{root}/status\";\n\
                  Dir::Cache \"{root}/cache\";\nDir::Etc \"{root}/etc\";\nDir::Log \"{root}/log\";\n\
-                 APT::Architecture \"{architecture}\";\n#clear APT::Architectures;\nAPT::Architectures {{ \"{architecture}\"; }};\n\
-                 APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\nAcquire::GzipIndexes \"false\";\n\
+                 APT::Architecture \"{architecture}\";\n#clear APT::Architectures;\n\
+                 APT::Architectures {{ \"{architecture}\"; }};\nAPT::Sandbox::User \"root\";\n\
+                 Acquire::Languages \"none\";\nAcquire::GzipIndexes \"false\";\n\
                  #clear DPkg::Post-Invoke;\n#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n"
             ),
         );
-        let mut world = Self { distro, platform, place, indexes: Vec::new() };
-        let updated = world.apt(&["update", "-qq"]);
+        let updated = self.apt(&["update", "-qq"]);
         assert!(updated.0, "apt-get update: {}", updated.2);
-        // The first simulation writes the cache that the others share.
-        world.apt(&["-s", "install", "base-files"]);
-        world.indexes = world.read();
-        world
+        // The first run writes the cache that the others share.
+        self.apt(&["-s", "install", "base-files"]);
     }
 
     /// Runs apt-get: whether it agreed, what it printed, what it complained of.
@@ -90,34 +139,20 @@ impl World {
         (ran.status.success(), text(&ran.stdout), text(&ran.stderr))
     }
 
-    /// Verifies and reads the lists that apt fetched.
-    fn read(&self) -> Vec<Index> {
+    /// Verifies and reads a list that apt fetched, by the ends of the names that it gave to the files.
+    fn read(&self, keyring: &Keyring, archive: &str, suite: &str, files: (&str, &str, &str)) -> Index {
+        let (in_release, directory, list) = files;
         let lists = self.place.path("lists");
         let names = crate::program::names(&lists);
         let named = |end: &str| {
             let name = names.iter().find(|name| name.ends_with(end)).unwrap_or_else(|| panic!("no {end} in {names:?}"));
             std::fs::read(lists.join(name)).unwrap()
         };
-        let keyring = Keyring::distro(self.distro);
-        let now = jiff::Timestamp::now().as_second();
-        let suites = archives_of(self.distro).iter().flat_map(|archive| {
-            archive.suites.iter().map(move |suite| (archive.name, *suite))
-        });
-        suites
-            .map(|(archive, suite)| {
-                let policy = Policy { fresh: false, ..Policy::at(now) };
-                let in_release = named(&format!("_dists_{suite}_InRelease"));
-                let release = keyring.verify(archive, suite, &in_release, &policy).unwrap();
-                let path = format!("main/binary-{}/Packages", self.platform.architecture());
-                let bytes = named(&format!("_dists_{suite}_{}", path.replace('/', "_")));
-                let file = PackagesFile { digest: Digest::of(&bytes), size: bytes.len() as u64, path };
-                release.index(vec![(file, Box::new(std::io::Cursor::new(bytes)))]).unwrap()
-            })
-            .collect()
-    }
-
-    fn named(&self) -> String {
-        format!("{} {}", self.distro.as_str(), self.platform.architecture())
+        let policy = Policy { fresh: false, ..Policy::at(jiff::Timestamp::now().as_second()) };
+        let release = keyring.verify(archive, suite, &named(in_release), &policy).unwrap();
+        let bytes = named(&format!("{directory}{}", list.replace('/', "_")));
+        let file = PackagesFile { digest: Digest::of(&bytes), size: bytes.len() as u64, path: list.to_owned() };
+        release.index(vec![(file, Box::new(std::io::Cursor::new(bytes)))]).unwrap()
     }
 }
 
@@ -146,7 +181,8 @@ fn apt_says(world: &World, asked: &[String]) -> Answer {
 
 /// Asks tarsia.
 fn tarsia_says(world: &World, catalogue: &Catalogue<'_>, asked: &[String]) -> Answer {
-    let mut text = format!("version: 1\nname: draw\ndistro: {}\nplatforms: [{}]\npackages:\n", world.distro.as_str(), world.platform.oci());
+    let (head, platform) = (&world.head, world.platform.oci());
+    let mut text = format!("version: 1\nname: draw\n{head}platforms: [{platform}]\npackages:\n");
     for word in asked {
         match (word.strip_suffix('-'), word.split_once('=')) {
             (Some(excluded), _) => writeln!(text, "  - \"!{excluded}\"").unwrap(),
@@ -154,7 +190,8 @@ fn tarsia_says(world: &World, catalogue: &Catalogue<'_>, asked: &[String]) -> An
             (None, None) => writeln!(text, "  - {word}").unwrap(),
         }
     }
-    let spec = Spec::parse(&Source::new("draw.yaml", text), "draw").unwrap_or_else(|problems| panic!("{asked:?}: {problems}"));
+    let spec =
+        Spec::parse(&Source::new("draw.yaml", text), "draw").unwrap_or_else(|problems| panic!("{asked:?}: {problems}"));
     let lock = match resolve_from(&spec, catalogue, &ResolveOptions::default()) {
         Ok(lock) => lock,
         Err(error) => return Err(format!("{error}\n{}", error.hints().join("\n"))),
@@ -207,7 +244,12 @@ impl Draw {
 }
 
 /// Returns what is asked for: `singles` packages alone, `groups` of two or three together, as many with an exclusion.
-fn draw(names: &[&str], singles: usize, groups: usize, exclusions: &mut dyn FnMut(&str, usize) -> Option<String>) -> Vec<Asked> {
+fn draw(
+    names: &[&str],
+    singles: usize,
+    groups: usize,
+    exclusions: &mut dyn FnMut(&str, usize) -> Option<String>,
+) -> Vec<Asked> {
     let mut draw = Draw(SEED);
     let mut drawn: BTreeSet<usize> = BTreeSet::new();
     while drawn.len() < singles.min(names.len()) {
@@ -236,11 +278,13 @@ struct Reason {
 }
 
 /// Every reason there is; what none of these explains fails the test.
-const REASONS: &[Reason] = &[
-    Reason { name: "tarsia searches on where apt gives up", holds: |apt, tarsia| {
-        apt.as_ref().is_err_and(|said| said.contains("unmet dependencies") || said.contains("broken packages")) && tarsia.is_ok()
-    } },
-];
+const REASONS: &[Reason] = &[Reason {
+    name: "tarsia searches on where apt gives up",
+    holds: |apt, tarsia| {
+        apt.as_ref().is_err_and(|said| said.contains("unmet dependencies") || said.contains("broken packages"))
+            && tarsia.is_ok()
+    },
+}];
 
 struct Outcome {
     tried: usize,
@@ -253,7 +297,8 @@ struct Outcome {
 /// Asks both for everything, on two threads or more.
 fn compare(world: &World, catalogue: &Catalogue<'_>, all: &[Asked]) -> Outcome {
     let next = AtomicUsize::new(0);
-    let outcome = Mutex::new(Outcome { tried: 0, equal: 0, refused: 0, explained: BTreeMap::new(), unexplained: Vec::new() });
+    let outcome =
+        Mutex::new(Outcome { tried: 0, equal: 0, refused: 0, explained: BTreeMap::new(), unexplained: Vec::new() });
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -262,11 +307,16 @@ fn compare(world: &World, catalogue: &Catalogue<'_>, all: &[Asked]) -> Outcome {
                     let (apt, tarsia) = (apt_says(world, asked), tarsia_says(world, catalogue, asked));
                     let mut outcome = outcome.lock().unwrap();
                     outcome.tried += 1;
-                    let told = || format!("{}: {}: {}", world.named(), asked.join(" "), difference(&apt, &tarsia));
+                    let told = || format!("{}: {}: {}", world.name, asked.join(" "), difference(&apt, &tarsia));
                     match (&apt, &tarsia) {
                         (Ok(apt), Ok(tarsia)) if apt == tarsia => outcome.equal += 1,
                         (Err(_), Err(said)) => {
-                            assert!(asked.iter().any(|word| said.contains(&format!("`{}", word.split(['=', '-']).next().unwrap()))), "{said}");
+                            assert!(
+                                asked
+                                    .iter()
+                                    .any(|word| said.contains(&format!("`{}", word.split(['=', '-']).next().unwrap()))),
+                                "{said}"
+                            );
                             outcome.equal += 1;
                             outcome.refused += 1;
                         }
@@ -313,7 +363,7 @@ fn what_is_installed_is_what_apt_would_install() {
     let mut total = Outcome { tried: 0, equal: 0, refused: 0, explained: BTreeMap::new(), unexplained: Vec::new() };
     for distro in RELEASES {
         for platform in PLATFORMS {
-            let world = World::new(distro, platform);
+            let world = World::of(distro, platform);
             let catalogue = Catalogue::new(&world.indexes, platform);
             let mut excluded = |name: &str, n: usize| {
                 let said = tarsia_says(&world, &catalogue, &[name.to_owned()]).ok()?;
@@ -324,7 +374,7 @@ fn what_is_installed_is_what_apt_would_install() {
             let outcome = compare(&world, &catalogue, &all);
             println!(
                 "{}: {} tried, {} equal, of these {} refused by both, {} explained, {} not",
-                world.named(),
+                world.name,
                 outcome.tried,
                 outcome.equal,
                 outcome.refused,
@@ -346,4 +396,133 @@ fn what_is_installed_is_what_apt_would_install() {
     }
     assert!(total.unexplained.is_empty(), "not explained:\n{}", total.unexplained.join("\n"));
     assert!(total.equal * 100 >= total.tried * 99, "{} of {} are equal", total.equal, total.tried);
+}
+
+#[test]
+fn apt_simulates_what_it_would_fetch() {
+    let world = World::of(Distro::Debian12, Platform::Amd64);
+    for name in ["python3", "nginx-light", "default-jre-headless", "postgresql", "git"] {
+        let (agreed, out, err) = world.apt(&["install", "-s", "--no-install-recommends", name]);
+        assert!(agreed, "{err}");
+        let simulated: BTreeSet<&str> =
+            out.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next()).collect();
+        let fetched = apt_says(&world, &[name.to_owned()]).unwrap();
+        assert_eq!(simulated, fetched.keys().map(String::as_str).collect(), "{name}");
+    }
+}
+
+/// Stanzas, one a line: name, version, and fields between semicolons.
+const STANZAS: &str = "
+    versioned 1; Depends: vlib (>= 2)
+    vprovider 1; Provides: vlib (= 3)
+    unversioned 1; Depends: ulib (>= 2)
+    uprovider 1; Provides: ulib
+    exact 1; Depends: elib (= 2)
+    elib 2
+    elib 3
+    eprovider 1; Provides: elib (= 2)
+    choice 1; Depends: first | second
+    first 1; Depends: missing
+    second 1
+    deep 1; Depends: deep1 | second
+    deep1 1; Depends: deep2, leftover
+    deep2 1; Depends: deep3
+    deep3 1; Depends: missing (>= 1) | elib (>= 9)
+    leftover 1
+    later 1; Depends: third | fourth, fourth
+    third 1
+    fourth 1
+    breaker 1; Depends: broken; Breaks: broken (<< 2)
+    broken 1
+    chooser 1; Depends: broken | second; Breaks: broken (<< 2)
+    mta1 1; Provides: mta; Conflicts: mta
+    mta2 1; Provides: mta; Conflicts: mta
+    mailer 1; Depends: mta1 | mta
+    anyone 1; Depends: script:any
+    script 1; Multi-Arch: allowed
+    anybody 1; Depends: plain:any
+    plain 1
+    foreigner 1; Depends: foreign
+    foreign 1; Multi-Arch: foreign
+    native 1; Depends: plain:native
+    named 1; Depends: plain:amd64
+    other 1; Depends: plain:arm64
+    listed 1; Depends: plain [amd64], missing [arm64]
+    unlisted 1; Depends: missing [!amd64], plain [!arm64]
+    pinned 1; Depends: plib (= 1)
+    pinned 2; Depends: plib (= 2)
+    plib 1
+    plib 2
+    ranked 1; Depends: rank
+    ranka 1; Provides: rank
+    rankb 1; Provides: rank; Priority: important
+    rankc 1; Provides: rank; Priority: required
+    essence 1; Depends: essential-thing
+    essa 1; Provides: essential-thing; Priority: required
+    essb 1; Provides: essential-thing; Essential: yes
+    tied 1; Depends: tie
+    tiea 1; Provides: tie
+    tieb 1; Provides: tie
+    tiec 1; Provides: tie
+    drawn 1; Depends: draw; Suggests: drawc; Recommends: drawb
+    drawa 1; Provides: draw
+    drawb 1; Provides: draw
+    drawc 1; Provides: draw
+    before 1; Pre-Depends: plain; Depends: second
+    circle 1; Depends: circle2
+    circle2 1; Depends: circle
+    self 1; Provides: selfish; Conflicts: selfish; Depends: selfish
+    left 1; Conflicts: right
+    right 1
+    both 1; Depends: left, right
+    back 1; Depends: aside | second, right
+    aside 1; Conflicts: right
+    single 1; Depends: only
+    onlyone 1; Provides: only
+    conflicted 1; Depends: plain; Conflicts: plain (>= 1)
+    newer 1; Depends: fresh (>= 5)
+    fresh 4
+    wide 1; Depends: plain (>> 1) | plain (<< 1) | plain (>= 1)
+";
+
+/// What is asked for, one a line.
+const ASKED: &str = "
+    versioned; unversioned; exact; exact elib; elib=2 exact; choice; choice second; deep; deep second-; later; third later
+    breaker; broken breaker; chooser; broken chooser; mta1; mta1 mta2; mailer; mailer mta1-; mailer mta2; mta
+    anyone; anybody; foreigner; native; named; other; listed; unlisted; pinned; pinned=1; pinned=1 plib=1; plib=1 pinned
+    ranked; ranked rankc-; ranked rankc- rankb-; rank; essence; tied; tied tiec-; drawn; drawn drawa-; before; circle; circle circle2-
+    self; selfish; left right; both; back; back right; single; only; conflicted; newer; missing; wide; choice second-
+    deep choice; tied drawn; drawn tied; drawa drawn; right aside; aside; leftover deep; pinned plib=2; pinned=3
+";
+
+#[test]
+fn cases_written_by_hand_end_as_apts_do() {
+    let mut stanzas = String::new();
+    for line in STANZAS.trim().lines() {
+        let mut parts = line.trim().split("; ");
+        let (name, version) = parts.next().unwrap().split_once(' ').unwrap();
+        let digest = Digest::of(line.as_bytes()).hex();
+        writeln!(stanzas, "Package: {name}\nVersion: {version}\nArchitecture: amd64").unwrap();
+        if !line.contains("Priority: ") {
+            writeln!(stanzas, "Priority: optional").unwrap();
+        }
+        parts.for_each(|field| writeln!(stanzas, "{field}").unwrap());
+        writeln!(stanzas, "Filename: ./{name}_{version}_amd64.deb\nSize: 10\nSHA256: {digest}\n").unwrap();
+    }
+    let world = World::written(&stanzas);
+    let catalogue = Catalogue::new(&world.indexes, world.platform);
+    let all: Vec<Asked> = ASKED
+        .split([';', '\n'])
+        .map(|words| words.split_whitespace().map(str::to_owned).collect())
+        .filter(|asked: &Asked| !asked.is_empty())
+        .collect();
+    let outcome = compare(&world, &catalogue, &all);
+    println!("by hand: {} tried, {} equal, of these {} refused by both", outcome.tried, outcome.equal, outcome.refused);
+    assert!(outcome.refused > 10 && outcome.tried > 60);
+    assert!(
+        outcome.unexplained.is_empty() && outcome.explained.is_empty(),
+        "{:#?}\n{:#?}",
+        outcome.unexplained,
+        outcome.explained
+    );
 }

@@ -64,7 +64,11 @@ impl Layout {
         let index = pack(self.packing, packages.as_bytes());
         let list = if self.is_flat() { "Packages".to_owned() } else { "main/binary-amd64/Packages".to_owned() };
         place.write(&format!("{root}/{}{list}{suffix}", self.directory()), &index);
-        let named = if self.is_flat() { "" } else { "Suite: stable\nCodename: stable\nArchitectures: amd64\nComponents: main\n" };
+        let named = if self.is_flat() {
+            ""
+        } else {
+            "Suite: stable\nCodename: stable\nArchitectures: amd64\nComponents: main\n"
+        };
         let dot = if self.is_flat() { "./" } else { "" };
         format!(
             "Origin: Test\n{named}Date: {}\nSHA256:\n {} {} {dot}{list}{suffix}\n",
@@ -199,7 +203,12 @@ fn what_gpg_signs_counts() {
         let home = place.path("gnupg");
         std::fs::create_dir(&home).unwrap();
         let gpg = |arguments: &[&str]| {
-            let ran = Command::new("gpg").arg("--homedir").arg(&home).args(["--batch", "--yes", "--quiet", "--passphrase", ""]).args(arguments).output();
+            let ran = Command::new("gpg")
+                .arg("--homedir")
+                .arg(&home)
+                .args(["--batch", "--yes", "--quiet", "--passphrase", ""])
+                .args(arguments)
+                .output();
             match ran {
                 Ok(ran) => {
                     assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
@@ -224,7 +233,10 @@ fn what_gpg_signs_counts() {
             let release = layout.write(&place, &root, "hello").replace(&rfc2822(DATE), &rfc2822(now));
             let directory = format!("{root}/{}", layout.directory());
             let plain = place.write(&format!("{directory}Release"), release);
-            let target = place.path(&format!("{directory}{}", if layout.signed == Signed::Inline { "InRelease" } else { "Release.gpg" }));
+            let target = place.path(&format!(
+                "{directory}{}",
+                if layout.signed == Signed::Inline { "InRelease" } else { "Release.gpg" }
+            ));
             let mut arguments = vec!["--output".to_owned(), shown(&target), way.to_owned()];
             if layout.signed == Signed::Armoured {
                 arguments.push("--detach-sign".to_owned());
@@ -257,16 +269,29 @@ fn a_package_comes_from_the_archive_that_is_named() {
         let index = pack(Packing::Xz, text.as_bytes());
         place.write(&list, &index);
         let head = release.split("SHA256:").next().unwrap().to_owned();
-        let release = format!("{head}SHA256:\n {} {} main/binary-amd64/Packages.xz\n", Digest::of(&index).hex(), index.len());
+        let release =
+            format!("{head}SHA256:\n {} {} main/binary-amd64/Packages.xz\n", Digest::of(&index).hex(), index.len());
         POOLED.sign(&place, root, &release, &[&secret]);
-        writeln!(archives, "  {root}: {{uri: \"file://{}\", suite: stable, components: [main], signed-by: acme.key}}", place.path(root).display()).unwrap();
+        writeln!(
+            archives,
+            "  {root}: {{uri: \"file://{}\", suite: stable, components: [main], signed-by: acme.key}}",
+            place.path(root).display()
+        )
+        .unwrap();
     }
     let locked = |request: &str| {
-        place.write("web.yaml", format!("version: 1\nname: web\nplatforms: [linux/amd64]\narchives:\n{archives}packages:\n  - {request}\n"));
+        place.write(
+            "web.yaml",
+            format!("version: 1\nname: web\nplatforms: [linux/amd64]\narchives:\n{archives}packages:\n  - {request}\n"),
+        );
         let _ = std::fs::remove_file(place.path("web.lock"));
         let ran = place.run(&["lock", "web.yaml"]);
         match std::fs::read_to_string(place.path("web.lock")) {
-            Ok(lock) => lock.lines().filter(|line| line.starts_with("archive = ") || line.starts_with("version = \"")).collect::<Vec<_>>().join(" "),
+            Ok(lock) => lock
+                .lines()
+                .filter(|line| line.starts_with("archive = ") || line.starts_with("version = \""))
+                .collect::<Vec<_>>()
+                .join(" "),
             Err(_) => ran.err,
         }
     };
@@ -299,7 +324,10 @@ fn a_lock_from_which_something_was_cut_or_moved_is_not_proved() {
     let blocks: Vec<&str> = lock.split("\n[[platform.\"linux/amd64\".package]]\n").collect();
     assert_eq!(blocks.len(), 3, "{lock}");
     let cut = format!("{}\n[[platform.\"linux/amd64\".package]]\n{}", blocks[0], blocks[1]);
-    assert!(said(&cut).contains("`hello` (linux/amd64) has the dependency `libgreet1`, and the lock has nothing that meets it"));
+    assert!(
+        said(&cut)
+            .contains("`hello` (linux/amd64) has the dependency `libgreet1`, and the lock has nothing that meets it")
+    );
     let moved = lock.replace(&format!("source-date = {DATE}"), &format!("source-date = {}", DATE + 1));
     assert!(said(&moved).contains("`source-date` has value"), "{moved}");
     // What was given stays given.

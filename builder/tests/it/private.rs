@@ -38,7 +38,8 @@ impl Server {
         let authority = params.self_signed(&key).unwrap();
         let issuer = Issuer::new(params, key);
         let own = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&own, &issuer).unwrap();
+        let certificate =
+            CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&own, &issuer).unwrap();
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.serialize_der()));
         let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -53,7 +54,8 @@ impl Server {
         let seen = heads.clone();
         std::thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
-                let (config, seen, directory, elsewhere) = (config.clone(), seen.clone(), directory.clone(), elsewhere.clone());
+                let (config, seen, directory, elsewhere) =
+                    (config.clone(), seen.clone(), directory.clone(), elsewhere.clone());
                 std::thread::spawn(move || {
                     let session = rustls::ServerConnection::new(config).unwrap();
                     let mut stream = rustls::StreamOwned::new(session, connection);
