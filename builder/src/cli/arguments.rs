@@ -97,7 +97,7 @@ pub(crate) struct NetworkFlags {
     #[arg(value_delimiter = ' ', value_parser = parse_mirror)]
     pub(crate) mirrors: Vec<MirrorFlag>,
 
-    /// Trust the certificate authorities in this PEM file too, for downloads
+    /// Trust the authorities in this PEM file too
     #[arg(long, value_name = "FILE", env = "TARSIA_CA", hide_env_values = true)]
     pub(crate) ca: Option<PathBuf>,
 

@@ -91,6 +91,7 @@ fn check() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --offline                 Use no network
 
     Machine options:
@@ -125,6 +126,7 @@ fn lock() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --offline                 Use no network
 
     Machine options:
@@ -157,6 +159,7 @@ fn outdated() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --offline                 Use no network
 
     Machine options:
@@ -189,6 +192,7 @@ fn fetch() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --offline                 Use no network
 
     Machine options:
@@ -226,6 +230,7 @@ fn build() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --offline                 Use no network
 
     Machine options:
@@ -260,6 +265,7 @@ fn why() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --offline                 Use no network
 
     Machine options:
