@@ -179,8 +179,8 @@ fn apt_says(world: &World, asked: &[String]) -> Answer {
     Ok(fetched.collect())
 }
 
-/// Asks tarsia.
-fn tarsia_says(world: &World, catalogue: &Catalogue<'_>, asked: &[String]) -> Answer {
+/// Asks tarsia; beside its answer, the names of the implicit packages, which are left out of it.
+fn tarsia_says(world: &World, catalogue: &Catalogue<'_>, asked: &[String]) -> (Answer, BTreeSet<String>) {
     let (head, platform) = (&world.head, world.platform.oci());
     let mut text = format!("version: 1\nname: draw\n{head}platforms: [{platform}]\npackages:\n");
     for word in asked {
@@ -194,7 +194,7 @@ fn tarsia_says(world: &World, catalogue: &Catalogue<'_>, asked: &[String]) -> An
         Spec::parse(&Source::new("draw.yaml", text), "draw").unwrap_or_else(|problems| panic!("{asked:?}: {problems}"));
     let lock = match resolve_from(&spec, catalogue, &ResolveOptions::default()) {
         Ok(lock) => lock,
-        Err(error) => return Err(format!("{error}\n{}", error.hints().join("\n"))),
+        Err(error) => return (Err(format!("{error}\n{}", error.hints().join("\n"))), BTreeSet::new()),
     };
     let implicit: BTreeSet<&str> =
         lock.packages.iter().filter(|p| matches!(p.why, Why::Implicit(_))).map(|p| p.name.as_str()).collect();
@@ -203,7 +203,8 @@ fn tarsia_says(world: &World, catalogue: &Catalogue<'_>, asked: &[String]) -> An
         Why::Implicit(_) => false,
         Why::Dependency(chain) => !implicit.contains(chain[0].as_str()),
     });
-    Ok(counts.map(|package| (package.name.clone(), package.version.clone())).collect())
+    let answer = counts.map(|package| (package.name.clone(), package.version.clone())).collect();
+    (Ok(answer), implicit.into_iter().map(str::to_owned).collect())
 }
 
 /// Returns the base addresses that this machine's apt is set up for, by archive.
@@ -281,8 +282,9 @@ struct Reason {
 const REASONS: &[Reason] = &[Reason {
     name: "tarsia searches on where apt gives up",
     holds: |apt, tarsia| {
-        apt.as_ref().is_err_and(|said| said.contains("unmet dependencies") || said.contains("broken packages"))
-            && tarsia.is_ok()
+        apt.as_ref().is_err_and(|said| {
+            said.contains("unmet dependencies") || said.contains("broken packages") || said.contains("generated breaks")
+        }) && tarsia.is_ok()
     },
 }];
 
@@ -304,7 +306,12 @@ fn compare(world: &World, catalogue: &Catalogue<'_>, all: &[Asked]) -> Outcome {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(asked) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let (apt, tarsia) = (apt_says(world, asked), tarsia_says(world, catalogue, asked));
+                    let mut apt = apt_says(world, asked);
+                    let (tarsia, implicit) = tarsia_says(world, catalogue, asked);
+                    // Implicit packages can be dependencies as well: they are left out on both sides.
+                    if let Ok(apt) = &mut apt {
+                        apt.retain(|name, _| !implicit.contains(name));
+                    }
                     let mut outcome = outcome.lock().unwrap();
                     outcome.tried += 1;
                     let told = || format!("{}: {}: {}", world.name, asked.join(" "), difference(&apt, &tarsia));
@@ -366,7 +373,7 @@ fn what_is_installed_is_what_apt_would_install() {
             let world = World::of(distro, platform);
             let catalogue = Catalogue::new(&world.indexes, platform);
             let mut excluded = |name: &str, n: usize| {
-                let said = tarsia_says(&world, &catalogue, &[name.to_owned()]).ok()?;
+                let said = tarsia_says(&world, &catalogue, &[name.to_owned()]).0.ok()?;
                 let others: Vec<&String> = said.keys().filter(|other| *other != name).collect();
                 (!others.is_empty()).then(|| others[n % others.len()].clone())
             };
@@ -519,11 +526,9 @@ fn cases_written_by_hand_end_as_apts_do() {
         .collect();
     let outcome = compare(&world, &catalogue, &all);
     println!("by hand: {} tried, {} equal, of these {} refused by both", outcome.tried, outcome.equal, outcome.refused);
-    assert!(outcome.refused > 10 && outcome.tried > 60);
-    assert!(
-        outcome.unexplained.is_empty() && outcome.explained.is_empty(),
-        "{:#?}\n{:#?}",
-        outcome.unexplained,
-        outcome.explained
-    );
+    assert!(outcome.refused > 15 && outcome.tried > 60);
+    assert!(outcome.unexplained.is_empty(), "{:#?}", outcome.unexplained);
+    // apt takes the first alternative, meets what that excludes, and does not come back.
+    let explained: Vec<&String> = outcome.explained.values().flatten().collect();
+    assert!(explained.len() == 1 && explained[0].starts_with("by hand: back: apt refuses"), "{explained:#?}");
 }
