@@ -125,6 +125,7 @@ impl World {
             spec: self.spec.digest,
             keep: self.spec.keep.as_str().to_owned(),
             source_date: DATE,
+            source_date_given: false,
             archives: vec![index.set.clone()],
             inputs: Vec::new(),
             platform: BTreeMap::from([(PLATFORM.oci().to_owned(), share)]),
