@@ -194,6 +194,7 @@ fn stages(c: &mut Criterion) {
         pack_keys: &keys,
         local: &local,
         local_key: Digest::of(b"local"),
+        base: None,
     };
     c.bench_function("select", |b| b.iter(|| select(&input).unwrap()));
 
@@ -214,13 +215,19 @@ fn stages(c: &mut Criterion) {
     let store = Store::open(&room.path().join("store"), StoreOptions::default()).unwrap();
     let (layers, blobs): (Vec<_>, Vec<_>) = layers(&context, &selection).into_iter().unzip();
     blobs.iter().for_each(|blob| assert!(store.put_blob(blob).is_ok()));
-    let settings =
-        Settings { run: &world.spec.run, user: selection.user, labels: &world.spec.labels, source_date: DATE };
+    let settings = Settings {
+        run: &world.spec.run,
+        user: selection.user,
+        labels: &world.spec.labels,
+        source_date: DATE,
+        base: None,
+    };
     c.bench_function("image write", |b| {
         let blobs = |digest: &Digest| store.blob(digest).map_err(io::Error::other);
         b.iter(|| {
             let image = Image::new(PLATFORM, &settings, layers.clone()).unwrap();
-            write_layout(&ImageIndex::new(vec![image]).unwrap(), None, &blobs, &room.path().join("image")).unwrap();
+            let whole = ImageIndex::new(vec![image]).unwrap();
+            write_layout(&whole, &Default::default(), &blobs, &room.path().join("image")).unwrap().commit().unwrap();
         });
     });
 }

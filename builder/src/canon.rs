@@ -40,8 +40,13 @@ fn written<T: Serialize + ?Sized, F: Formatter>(value: &T, formatter: F) -> Vec<
     bytes
 }
 
-/// A value whose objects are written in the order of their keys, however the map keeps them.
-struct Sorted<'a>(&'a Value);
+/// A value whose objects are written in the order of their keys, however the map keeps them; for a field of a document
+/// whose other fields have an order of their own.
+#[derive(Debug, Clone, Copy)]
+pub struct Sorted<'a>(
+    /// The value.
+    pub &'a Value,
+);
 
 impl Serialize for Sorted<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

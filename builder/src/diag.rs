@@ -85,6 +85,11 @@ impl Problems {
         self.0.iter().map(AsRef::as_ref)
     }
 
+    /// Returns the errors, to be told together with others.
+    pub fn into_vec(self) -> Vec<Box<dyn Diagnose>> {
+        self.0
+    }
+
     /// Returns `No` where every problem is a "no", else `Unknown`.
     pub fn verdict(&self) -> Verdict {
         if self.0.iter().all(|problem| problem.verdict() == Verdict::No) { Verdict::No } else { Verdict::Unknown }

@@ -175,6 +175,8 @@ pub enum Origin {
     Derived(String),
     /// An entry of the spec: which one, as `files[3]` or `certificates[0]`.
     Spec(String),
+    /// The image that this one is built on.
+    Base,
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
-use super::commands::{build, cache, check, completions, fetch, init, inspect, lock, man, outdated, schema, why};
+use super::commands::{
+    audit, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, schema, vendor, why,
+};
 use super::size::parse_size;
 
 /// Build byte-reproducible distroless images from signed packages
@@ -34,12 +36,16 @@ pub(crate) enum Command {
     Outdated(outdated::Arguments),
     /// Download locked inputs into the store
     Fetch(fetch::Arguments),
+    /// Write all inputs of a lock into a directory
+    Vendor(vendor::Arguments),
     /// Build images from specs
     Build(build::Arguments),
     /// Explain why a file is, or is not, in an image
     Why(why::Arguments),
     /// Show layers, packages, files and surface of an image
     Inspect(inspect::Arguments),
+    /// Check an image against a policy
+    Audit(audit::Arguments),
     /// Manage the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of specs
@@ -100,6 +106,10 @@ pub(crate) struct NetworkFlags {
     /// Trust the authorities in this PEM file too
     #[arg(long, value_name = "FILE", env = "TARSIA_CA", hide_env_values = true)]
     pub(crate) ca: Option<PathBuf>,
+
+    /// Vendored inputs to look into before the network
+    #[arg(long, value_name = "DIR|FILE", env = "TARSIA_VENDOR", hide_env_values = true)]
+    pub(crate) vendor: Option<PathBuf>,
 
     /// Use no network
     #[arg(long)]

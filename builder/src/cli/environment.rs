@@ -8,7 +8,30 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use tarsia::fetch::Credentials;
+use tarsia::load::Engines;
 use tarsia::spec::Platform;
+
+/// What programs that write to containers-storage read beside `PATH`: who and where the user is, where the storage is,
+/// and whether this is inside of `podman unshare` already.
+const STORAGE: [&str; 17] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "CONTAINERS_CONF",
+    "CONTAINERS_CONF_OVERRIDE",
+    "CONTAINERS_REGISTRIES_CONF",
+    "CONTAINERS_STORAGE_CONF",
+    "STORAGE_DRIVER",
+    "STORAGE_OPTS",
+    "_CONTAINERS_ROOTLESS_GID",
+    "_CONTAINERS_ROOTLESS_UID",
+    "_CONTAINERS_USERNS_CONFIGURED",
+];
 
 /// Everything that the program knows beside its arguments, as plain values.
 #[derive(Debug, Clone)]
@@ -31,6 +54,10 @@ pub(crate) struct Environment {
     pub(crate) apt_sources: Vec<(String, String)>,
     /// Logins for private archives: `NETRC` or `.netrc` in the home directory, then apt's `auth.conf`.
     pub(crate) credentials: Credentials,
+    /// Where container engines may be.
+    pub(crate) engines: Engines,
+    /// Numbers of the signals that this process was started to ignore, as `nohup` does with SIGHUP.
+    pub(crate) ignored_signals: Vec<i32>,
 }
 
 impl Environment {
@@ -56,6 +83,9 @@ impl Environment {
             colour: terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|name| name != "dumb"),
             apt_sources: apt_sources(Path::new("/etc/apt")),
             credentials: credentials(variable("NETRC"), variable("HOME"), Path::new("/etc/apt")),
+            engines: engines(&variable),
+            ignored_signals: std::fs::read_to_string("/proc/self/status")
+                .map_or_else(|_| Vec::new(), |status| ignored_signals(&status)),
         }
     }
 }
@@ -66,6 +96,28 @@ fn cache(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
     xdg.map(PathBuf::from)
         .filter(|path| path.is_absolute())
         .or_else(|| home.map(PathBuf::from).filter(|path| path.is_absolute()).map(|home| home.join(".cache")))
+}
+
+/// Returns where container engines may be.
+fn engines(variable: &dyn Fn(&str) -> Option<OsString>) -> Engines {
+    let path = variable("PATH").unwrap_or_default();
+    let mut environment = vec![("PATH".into(), path.clone()), ("LC_ALL".into(), "C".into())];
+    environment.extend(STORAGE.iter().filter_map(|name| Some(((*name).into(), variable(name)?))));
+    let mut docker_sockets = vec![PathBuf::from("/var/run/docker.sock")];
+    docker_sockets.extend(variable("XDG_RUNTIME_DIR").map(|directory| PathBuf::from(directory).join("docker.sock")));
+    Engines {
+        docker_host: variable("DOCKER_HOST").map(|value| value.to_string_lossy().into_owned()),
+        docker_sockets,
+        search: std::env::split_paths(&path).filter(|directory| directory.is_absolute()).collect(),
+        environment,
+    }
+}
+
+/// Returns the signals that are ignored according to `/proc/PID/status` (proc(5), `SigIgn`).
+fn ignored_signals(status: &str) -> Vec<i32> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    (1..=64).filter(|signal| mask >> (signal - 1) & 1 == 1).collect()
 }
 
 /// Reads `sources.list` and what stands in `sources.list.d` below `apt`. What is not there, or cannot be read, is no
@@ -131,6 +183,12 @@ mod tests {
         };
         assert_eq!(users(&read(None)), "one three four ");
         assert_eq!(users(&read(Some(place.path().join("none").into()))), "two three four ");
+    }
+
+    #[test]
+    fn ignored_signals_are_read_from_the_mask() {
+        assert_eq!(ignored_signals("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"), [1, 13]);
+        assert!(ignored_signals("").is_empty());
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub(crate) enum Error {
     /// Several specs and one output.
     #[error("cannot write several images to one output")]
     OneOutput,
+    /// The library panicked.
+    #[error("cannot go on: this is a mistake in tarsia")]
+    Panic,
     /// Standard output.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
@@ -51,6 +54,7 @@ impl Diagnose for Error {
             Self::Distro(_) => "cli::distro",
             Self::NoManual(_) => "cli::no-manual",
             Self::OneOutput => "cli::one-output",
+            Self::Panic => "cli::panic",
             Self::Output(_) => "cli::output",
         }
     }
@@ -61,6 +65,7 @@ impl Diagnose for Error {
             Self::NoStore => "set `HOME`, or name a directory with `--store DIR`",
             Self::NoPlatform => "name them under `platforms:` in the spec",
             Self::Distro(_) => "known are `debian/13` and `debian/12`",
+            Self::Panic => "please report it, with the lines above and what led to them",
             Self::OneOutput => "leave `-o` out, and each image is written to `<name>.oci`",
             _ => return Vec::new(),
         };

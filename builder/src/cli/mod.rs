@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod render;
 mod session;
+mod signals;
 mod size;
 
 use std::process::ExitCode;
@@ -45,7 +46,11 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let session = Session::new(Environment::read(), arguments.globals);
-    match run(&session, &arguments.command) {
+    signals::watch(&session.environment.ignored_signals);
+    // A panic is a mistake in this program; what it was writing has been removed on the way here.
+    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&session, &arguments.command)));
+    tarsia::store::temporary::proceed();
+    match ran.unwrap_or_else(|_| Err(error::Error::Panic.into())) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         Err(problems) => {
@@ -65,9 +70,11 @@ fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
         Command::Lock(arguments) => commands::lock::run(session, arguments),
         Command::Outdated(arguments) => commands::outdated::run(session, arguments),
         Command::Fetch(arguments) => commands::fetch::run(session, arguments),
+        Command::Vendor(arguments) => commands::vendor::run(session, arguments),
         Command::Build(arguments) => commands::build::run(session, arguments),
         Command::Why(arguments) => commands::why::run(session, arguments),
         Command::Inspect(arguments) => commands::inspect::run(session, arguments),
+        Command::Audit(arguments) => commands::audit::run(session, arguments),
         Command::Cache(arguments) => commands::cache::run(session, arguments),
         Command::Schema(arguments) => commands::schema::run(session, arguments),
         Command::Completions(arguments) => commands::completions::run(session, arguments),

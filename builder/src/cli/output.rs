@@ -27,6 +27,11 @@ fn write_to(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Returns a text without what could move a terminal's cursor.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 use tarsia::diag::{Problems, Warning};
 use tarsia::fetch::{FetchOptions, HttpOptions, MachineClock, apt_sources};
+use tarsia::kit::Kit;
 use tarsia::lock::MAX_TIME;
 use tarsia::ops::World;
 use tarsia::store::{Store, StoreOptions};
@@ -47,8 +48,10 @@ impl Session {
     ) -> Result<T, Problems> {
         let (store, network, machine) = flags;
         let store = self.open_store(store, output)?;
+        let vendor = network.vendor.as_ref().map(|path| Kit::open(path, store.root())).transpose()?;
         let world = World {
             store: &store,
+            vendor: vendor.as_ref(),
             transport: &Network::new(HttpOptions { certificates: authorities(network)?, ..HttpOptions::default() }),
             now: self.environment.now,
             host: self.environment.platform.ok_or(Error::NoPlatform)?,
@@ -62,6 +65,7 @@ impl Session {
             clock: &MachineClock::starting_at(self.environment.now),
             offline: network.offline,
             source_date_epoch: self.source_date_epoch()?,
+            engines: &self.environment.engines,
             threads: machine.threads.unwrap_or(self.environment.threads).max(1) as usize,
             memory: machine.memory,
             progress: &self.bars,

@@ -5,6 +5,7 @@
 //! by lock, spec and the state of the local files; layers by their plan; cuts of layers by the part of the plan that
 //! they hold; packs by their package.
 
+mod base;
 mod error;
 mod packs;
 #[cfg(test)]
@@ -28,11 +29,12 @@ use crate::select::{self, LayerPlan, Report, SelectInput, Selection};
 use crate::spec::{Platform, Spec};
 use crate::store::{BlobWriter, Kind, Store};
 
+pub use base::{Base, base_digest, open_base};
 pub use error::Error;
 pub use packs::Packs;
 
 /// Version of the records of results; part of their keys.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a build reads, and what it works with.
 #[derive(Clone, Copy)]
@@ -79,6 +81,8 @@ pub struct Selected {
     pub packs: Packs,
     /// What is kept.
     pub selection: Selection,
+    /// The image that it is laid over.
+    pub base: Option<Base>,
 }
 
 /// A whole result as stored.
@@ -86,6 +90,8 @@ pub struct Selected {
 struct Record {
     image: Image,
     report: Report,
+    /// Digest of the local files, where their state could have hidden a change while they were read.
+    local: Option<Digest>,
 }
 
 /// Builds the images of a lock.
@@ -97,18 +103,34 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
             rules: input.lock.rules,
         });
     }
+    let moment = input.store.moment()?;
     let seen = local::inputs(input.spec, input.directory)?;
+    let racy = seen.iter().any(|input| input.is_racy(moment));
     let lock = Digest::of(input.lock.to_text().as_bytes());
     let mut images = Vec::new();
     let (mut selected, mut reports) = (BTreeMap::new(), BTreeMap::new());
     for platform in platforms(input)? {
         let key = key(input, platform, &lock, &seen);
-        let (record, selection) = match find(input.store, &key)? {
+        let found = match find(input.store, &key)? {
+            Some(mut record) if record.local.is_some() => {
+                let (local, _) = packs::local(input)?;
+                let holds = record.local == Some(local.digest());
+                if holds && !racy {
+                    // From now on its state tells all.
+                    record.local = None;
+                    keep(input.store, &key, &record)?;
+                }
+                holds.then_some(record)
+            }
+            found => found,
+        };
+        let (record, selection) = match found {
             Some(record) => (record, None),
             None => {
                 let selection = select(input, platform)?;
                 let image = write(input, platform, &selection)?;
-                let record = Record { image, report: selection.selection.report.clone() };
+                let local = racy.then(|| selection.packs.local().digest());
+                let record = Record { image, report: selection.selection.report.clone(), local };
                 // What changed while it was read has no state to be found by.
                 if local::inputs(input.spec, input.directory)? == seen {
                     keep(input.store, &key, &record)?;
@@ -126,6 +148,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
 /// Opens one platform's packages and the spec's own files, and selects what is kept of them.
 pub fn select(input: &BuildInput<'_>, platform: Platform) -> Result<Selected, Error> {
     let packs = Packs::open(input, platform)?;
+    let base = open_base(input.spec, input.directory, Some(input.lock), input.store, platform)?;
     let selection = select::select(&SelectInput {
         spec: input.spec,
         lock: input.lock,
@@ -134,13 +157,14 @@ pub fn select(input: &BuildInput<'_>, platform: Platform) -> Result<Selected, Er
         pack_keys: packs.keys(),
         local: packs.local(),
         local_key: packs.local_key(),
+        base: base.as_ref().map(|base| &base.index),
     })?;
-    Ok(Selected { packs, selection })
+    Ok(Selected { packs, selection, base })
 }
 
 /// Writes the layers of a selection into the store and returns the image of them.
 pub fn write(input: &BuildInput<'_>, platform: Platform, selected: &Selected) -> Result<Image, Error> {
-    let Selected { packs, selection } = selected;
+    let Selected { packs, selection, base } = selected;
     let plans: Vec<&LayerPlan> = selection.layers.iter().filter(|plan| !plan.is_empty()).collect();
     let layers = write_layers(input, &plans, &|key| packs.data(input.store, key))?;
     let settings = Settings {
@@ -148,6 +172,7 @@ pub fn write(input: &BuildInput<'_>, platform: Platform, selected: &Selected) ->
         user: selection.user,
         labels: &input.spec.labels,
         source_date: input.lock.source_date,
+        base: base.as_ref().map(|base| &base.config),
     };
     Ok(Image::new(platform, &settings, layers)?)
 }
@@ -222,8 +247,8 @@ fn find(store: &Store, key: &Digest) -> Result<Option<Record>, Error> {
     else {
         return Ok(None);
     };
-    for layer in record.image.layers() {
-        if store.blob(&layer.digest)?.is_none() {
+    for (digest, _) in record.image.blobs() {
+        if store.blob(&digest)?.is_none() {
             return Ok(None);
         }
     }

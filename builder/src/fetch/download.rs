@@ -109,6 +109,32 @@ pub(super) fn download(
     }
 }
 
+/// Reads a file of `length` bytes that is on disk, as if it came from a mirror that is asked once.
+pub(super) fn local(
+    tools: &Tools<'_>,
+    length: u64,
+    body: impl Read + Send + 'static,
+    expected: Expected,
+) -> Result<Result<BlobWriter, Failure>, Error> {
+    let writer = tools.store.write_blob()?;
+    let address = Address { url: String::new(), access: Access::default(), archive: None };
+    let mut download = Download { tools, address: &address, expected, writer, furthest: 0, etag: None, patched: false };
+    if let Some(failure) = download.wrong_size(length) {
+        return Ok(Err(failure));
+    }
+    let body = Box::new(body);
+    let response =
+        Response { status: 200, length: Some(length), content_range: None, etag: None, retry_after: None, body };
+    Ok(match download.receive(response, Some(length))? {
+        Step::Complete => match download.mismatch() {
+            None => Ok(download.writer),
+            Some(actual) => Err(Failure::Digest(actual)),
+        },
+        Step::Over(failure) => Err(failure),
+        Step::Again(why, _) => Err(Failure::Network(why)),
+    })
+}
+
 /// Returns the pause after this many failures: 0.5 s, 1 s, 2 s, … up to the longest that a server may ask for.
 fn pause(failed: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << failed.saturating_sub(1).min(16)).min(MAX_RETRY_AFTER)

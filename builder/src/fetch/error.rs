@@ -6,7 +6,10 @@ use super::http::CERTIFICATE;
 
 use crate::diag::Diagnose;
 use crate::digest::Digest;
+use crate::kit;
 use crate::store;
+
+use super::mirrors::is_snapshot;
 
 /// An error of a download.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,17 @@ pub enum Error {
         /// What is missing, as a person knows it.
         missing: Vec<String>,
     },
+    /// Something is neither in the store nor vendored, and the network may not be used.
+    #[error("cannot work offline: neither the store nor `{vendor}` holds{}", lines(.missing))]
+    NotVendored {
+        /// What is missing, as a person knows it.
+        missing: Vec<String>,
+        /// The vendored inputs, as the user named them.
+        vendor: String,
+    },
+    /// The vendored inputs cannot be read.
+    #[error(transparent)]
+    Kit(#[from] kit::Error),
     /// Nothing says where an archive is.
     #[error("cannot fetch `{label}`: no mirror of `{archive}` is known")]
     NoMirror {
@@ -151,6 +165,11 @@ fn list(names: &[String]) -> String {
     }
 }
 
+/// Returns all names of a list, one a line.
+fn lines(names: &[String]) -> String {
+    names.iter().map(|name| format!("\n  {name}")).collect()
+}
+
 impl Error {
     /// Returns whether every address said that it has no such file.
     pub fn is_absent(&self) -> bool {
@@ -163,6 +182,8 @@ impl Diagnose for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::Offline { .. } => "fetch::offline",
+            Self::NotVendored { .. } => "fetch::not-vendored",
+            Self::Kit(error) => error.code(),
             Self::NoMirror { .. } => "fetch::no-mirror",
             Self::Unavailable { .. } => "fetch::unavailable",
             Self::Mismatch { .. } => "fetch::mismatch",
@@ -193,7 +214,16 @@ impl Diagnose for Error {
                         .to_owned(),
                 ]
             }
+            Self::NotVendored { .. } => {
+                vec!["vendor what the lock names now with `tarsia vendor SPEC`, or leave `--offline` out".to_owned()]
+            }
+            Self::Kit(error) => error.hints(),
             Self::NoMirror { archive, .. } => vec![format!("name one with `--mirror {archive}=URI`")],
+            Self::Unavailable { tried, .. } if tried.iter().all(|(url, _)| is_snapshot(url)) => vec![
+                "this machine's apt sources name no mirror, and only the snapshot service was asked: name one with \
+                 `--mirror URI`, or inputs that are on disk with `--vendor DIR`"
+                    .to_owned(),
+            ],
             Self::Unavailable { tried, .. }
                 if tried.iter().all(|(_, failure)| matches!(failure, Failure::Status(403 | 404 | 410))) =>
             {

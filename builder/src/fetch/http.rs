@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap, HeaderName};
+use rustix::fs::OFlags;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -291,7 +293,9 @@ fn file(path: &Path, offset: u64) -> Result<Response, TransportError> {
         retry_after: None,
         body,
     };
-    let mut file = match File::open(path) {
+    // What is no regular file must not be waited for.
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let mut file = match File::options().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(answer(404, 0, None, Box::new(io::empty())));

@@ -12,6 +12,11 @@ const SNAPSHOT_ARCHIVES: &[&str] = &["debian", "debian-security"];
 /// The snapshot service takes in a state within this many seconds of its release.
 const SNAPSHOT_DELAY: i64 = 6 * 60 * 60;
 
+/// Returns whether an address is one of the snapshot service.
+pub(super) fn is_snapshot(url: &str) -> bool {
+    url.starts_with(SNAPSHOT)
+}
+
 /// Base addresses per archive, best first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mirrors {

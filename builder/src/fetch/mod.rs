@@ -1,9 +1,9 @@
 //! The only user of the network before publishing.
 //!
 //! Names, sizes and digests come in; checked blobs stand in the store afterwards. Archive metadata is asked for by
-//! name at lock time (whoever asks verifies its signature), all else by digest. Bytes are hashed and counted on the
-//! way, and never more of them are read than were promised. Which versions are wanted, and whether a lock is true, is
-//! decided elsewhere.
+//! name at lock time (whoever asks verifies its signature), all else by digest: from the store, from vendored inputs,
+//! then from the network. Bytes are hashed and counted on the way, and never more of them are read than were promised.
+//! Which versions are wanted, and whether a lock is true, is decided elsewhere.
 
 pub mod apt_sources;
 mod credentials;
@@ -27,9 +27,10 @@ pub use transport::{Clock, MachineClock, Request, Response, Transport, Transport
 
 use crate::diag::{Problems, Progress};
 use crate::digest::Digest;
+use crate::kit::Kit;
 use crate::lock::{LockedPackage, PackagesFile, suite_directory};
 use crate::store::{BlobWriter, Store};
-use download::{Address, Expected, Tools, download};
+use download::{Address, Expected, Tools, download, local};
 
 /// The most bytes of an InRelease file.
 pub const MAX_IN_RELEASE: u64 = 4 << 20;
@@ -120,7 +121,7 @@ impl Wanted {
 pub enum Fetched {
     /// It was in the store.
     Present,
-    /// It was downloaded.
+    /// It was brought: from vendored inputs, or from the network.
     Downloaded,
 }
 
@@ -128,6 +129,7 @@ pub enum Fetched {
 pub struct Fetcher<'a> {
     tools: Tools<'a>,
     mirrors: &'a Mirrors,
+    vendor: Option<&'a Kit>,
     /// Servers that used up their attempts; each gets only one more per file.
     down: Mutex<BTreeSet<String>>,
 }
@@ -142,7 +144,17 @@ impl<'a> Fetcher<'a> {
         clock: &'a dyn Clock,
         progress: &'a dyn Progress,
     ) -> Self {
-        Self { tools: Tools { store, transport, clock, progress, options }, mirrors, down: Mutex::default() }
+        Self {
+            tools: Tools { store, transport, clock, progress, options },
+            mirrors,
+            vendor: None,
+            down: Mutex::default(),
+        }
+    }
+
+    /// Returns the fetcher, which asks these vendored inputs before the network for all that is known by digest.
+    pub fn with_vendor(self, vendor: Option<&'a Kit>) -> Self {
+        Self { vendor, ..self }
     }
 
     /// Returns a file of at most `limit` bytes that an archive has under this name now, and puts it into the store.
@@ -186,7 +198,24 @@ impl<'a> Fetcher<'a> {
         Err(Error::Unavailable { label, tried })
     }
 
-    /// Returns a file of an archive, from the store or else from the first mirror that has it.
+    /// Returns the whole of a file of at most `limit` bytes that is in the store or among the vendored inputs; `None`
+    /// where neither has it. The network is not asked.
+    pub fn held(&self, digest: &Digest, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+        let store = self.tools.store;
+        if let Some(bytes) = store.blob_bytes(digest, limit)? {
+            return Ok(Some(bytes));
+        }
+        let expected = Expected { digest: Some(*digest), size: None, limit };
+        match self.vendored(expected)? {
+            Some(Ok(writer)) => {
+                writer.commit(Some(digest))?;
+                Ok(store.blob_bytes(digest, limit)?)
+            }
+            Some(Err(_)) | None => Ok(None),
+        }
+    }
+
+    /// Returns a file of an archive, from the store, the vendored inputs, or else from the first mirror that has it.
     pub fn blob(&self, wanted: &Wanted) -> Result<File, Error> {
         if let Some(file) = self.tools.store.blob(&wanted.digest)? {
             return Ok(file);
@@ -216,8 +245,15 @@ impl<'a> Fetcher<'a> {
             return Ok(fetched);
         }
         if self.tools.options.offline {
-            let missing = missing.into_iter().map(|one| one.label.clone()).collect();
-            return Err(Error::Offline { missing }.into());
+            let mut absent = Vec::new();
+            for one in &missing {
+                if !self.is_vendored(&one.digest)? {
+                    absent.push(one.label.clone());
+                }
+            }
+            if !absent.is_empty() {
+                return Err(self.offline(absent).into());
+            }
         }
         let total = missing.iter().fold(0_u64, |sum, one| sum.saturating_add(one.size));
         let problems = self.drawn(total, || self.bring_all(&missing));
@@ -227,19 +263,17 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// Returns the file at an address, from the store or else from there, if it has this digest and at most `limit`
-    /// bytes.
+    /// Returns the file at an address, from the store, the vendored inputs, or else from there, if it has this digest
+    /// and at most `limit` bytes.
     pub fn url(&self, url: &str, digest: &Digest, limit: u64) -> Result<File, Error> {
         if let Some(file) = self.tools.store.blob(digest)? {
             return Ok(file);
         }
         let label = shown(url);
-        if self.tools.options.offline {
-            return Err(Error::Offline { missing: vec![label] });
-        }
         let expected = Expected { digest: Some(*digest), size: None, limit };
         let address = Address { url: url.to_owned(), access: Access::default(), archive: None };
-        let writer = self.drawn(0, || self.first(&label, "the spec", vec![address], expected))?;
+        let addresses = || Ok(vec![address.clone()]);
+        let writer = self.drawn(0, || self.first(&label, "the spec", &addresses, expected))?;
         writer.commit(Some(digest))?;
         self.stored(digest, &label)
     }
@@ -271,14 +305,32 @@ impl<'a> Fetcher<'a> {
     }
 
     fn bring(&self, wanted: &Wanted) -> Result<(), Error> {
-        if self.tools.options.offline {
-            return Err(Error::Offline { missing: vec![wanted.label.clone()] });
-        }
         let paths: Vec<&str> = wanted.by_hash.as_deref().into_iter().chain([wanted.path.as_str()]).collect();
-        let urls = self.urls(&wanted.archive, &paths, &wanted.label)?;
+        let urls = || self.urls(&wanted.archive, &paths, &wanted.label);
         let expected = Expected { digest: Some(wanted.digest), size: Some(wanted.size), limit: wanted.size };
-        self.first(&wanted.label, wanted.promised_by, urls, expected)?.commit(Some(&wanted.digest))?;
+        self.first(&wanted.label, wanted.promised_by, &urls, expected)?.commit(Some(&wanted.digest))?;
         Ok(())
+    }
+
+    fn is_vendored(&self, digest: &Digest) -> Result<bool, Error> {
+        Ok(match self.vendor {
+            Some(vendor) => vendor.blob(digest)?.is_some(),
+            None => false,
+        })
+    }
+
+    fn offline(&self, missing: Vec<String>) -> Error {
+        match self.vendor {
+            Some(vendor) => Error::NotVendored { missing, vendor: vendor.name().to_owned() },
+            None => Error::Offline { missing },
+        }
+    }
+
+    /// Reads a file from the vendored inputs; `None` where they do not have it. They are believed as little as a mirror.
+    fn vendored(&self, expected: Expected) -> Result<Option<Result<BlobWriter, Failure>>, Error> {
+        let (Some(vendor), Some(digest)) = (self.vendor, expected.digest) else { return Ok(None) };
+        let Some(body) = vendor.blob(&digest)? else { return Ok(None) };
+        local(&self.tools, body.size(), body, expected).map(Some)
     }
 
     /// Returns the addresses of a file at every mirror of an archive: all paths at the best mirror first.
@@ -301,15 +353,22 @@ impl<'a> Fetcher<'a> {
         Address { url, access: Access { login, authorities }, archive: Some((archive.to_owned(), has_logins)) }
     }
 
-    /// Downloads from the first address that does.
+    /// Returns a file from the vendored inputs, or from the first address that gives it.
     fn first(
         &self,
         label: &str,
         promised_by: &'static str,
-        urls: Vec<Address>,
+        urls: &dyn Fn() -> Result<Vec<Address>, Error>,
         expected: Expected,
     ) -> Result<BlobWriter, Error> {
         let mut tried = Vec::new();
+        match (self.vendored(expected)?, self.vendor) {
+            (Some(Ok(writer)), _) => return Ok(writer),
+            (Some(Err(failure)), Some(vendor)) => tried.push((vendor.name().to_owned(), failure)),
+            _ if self.tools.options.offline => return Err(self.offline(vec![label.to_owned()])),
+            _ => {}
+        }
+        let urls = if self.tools.options.offline { Vec::new() } else { urls()? };
         for address in urls {
             match self.from(&address, expected)? {
                 Ok(writer) => return Ok(writer),

@@ -1,86 +1,90 @@
 //! Where an image goes, or comes from.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::reference::is_tag;
+use super::{Error, Reference};
 
-/// Where an image goes, or comes from.
+/// Where an image goes, or comes from, by the transport names that other tools use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// An OCI layout directory, with a tag where one is named.
     Layout(PathBuf, Option<String>),
     /// An OCI layout as a tar, with a tag where one is named.
     Archive(PathBuf, Option<String>),
+    /// An archive as `docker save` writes it, with a name for the image in it where one is said.
+    DockerArchive(PathBuf, Option<Reference>),
+    /// A Docker daemon; goes there only.
+    DockerDaemon(Reference),
+    /// The storage that podman, buildah and CRI-O share; goes there only.
+    ContainersStorage(Reference),
 }
 
-/// Transports of other tools that are known by name and cannot be used yet.
-const LATER: [&str; 4] = ["docker-archive:", "docker://", "docker-daemon:", "containers-storage:"];
+/// A transport of other tools that is known by name and cannot be used yet.
+const LATER: &str = "docker://";
 
 impl Destination {
-    /// Parses `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, or a path: an archive where it ends in `.tar`, else a layout.
+    /// Parses `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `docker-daemon:REF`,
+    /// `containers-storage:REF`, or a path: an archive where it ends in `.tar`, else a layout.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let refuse = |problem| Err(Error::Destination { text: text.to_owned(), problem });
-        if LATER.iter().any(|transport| text.starts_with(transport)) {
-            return refuse("this transport is not there yet");
+        let refuse = |problem| Error::Destination { text: text.to_owned(), problem };
+        let reference = |name: &str| Reference::parse(name).map_err(refuse);
+        if text.starts_with(LATER) {
+            return Err(refuse("this transport is not there yet"));
         }
-        let (path, tag, archive) = if let Some(rest) = text.strip_prefix("oci:") {
-            let (path, tag) = split(rest);
-            (path, tag, false)
-        } else if let Some(rest) = text.strip_prefix("oci-archive:") {
-            let (path, tag) = split(rest);
-            (path, tag, true)
-        } else {
-            (text, None, text.ends_with(".tar"))
+        if let Some(name) = text.strip_prefix("docker-daemon:") {
+            return Ok(Self::DockerDaemon(reference(name)?));
+        }
+        if let Some(name) = text.strip_prefix("containers-storage:") {
+            return Ok(Self::ContainersStorage(reference(name)?));
+        }
+        // A tag is split off at the first colon, as containers/image does it.
+        let split = |rest: &str| match rest.split_once(':') {
+            Some((path, tag)) => (path.to_owned(), Some(tag.to_owned())),
+            None => (rest.to_owned(), None),
         };
+        let (transport, rest) = match text.split_once(':') {
+            Some((name @ ("oci" | "oci-archive" | "docker-archive"), rest)) => (name, split(rest)),
+            _ if text.ends_with(".tar") => ("oci-archive", (text.to_owned(), None)),
+            _ => ("oci", (text.to_owned(), None)),
+        };
+        let (path, tag) = rest;
         if path.is_empty() {
-            return refuse("it names no path");
+            return Err(refuse("it names no path"));
         }
-        if tag.is_some_and(|tag| !is_tag(tag)) {
-            return refuse("its tag is none");
+        let path = PathBuf::from(path);
+        if transport == "docker-archive" {
+            let name = tag.as_deref().map(reference).transpose()?;
+            return Ok(Self::DockerArchive(path, name));
         }
-        let (path, tag) = (PathBuf::from(path), tag.map(str::to_owned));
-        Ok(if archive { Self::Archive(path, tag) } else { Self::Layout(path, tag) })
+        if tag.as_deref().is_some_and(|tag| !is_tag(tag)) {
+            return Err(refuse("its tag is none"));
+        }
+        Ok(if transport == "oci" { Self::Layout(path, tag) } else { Self::Archive(path, tag) })
     }
 
-    /// Returns the path that is written or read.
-    pub fn path(&self) -> &std::path::Path {
+    /// Returns the path that is written or read; `None` for a container engine.
+    pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Layout(path, _) | Self::Archive(path, _) => path,
-        }
-    }
-
-    /// Returns the tag.
-    pub fn tag(&self) -> Option<&str> {
-        match self {
-            Self::Layout(_, tag) | Self::Archive(_, tag) => tag.as_deref(),
+            Self::Layout(path, _) | Self::Archive(path, _) | Self::DockerArchive(path, _) => Some(path),
+            Self::DockerDaemon(_) | Self::ContainersStorage(_) => None,
         }
     }
 }
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transport = match self {
-            Self::Layout(..) => "oci",
-            Self::Archive(..) => "oci-archive",
+        let (transport, path, name): (_, _, Option<&dyn fmt::Display>) = match self {
+            Self::Layout(path, tag) => ("oci", path, tag.as_ref().map(|tag| tag as _)),
+            Self::Archive(path, tag) => ("oci-archive", path, tag.as_ref().map(|tag| tag as _)),
+            Self::DockerArchive(path, name) => ("docker-archive", path, name.as_ref().map(|name| name as _)),
+            Self::DockerDaemon(name) => return write!(f, "docker-daemon:{name}"),
+            Self::ContainersStorage(name) => return write!(f, "containers-storage:{name}"),
         };
-        write!(f, "{transport}:{}", self.path().display())?;
-        self.tag().map_or(Ok(()), |tag| write!(f, ":{tag}"))
+        write!(f, "{transport}:{}", path.display())?;
+        name.map_or(Ok(()), |name| write!(f, ":{name}"))
     }
-}
-
-/// Splits a tag off a path, as containers/image does: at the first colon.
-fn split(text: &str) -> (&str, Option<&str>) {
-    text.split_once(':').map_or((text, None), |(path, tag)| (path, Some(tag)))
-}
-
-/// Returns whether a text is a tag (OCI distribution-spec 1.1, pulling manifests).
-fn is_tag(text: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let bytes = text.as_bytes();
-    bytes.len() <= 128
-        && bytes.first().is_some_and(|&first| word(first))
-        && bytes.iter().all(|&byte| word(byte) || byte == b'.' || byte == b'-')
 }
 
 #[cfg(test)]
@@ -96,10 +100,30 @@ mod tests {
             ("oci:web:1.2", "oci:web:1.2"),
             ("oci-archive:web", "oci-archive:web"),
             ("oci-archive:web.tar:v1", "oci-archive:web.tar:v1"),
+            ("docker-archive:web.tar", "docker-archive:web.tar"),
+            ("docker-archive:web.tar:acme/web", "docker-archive:web.tar:acme/web:latest"),
+            ("docker-archive:web:host:5000/web:1", "docker-archive:web:host:5000/web:1"),
+            ("docker-daemon:web", "docker-daemon:web:latest"),
+            ("containers-storage:host.example/web:1", "containers-storage:host.example/web:1"),
+            ("a:b", "oci:a:b"),
         ] {
             assert_eq!(Destination::parse(text).unwrap().to_string(), shown);
         }
-        for wrong in ["", "oci:", "oci::tag", "oci:web:", "oci:web:a b", "oci:web:a:b", "docker://example.org/web"] {
+        for wrong in [
+            "",
+            "oci:",
+            "oci::tag",
+            "oci:web:",
+            "oci:web:a b",
+            "oci:web:a:b",
+            "docker://example.org/web",
+            "docker-archive:",
+            "docker-archive::web",
+            "docker-archive:x:",
+            "docker-archive:x:Web",
+            "docker-daemon:",
+            "containers-storage:web@sha256:0",
+        ] {
             assert!(Destination::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,7 +1,6 @@
 //! What can go wrong with an image.
 
 use std::io;
-use std::path::PathBuf;
 
 use crate::diag::Diagnose;
 use crate::digest::Digest;
@@ -31,6 +30,14 @@ pub enum Error {
         /// The platform.
         platform: String,
     },
+    /// Several platforms for what holds one.
+    #[error("cannot write `{output}`: it holds one platform, and the image has {}", platforms.join(", "))]
+    OnePlatform {
+        /// The output.
+        output: String,
+        /// The image's platforms.
+        platforms: Vec<String>,
+    },
     /// A blob that is not where it should be.
     #[error("cannot write an image: its blob {digest} is missing")]
     MissingBlob {
@@ -49,7 +56,7 @@ pub enum Error {
     #[error("cannot write `{path}`")]
     Write {
         /// The output.
-        path: PathBuf,
+        path: String,
         /// Why.
         source: io::Error,
     },
@@ -83,6 +90,7 @@ impl Diagnose for Error {
             Self::Destination { .. } => "image::destination",
             Self::Date { .. } => "image::date",
             Self::Platforms { .. } => "image::platforms",
+            Self::OnePlatform { .. } => "image::one-platform",
             Self::MissingBlob { .. } => "image::missing-blob",
             Self::Blob { .. } => "image::blob",
             Self::Write { .. } => "image::write",
@@ -95,12 +103,15 @@ impl Diagnose for Error {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Destination { .. } => {
-                vec![
-                    "use `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, a directory, or a file that ends in `.tar`"
-                        .to_owned(),
-                ]
-            }
+            Self::Destination { .. } => vec![
+                "use `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `docker-daemon:REF`, \
+                 `containers-storage:REF`, a directory, or a file that ends in `.tar`"
+                    .to_owned(),
+            ],
+            Self::OnePlatform { platforms, .. } => match platforms.first() {
+                Some(first) => vec![format!("choose one with `--platform {first}`")],
+                None => Vec::new(),
+            },
             Self::MissingBlob { .. } => vec!["build again".to_owned()],
             Self::Output(error) => error.hints(),
             _ => Vec::new(),

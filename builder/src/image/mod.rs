@@ -1,11 +1,15 @@
-//! Config, manifest and index of an image; layouts and archives of it (OCI image-spec 1.1).
+//! Config, manifest and index of an image; layouts and archives of it (OCI image-spec 1.1), and archives for Docker.
 //!
 //! Documents have the form that BuildKit's own exporter writes. Names, tags and build times never enter an image: a
 //! tag stands in the `index.json` of a layout alone.
 
+mod base;
 mod destination;
+mod docker;
 mod error;
 mod read;
+mod reference;
+mod rootfs;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -20,10 +24,14 @@ use crate::digest::{DiffId, Digest};
 use crate::layer::Layer;
 use crate::spec::{Platform, Run};
 
+pub use base::BaseConfig;
 pub use destination::Destination;
+pub use docker::{stage_docker_archive, write_docker_archive};
 pub use error::Error;
-pub use read::{Entry, OpenImage, OpenLayer, Opened, open};
-pub use write::{BlobSource, write_archive, write_layout};
+pub use read::{Entry, OpenImage, OpenLayer, Opened, built, open};
+pub use reference::Reference;
+pub use rootfs::{Hidden, LayerCounts, RootNode, Rootfs};
+pub use write::{BlobSource, fill_layout, write_archive, write_layout};
 
 /// Media type of a manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -73,7 +81,7 @@ pub struct DescriptorPlatform {
     pub architecture: String,
     /// `linux`.
     pub os: String,
-    /// Variant of the architecture; tarsia writes none.
+    /// Variant of the architecture; tarsia writes none: `v8` is what every arm64 is, and BuildKit leaves it out too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
 }
@@ -129,6 +137,8 @@ pub struct Settings<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// `source-date` of the lock.
     pub source_date: i64,
+    /// The image that this one is built on.
+    pub base: Option<&'a BaseConfig>,
 }
 
 /// An image of one platform, as finished documents; its layers' blobs are named, not held.
@@ -138,6 +148,8 @@ pub struct Image {
     platform: String,
     config: Vec<u8>,
     manifest: Vec<u8>,
+    /// Layers of the base, below ours.
+    base: Vec<Descriptor>,
     layers: Vec<Layer>,
 }
 
@@ -145,14 +157,16 @@ impl Image {
     /// Returns the image of these layers, lowest first.
     pub fn new(platform: Platform, settings: &Settings<'_>, layers: Vec<Layer>) -> Result<Self, Error> {
         let config = config(platform, settings, &layers)?;
+        let base = settings.base.map(|base| base.layers.clone()).unwrap_or_default();
+        let own = layers.iter().map(|layer| Descriptor::new(layer.media_type(), layer.digest, layer.size));
         let manifest = canon::indented(&Manifest {
             schema_version: 2,
             media_type: MANIFEST.to_owned(),
             config: Descriptor::of(CONFIG, &config),
-            layers: layers.iter().map(|layer| Descriptor::new(layer.media_type(), layer.digest, layer.size)).collect(),
+            layers: base.iter().cloned().chain(own).collect(),
             annotations: BTreeMap::new(),
         });
-        Ok(Self { platform: platform.oci().to_owned(), config, manifest, layers })
+        Ok(Self { platform: platform.oci().to_owned(), config, manifest, base, layers })
     }
 
     /// Returns the platform.
@@ -170,7 +184,13 @@ impl Image {
         &self.manifest
     }
 
-    /// Returns the layers, lowest first.
+    /// Returns digest and size of every layer's blob, those of the base first.
+    pub fn blobs(&self) -> impl Iterator<Item = (Digest, u64)> {
+        let base = self.base.iter().map(|layer| (layer.digest, layer.size));
+        base.chain(self.layers.iter().map(|layer| (layer.digest, layer.size)))
+    }
+
+    /// Returns the layers that were built, lowest first; those of a base lie below them.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
     }
@@ -241,15 +261,9 @@ struct Config<'a> {
     architecture: &'a str,
     config: Value,
     created: &'a str,
-    history: Vec<History<'a>>,
+    history: Vec<Value>,
     os: &'a str,
     rootfs: RootFs,
-}
-
-#[derive(Serialize)]
-struct History<'a> {
-    created: &'a str,
-    created_by: &'a str,
 }
 
 #[derive(Serialize)]
@@ -287,13 +301,23 @@ fn config(platform: Platform, settings: &Settings<'_>, layers: &[Layer]) -> Resu
     set("Volumes", names(&run.volumes).into());
     set("WorkingDir", json!(run.workdir));
     // `Value` may keep its keys in another order where a user of the library switches that on.
+    let mut inner = match settings.base {
+        Some(base) => base.inner(settings, &inner),
+        None => inner,
+    };
     inner.sort_keys();
+    let mut history = settings.base.map(BaseConfig::history).unwrap_or_default();
+    history.extend(layers.iter().map(|_| json!({ "created": created, "created_by": CREATED_BY })));
+    let below = settings.base.map(|base| base.diff_ids.as_slice()).unwrap_or_default();
     Ok(canon::ordered(&Config {
         architecture: platform.architecture(),
         config: Value::Object(inner),
         created: &created,
-        history: layers.iter().map(|_| History { created: &created, created_by: CREATED_BY }).collect(),
+        history,
         os: "linux",
-        rootfs: RootFs { r#type: "layers", diff_ids: layers.iter().map(|layer| layer.diff_id).collect() },
+        rootfs: RootFs {
+            r#type: "layers",
+            diff_ids: below.iter().copied().chain(layers.iter().map(|layer| layer.diff_id)).collect(),
+        },
     }))
 }

@@ -1,4 +1,5 @@
-//! Reads OCI layouts and archives of them, for inspection and comparison. Hostile input is assumed.
+//! Reads OCI layouts, archives of them, and archives as `docker save` writes them, for inspection and comparison.
+//! Hostile input is assumed.
 //!
 //! Documents are bounded and checked against their digests before they are parsed; a layer is checked against its
 //! digest and DiffID while its entries pass, and holds only when it was read to its end.
@@ -6,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,10 +18,15 @@ use crate::digest::{DiffId, Digest, HashingReader};
 use crate::spec::Platform;
 use crate::tar::read as tar;
 
-use super::{Descriptor, Destination, Error, INDEX, Index, MANIFEST, Manifest, REF_NAME};
+use super::{
+    BlobSource, Descriptor, Destination, Error, INDEX, ImageIndex, Index, MANIFEST, Manifest, REF_NAME, Reference,
+    docker,
+};
 
 pub use crate::tar::read::Entry;
 
+/// The file that makes a directory or an archive an OCI layout.
+const LAYOUT: &str = "oci-layout";
 /// The most bytes of a document.
 const MAX_DOCUMENT: u64 = 4 << 20;
 /// The most images that an index may list.
@@ -41,7 +47,7 @@ pub struct OpenImage {
 /// One platform's image, its documents read and checked.
 #[derive(Debug, Clone)]
 pub struct Opened {
-    /// Descriptor of the manifest.
+    /// Descriptor of the manifest; of the config in an archive of Docker's, which has no manifest.
     pub descriptor: Descriptor,
     /// The manifest.
     pub manifest: Manifest,
@@ -69,31 +75,54 @@ pub struct OpenLayer {
 #[derive(Debug)]
 enum Place {
     Directory(PathBuf),
-    Archive { file: File, members: BTreeMap<String, (u64, u64)> },
+    Archive {
+        file: File,
+        members: BTreeMap<String, (u64, u64)>,
+    },
+    /// Layers as opened files, by path in a layout.
+    Held(BTreeMap<String, File>),
 }
 
-/// Opens the image at `source`; where a layout holds several, the tag names one.
+/// Opens the image at `source`; where a layout or an archive holds several, the tag or name says which.
+///
+/// An archive that is no OCI layout and holds a `manifest.json` is read as one of Docker's. Such an image has no
+/// manifest: one is made for it, and the whole is named by its config's digest, which is the id that Docker shows.
 pub fn open(source: &Destination) -> Result<OpenImage, Error> {
     let name = source.to_string();
-    let place = match source {
-        Destination::Layout(path, _) => Place::Directory(path.clone()),
-        Destination::Archive(path, _) => Place::archive(&name, path)?,
+    let (place, tag) = match source {
+        Destination::Layout(path, tag) => (Place::Directory(path.clone()), tag.as_deref()),
+        Destination::Archive(path, tag) => {
+            let (file, members) = members(&name, path)?;
+            if !members.files.contains_key(LAYOUT) && members.files.contains_key(docker::LIST) {
+                let reference = tag.as_deref().map(Reference::parse).transpose();
+                let reference = reference.map_err(|problem| Error::Destination { text: name.clone(), problem })?;
+                return open_docker(name, file, &members, reference.as_ref());
+            }
+            (Place::Archive { file, members: members.files }, tag.as_deref())
+        }
+        Destination::DockerArchive(path, reference) => {
+            let (file, members) = members(&name, path)?;
+            return open_docker(name, file, &members, reference.as_ref());
+        }
+        Destination::DockerDaemon(_) | Destination::ContainersStorage(_) => {
+            return Err(Error::Destination { text: name, problem: "images are written there, and not read" });
+        }
     };
     let reader = Documents { name: &name, place: &place };
-    let layout: Layout = reader.parse("oci-layout", &reader.named("oci-layout")?)?;
+    let layout: Layout = reader.parse(LAYOUT, &reader.named(LAYOUT)?)?;
     if layout.image_layout_version != "1.0.0" {
         return Err(reader.invalid(format!("its layout has version `{}`, not 1.0.0", layout.image_layout_version)));
     }
     let top: Index = reader.parse("index.json", &reader.named("index.json")?)?;
-    let mut named = top.manifests.into_iter().filter(|one| match source.tag() {
+    let mut named = top.manifests.into_iter().filter(|one| match tag {
         Some(tag) => one.annotations.get(REF_NAME).is_some_and(|name| name == tag),
         None => true,
     });
-    let descriptor = match (named.next(), named.next()) {
-        (Some(one), None) => one,
-        (None, _) => return Err(reader.invalid("it holds no such image".to_owned())),
-        (Some(_), Some(_)) => return Err(reader.invalid("it holds several images, and no tag names one".to_owned())),
-    };
+    let Some(descriptor) = named.next() else { return Err(reader.invalid("it holds no such image".to_owned())) };
+    // Several tags may name one image.
+    if named.any(|other| (&other.media_type, other.digest) != (&descriptor.media_type, descriptor.digest)) {
+        return Err(reader.invalid("it holds several images, and no tag names one".to_owned()));
+    }
     let (index, images) = match descriptor.media_type.as_str() {
         MANIFEST => (None, vec![reader.image(&descriptor)?]),
         INDEX => {
@@ -111,7 +140,92 @@ pub fn open(source: &Destination) -> Result<OpenImage, Error> {
     Ok(OpenImage { name, place, descriptor, index, images })
 }
 
+/// Opens an image of an archive as `docker save` writes it.
+fn open_docker(
+    name: String,
+    file: File,
+    members: &docker::Members,
+    reference: Option<&Reference>,
+) -> Result<OpenImage, Error> {
+    let invalid = |problem| Error::Invalid { image: name.clone(), problem };
+    let piece = |(offset, size): (u64, u64)| Piece { file: Held::Shared(&file), at: offset, end: offset + size };
+    let found = docker::find(members, reference, piece, MAX_DOCUMENT).map_err(invalid)?;
+    let manifest: Manifest = serde_json::from_slice(&found.manifest).expect("it was written from a manifest just now");
+    let blobs = found.blobs.into_iter().map(|(digest, range)| (blob_path(&digest), range)).collect();
+    let place = Place::Archive { file, members: blobs };
+    let reader = Documents { name: &name, place: &place };
+    let image = reader.configured(found.config.clone(), manifest, found.manifest)?;
+    Ok(OpenImage { descriptor: found.config, index: None, images: vec![image], name, place })
+}
+
+/// Opens an archive and notes where its members are.
+fn members(name: &str, path: &Path) -> Result<(File, docker::Members), Error> {
+    let failed = |source| Error::Read { image: name.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let options = tar::Options { max_size: 4 * MAX_LAYER, third_party: true, ..tar::Options::default() };
+    let mut reader = tar::Reader::new(BufReader::with_capacity(1 << 20, &file), options);
+    let mut members = docker::Members::default();
+    loop {
+        match reader.next() {
+            Ok(Some(entry)) => match &entry.kind {
+                tar::Kind::File => {
+                    members.files.insert(entry.path.as_str().to_owned(), (entry.offset, entry.size));
+                }
+                tar::Kind::Symlink(target) => members.link(entry.path.as_str(), target),
+                tar::Kind::Hardlink(target) => {
+                    members.links.insert(entry.path.as_str().to_owned(), target.as_str().to_owned());
+                }
+                tar::Kind::Directory => {}
+            },
+            Ok(None) => break,
+            Err(tar::Error::Read { source, .. }) => return Err(failed(source)),
+            Err(error) => return Err(Error::Invalid { image: name.to_owned(), problem: error.to_string() }),
+        }
+    }
+    Ok((file, members))
+}
+
+/// Returns a finished image as one that can be read, shown as `name`; `blobs` gives its layers.
+pub fn built(name: &str, image: &ImageIndex, blobs: &BlobSource<'_>) -> Result<OpenImage, Error> {
+    let mut held = BTreeMap::new();
+    let mut images = Vec::new();
+    for image in image.images() {
+        let manifest: Manifest = parse_own(image.manifest());
+        let ConfigLayers { rootfs, .. } = parse_own(image.config());
+        for layer in &manifest.layers {
+            let digest = layer.digest;
+            let file = blobs(&digest).map_err(|source| Error::Blob { digest, source })?;
+            held.insert(blob_path(&digest), file.ok_or(Error::MissingBlob { digest })?);
+        }
+        let layers = manifest.layers.iter().cloned().zip(rootfs.diff_ids);
+        images.push(Opened {
+            descriptor: image.descriptor(),
+            layers: layers.map(|(descriptor, diff_id)| OpenLayer { descriptor, diff_id }).collect(),
+            manifest_bytes: image.manifest().to_vec(),
+            config: parse_own(image.config()),
+            config_bytes: image.config().to_vec(),
+            platform: Some(image.platform()),
+            manifest,
+        });
+    }
+    let index = image.index().map(<[u8]>::to_vec);
+    Ok(OpenImage { name: name.to_owned(), place: Place::Held(held), descriptor: image.descriptor(), index, images })
+}
+
+fn parse_own<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> T {
+    serde_json::from_slice(bytes).expect("a document of ours can be read")
+}
+
+fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
 impl OpenImage {
+    /// Returns the image as it was named.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns the descriptor of the whole: an index, or the one image's manifest.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
@@ -149,7 +263,8 @@ impl OpenImage {
                 decode::decoder(format, &mut encoded, &limits).map_err(|error| reader.broken(layer, &error))?;
             let mut hashed = HashingReader::new(decoded);
             {
-                let options = tar::Options { max_size: MAX_LAYER, third_party: true, ..tar::Options::default() };
+                let options =
+                    tar::Options { max_size: MAX_LAYER, third_party: true, layer: true, ..tar::Options::default() };
                 let mut entries = tar::Reader::new(BufReader::with_capacity(256 << 10, &mut hashed), options);
                 while let Some(entry) = entries.next().map_err(|error| reader.broken(layer, &error))? {
                     visit(&entry, &mut Body(&mut entries))?;
@@ -214,6 +329,11 @@ impl Documents<'_> {
         if manifest.schema_version != 2 || !matches!(manifest.media_type.as_str(), "" | MANIFEST) {
             return Err(self.invalid("its manifest is of another kind than it claims".to_owned()));
         }
+        self.configured(descriptor.clone(), manifest, manifest_bytes)
+    }
+
+    /// Returns the image of a manifest, with its config read and checked.
+    fn configured(&self, descriptor: Descriptor, manifest: Manifest, manifest_bytes: Vec<u8>) -> Result<Opened, Error> {
         let config_bytes = self.document(&manifest.config)?;
         let ConfigLayers { os, architecture, rootfs } = self.parse("its config", &config_bytes)?;
         if rootfs.diff_ids.len() != manifest.layers.len() {
@@ -222,7 +342,7 @@ impl Documents<'_> {
         }
         let layers = manifest.layers.iter().zip(rootfs.diff_ids);
         Ok(Opened {
-            descriptor: descriptor.clone(),
+            descriptor,
             layers: layers.map(|(layer, diff_id)| OpenLayer { descriptor: layer.clone(), diff_id }).collect(),
             config: self.parse("its config", &config_bytes)?,
             config_bytes,
@@ -306,35 +426,19 @@ impl Documents<'_> {
 }
 
 impl Place {
-    /// Opens an archive and notes where its members are.
-    fn archive(name: &str, path: &PathBuf) -> Result<Self, Error> {
-        let failed = |source| Error::Read { image: name.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        let options = tar::Options { max_size: 4 * MAX_LAYER, third_party: true, ..tar::Options::default() };
-        let mut reader = tar::Reader::new(BufReader::with_capacity(1 << 20, &file), options);
-        let mut members = BTreeMap::new();
-        loop {
-            match reader.next() {
-                Ok(Some(entry)) if entry.kind == tar::Kind::File => {
-                    members.insert(entry.path.as_str().to_owned(), (entry.offset, entry.size));
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(tar::Error::Read { source, .. }) => return Err(failed(source)),
-                Err(error) => return Err(Error::Invalid { image: name.to_owned(), problem: error.to_string() }),
-            }
-        }
-        Ok(Self::Archive { file, members })
-    }
-
     fn blob(&self, descriptor: &Descriptor) -> io::Result<Piece<'_>> {
-        self.file(&format!("blobs/sha256/{}", descriptor.digest.hex()))
+        self.file(&blob_path(&descriptor.digest))
     }
 
     fn file(&self, path: &str) -> io::Result<Piece<'_>> {
         match self {
             Self::Directory(root) => {
-                let file = File::open(root.join(path))
+                // What is no regular file must not be waited for.
+                let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+                let file = File::options()
+                    .read(true)
+                    .custom_flags(flags)
+                    .open(root.join(path))
                     .map_err(|error| io::Error::new(error.kind(), format!("`{path}`: {error}")))?;
                 if !file.metadata()?.is_file() {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{path}` is no regular file")));
@@ -346,6 +450,11 @@ impl Place {
                     .get(path)
                     .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{path}` is not in it")))?;
                 Ok(Piece { file: Held::Shared(file), at: offset, end: offset + size })
+            }
+            Self::Held(files) => {
+                let file = files.get(path);
+                let file = file.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{path}`")))?;
+                Ok(Piece { file: Held::Shared(file), at: 0, end: u64::MAX })
             }
         }
     }

@@ -18,6 +18,7 @@ mod tests;
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -50,6 +51,8 @@ pub struct Layer {
     pub size: u64,
     /// How it is encoded.
     pub compression: Compression,
+    /// Size of the uncompressed tar in bytes.
+    pub tar_size: u64,
 }
 
 impl Layer {
@@ -139,7 +142,8 @@ pub fn write(context: &Context<'_>, plan: &LayerPlan, sink: &mut (dyn Write + Se
 
 /// Writes several layers, each to its sink, and returns them in the same order; they share threads and memory.
 ///
-/// Must not be called from a thread of `context.workers.pool`.
+/// Must not be called from a thread of `context.workers.pool`. A panic of a worker, or of what `context` holds, reaches
+/// the caller when all that was begun has ended.
 pub fn write_all(context: &Context<'_>, jobs: Vec<(&LayerPlan, &mut (dyn Write + Send))>) -> Result<Vec<Layer>, Error> {
     let mut layers = Vec::new();
     for (plan, sink) in jobs {
@@ -151,6 +155,11 @@ pub fn write_all(context: &Context<'_>, jobs: Vec<(&LayerPlan, &mut (dyn Write +
     // The error of the earliest cut wins; which later ones were still begun depends on timing.
     let first: Mutex<Option<((usize, usize), Error)>> = Mutex::new(None);
     let sequences: Vec<&Sequence<'_>> = layers.iter().map(|(_, sequence)| sequence).collect();
+    let halt = || {
+        stop.store(true, Ordering::SeqCst);
+        // What was waiting to be written holds memory that the dispatcher may be waiting for.
+        sequences.iter().for_each(|sequence| sequence.clear());
+    };
     let fail = |place: (usize, usize), error: Error| {
         {
             let mut first = first.lock().expect("nobody panics while an error is noted");
@@ -158,9 +167,7 @@ pub fn write_all(context: &Context<'_>, jobs: Vec<(&LayerPlan, &mut (dyn Write +
                 *first = Some((place, error));
             }
         }
-        stop.store(true, Ordering::SeqCst);
-        // What was waiting to be written holds memory that the dispatcher may be waiting for.
-        sequences.iter().for_each(|sequence| sequence.clear());
+        halt();
     };
     context.workers.pool.in_place_scope(|scope| {
         for (at, (segments, sequence)) in layers.iter().enumerate() {
@@ -176,14 +183,25 @@ pub fn write_all(context: &Context<'_>, jobs: Vec<(&LayerPlan, &mut (dyn Write +
                     }
                     let place = (at, number);
                     number += 1;
-                    let (open, stop, fail) = (Arc::clone(&open), &stop, &fail);
+                    let (open, stop, halt, fail) = (Arc::clone(&open), &stop, &halt, &fail);
                     scope.spawn(move |_| {
                         if stop.load(Ordering::SeqCst) {
                             return;
                         }
-                        match open.make(&cut, reservation) {
+                        // A panic goes on to the caller; but first the dispatcher must not wait for what it holds.
+                        let made = catch_unwind(AssertUnwindSafe(|| open.make(&cut, reservation)));
+                        let made = made.unwrap_or_else(|panic| {
+                            halt();
+                            resume_unwind(panic)
+                        });
+                        match made {
                             Ok(done) => {
-                                if let Err((number, error)) = sequence.finished(place.1, done, stop, context.progress) {
+                                let put = || sequence.finished(place.1, done, stop, context.progress);
+                                let put = catch_unwind(AssertUnwindSafe(put)).unwrap_or_else(|panic| {
+                                    halt();
+                                    resume_unwind(panic)
+                                });
+                                if let Err((number, error)) = put {
                                     fail((at, number), error);
                                 }
                             }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::diag::Progress;
 use crate::digest::Hasher;
@@ -84,12 +84,13 @@ impl<'a> Sequence<'a> {
     /// Returns the layer; every cut has been written.
     pub(super) fn layer(self, compression: Compression) -> Layer {
         let output = self.output.into_inner().expect("nobody panics while a cut is written");
-        let size = output.blob.length();
-        Layer { diff_id: output.tar.diff_id(), digest: output.blob.digest(), size, compression }
+        let (size, tar_size) = (output.blob.length(), output.tar.length());
+        Layer { diff_id: output.tar.diff_id(), digest: output.blob.digest(), size, compression, tar_size }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting<'a>> {
-        self.waiting.lock().expect("nobody panics while cuts are put in order")
+        // What a panic interrupted is never continued: the cuts that wait are only dropped.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

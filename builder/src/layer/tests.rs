@@ -236,3 +236,40 @@ fn our_own_reader_reads_every_entry_back() {
     }
     assert!(reader.next().unwrap().is_none());
 }
+
+#[test]
+fn a_panic_of_a_worker_reaches_the_caller_whatever_waits() {
+    /// Panics at one of its calls.
+    struct Falls(AtomicUsize, usize);
+    impl FrameCache for Falls {
+        fn get(&self, _: &Digest) -> Option<Vec<u8>> {
+            assert_ne!(self.0.fetch_add(1, Ordering::SeqCst), self.1, "a frame cache that falls");
+            None
+        }
+        fn put(&self, _: &Digest, _: &[u8]) {}
+    }
+    let world = world();
+    for (threads, fall) in [(1, 0), (4, 0), (4, 1), (2, 3)] {
+        // Memory for two cuts: what waits behind the one that is never finished fills it.
+        let workers = Workers::new(threads, 20 << 20).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let data = |_: &Digest| world.data.try_clone();
+                let frames = Falls(AtomicUsize::new(0), fall);
+                let compression = Compression::Zstd(1);
+                let context =
+                    Context { data: &data, compression, workers: &workers, frames: &frames, progress: &Silent };
+                let write = std::panic::AssertUnwindSafe(|| write(&context, &world.plan, &mut Vec::new()).map(drop));
+                sender.send(std::panic::catch_unwind(write).is_err()).unwrap();
+            });
+            let ended = receiver.recv_timeout(std::time::Duration::from_secs(60));
+            if ended != Ok(true) {
+                // A scope would wait for a thread that waits for ever.
+                eprintln!("{threads} threads, call {fall}: {ended:?}");
+                std::process::abort();
+            }
+        });
+        drop(workers.budget.reserve(20 << 20));
+    }
+}

@@ -5,10 +5,12 @@
 
 mod change;
 mod read;
+mod reference;
 mod write;
 
 pub use change::{Move, moved};
 pub use read::Error;
+pub use reference::Reference;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +25,7 @@ pub const REVISION: u32 = 1;
 /// Number of everything that shapes bytes: tar rules, cut rule, codecs and their exact versions.
 pub const ENCODING: u32 = 1;
 /// Number of the tables that decide what is kept or derived.
-pub const RULES: u32 = 1;
+pub const RULES: u32 = 2;
 /// The latest time that a lock can name, in seconds since 1970-01-01 UTC: the last day but one of the year 9999.
 pub const MAX_TIME: i64 = 253_402_207_200;
 
@@ -101,7 +103,7 @@ pub struct PackagesFile {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LockedInput {
-    /// `fetch`, `key` or `certificate`.
+    /// `fetch`, `key`, `certificate` or `base`.
     pub kind: String,
     /// URL or path as the spec says it.
     pub name: String,

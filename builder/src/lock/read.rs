@@ -158,7 +158,7 @@ impl Lock {
         expect(ascending(self.inputs.iter()), "the inputs are not sorted".to_owned());
         for input in &self.inputs {
             expect(
-                ["certificate", "fetch", "key"].contains(&input.kind.as_str()),
+                ["base", "certificate", "fetch", "key"].contains(&input.kind.as_str()),
                 format!("input `{}` has the unknown kind `{}`", input.name, input.kind),
             );
         }

@@ -6,22 +6,25 @@ use std::path::Path;
 use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
 use crate::engine::local;
-use crate::image::{Destination, write_archive, write_layout};
 use crate::layer::Workers;
 use crate::lock::Move;
 use crate::resolve::Update;
 use crate::select::Report;
 use crate::spec::Platform;
 
+use super::audit::contract;
 use super::lock::{renew, stale};
+use super::output::Outputs;
 use super::prove::prove_for_build;
 use super::{Error, Project, World, fetch, shown};
 
 /// What `build` is asked to do.
 #[derive(Debug, Clone, Default)]
 pub struct BuildOptions {
-    /// Where the image goes; `<name>.oci` where nothing is said.
-    pub output: Option<String>,
+    /// Where the image goes; `<name>.oci` where nothing is said and nothing is loaded.
+    pub outputs: Vec<String>,
+    /// Load it into the container engine that is there, under the spec's name.
+    pub load: bool,
     /// Write no lock; a stale one is an error.
     pub locked: bool,
     /// A lock that cannot be proved is an error.
@@ -36,7 +39,7 @@ pub struct BuildOutcome {
     /// Digest of the manifest, or of the index over several.
     pub digest: Digest,
     /// Where the image stands, as the user would write it.
-    pub output: String,
+    pub outputs: Vec<String>,
     /// What moved in the lock, where it was renewed.
     pub moved: Vec<Move>,
     /// Worth saying.
@@ -50,17 +53,19 @@ pub struct BuildOutcome {
 pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<BuildOutcome, Problems> {
     let mut project = Project::read(path)?;
     let mut warnings = Vec::new();
-    let output = options.output.clone().unwrap_or_else(|| format!("{}.oci", project.spec.name));
-    let destination = Destination::parse(&output)?;
+    let mut texts = options.outputs.clone();
+    if texts.is_empty() && !options.load {
+        texts.push(format!("{}.oci", project.spec.name));
+    }
+    let outputs = Outputs::parse(&texts, options.load.then_some(project.spec.name.as_str()))?;
+    let engines = outputs.engines(world.engines)?;
     let moved = refresh(world, &mut project, options.locked, &mut warnings)?;
     let lock = project.locked()?;
-    check_platforms(lock, &options.platforms)?;
+    outputs.check_platforms(&wanted_platforms(lock, &options.platforms)?)?;
     prove_for_build(world, &project, options.require_proof, &mut warnings)?;
-    let only = match options.platforms.as_slice() {
-        [one] => Some(one.oci()),
-        _ => None,
-    };
-    fetch::locked_inputs(world, &project, lock, only)?;
+    let asked =
+        |name: &str| options.platforms.is_empty() || options.platforms.iter().any(|platform| platform.oci() == name);
+    fetch::locked_inputs(world, &project, lock, &asked)?;
 
     let workers = Workers::new(world.threads, world.memory)?;
     let input = local::BuildInput {
@@ -74,13 +79,10 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
     };
     let built = local::build(&input)?;
     warnings.extend(uncovered(path, built.reports.values()));
-    let blobs = |digest: &Digest| world.store.blob(digest).map_err(std::io::Error::other);
-    match &destination {
-        Destination::Layout(to, tag) => write_layout(&built.image, tag.as_deref(), &blobs, to)?,
-        Destination::Archive(to, tag) => write_archive(&built.image, tag.as_deref(), &blobs, to)?,
-    }
+    contract(&input, &project.spec.name, &built, &mut warnings)?;
+    outputs.write(world, &built.image, &engines)?;
     warnings.extend(world.store.take_warnings());
-    Ok(BuildOutcome { digest: built.digest(), output, moved, warnings })
+    Ok(BuildOutcome { digest: built.digest(), outputs: outputs.shown(&texts, &engines), moved, warnings })
 }
 
 /// Brings the lock up to the spec, or refuses where it may not be written; returns what moved.
@@ -103,14 +105,17 @@ pub(super) fn refresh(
     Ok(outcome.moved)
 }
 
-fn check_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) -> Result<(), Problems> {
-    match wanted.iter().find(|platform| !lock.platform.contains_key(platform.oci())) {
-        Some(absent) => {
-            let held = lock.platform.keys().cloned().collect();
-            Err(Error::NoPlatform { platform: absent.oci().to_owned(), held }.into())
-        }
-        None => Ok(()),
+/// Returns the platforms that are built: those asked for, else all of the lock's.
+pub(super) fn wanted_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) -> Result<Vec<Platform>, Error> {
+    if let Some(absent) = wanted.iter().find(|platform| !lock.platform.contains_key(platform.oci())) {
+        let held = lock.platform.keys().cloned().collect();
+        return Err(Error::NoPlatform { platform: absent.oci().to_owned(), held });
     }
+    let all = lock.platform.keys().filter_map(|name| Platform::from_oci(name));
+    let mut platforms: Vec<_> = if wanted.is_empty() { all.collect() } else { wanted.to_vec() };
+    platforms.sort();
+    platforms.dedup();
+    Ok(platforms)
 }
 
 /// Returns one warning that names the packages with maintainer scripts that no rule covers.

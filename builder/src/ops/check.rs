@@ -71,7 +71,9 @@ pub fn check(world: &World<'_>, path: &Path, options: &CheckOptions) -> Result<C
             }
         }
     }
-    fetch::locked_inputs(world, &project, lock, None)?;
+    let asked =
+        |name: &str| options.platforms.is_empty() || options.platforms.iter().any(|platform| platform.oci() == name);
+    fetch::locked_inputs(world, &project, lock, &asked)?;
     let workers = Workers::new(world.threads, world.memory)?;
     let input = local::BuildInput {
         spec: &project.spec,

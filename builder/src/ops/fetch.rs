@@ -31,7 +31,7 @@ pub struct FetchOutcome {
 pub fn fetch(world: &World<'_>, path: &Path) -> Result<FetchOutcome, Problems> {
     let project = Project::read(path)?;
     let lock = project.locked()?.clone();
-    locked_inputs(world, &project, &lock, None)
+    locked_inputs(world, &project, &lock, &|_| true)
 }
 
 /// Returns the mirrors of the project's archives: for its lock, or for the newest state.
@@ -66,38 +66,47 @@ pub(super) fn mirrors(world: &World<'_>, project: &Project, locked: Option<i64>)
 /// Returns a fetcher over the world's store and network.
 pub(super) fn fetcher<'a>(world: &'a World<'_>, mirrors: &'a Mirrors) -> Fetcher<'a> {
     Fetcher::new(world.store, world.transport, mirrors, world.fetch, world.clock, world.progress)
+        .with_vendor(world.vendor)
 }
 
-/// Makes sure that the store has every package and fetched file of a lock, for one platform or all.
+/// Makes sure that the store has every package and fetched file of a lock, for the platforms that `asked` agrees to.
 pub(super) fn locked_inputs(
     world: &World<'_>,
     project: &Project,
     lock: &Lock,
-    platform: Option<&str>,
+    asked: &dyn Fn(&str) -> bool,
 ) -> Result<FetchOutcome, Problems> {
     let mirrors = mirrors(world, project, Some(lock.source_date))?;
     let fetcher = fetcher(world, &mirrors);
-    let packages = lock.platform.iter().filter(|(name, _)| platform.is_none_or(|only| only == name.as_str()));
+    let packages = lock.platform.iter().filter(|(name, _)| asked(name));
     let wanted: Vec<Wanted> = packages.flat_map(|(_, held)| &held.packages).map(Wanted::package).collect();
     let mut outcome = FetchOutcome { wanted: wanted.len(), ..FetchOutcome::default() };
-    for (one, fetched) in wanted.iter().zip(fetcher.blobs(&wanted)?) {
-        if fetched == Fetched::Downloaded {
-            outcome.fetched += 1;
-            outcome.bytes += one.size;
+    // All that cannot be had is told together.
+    let mut problems = Vec::new();
+    match fetcher.blobs(&wanted) {
+        Ok(all) => {
+            for (one, _) in wanted.iter().zip(all).filter(|(_, fetched)| *fetched == Fetched::Downloaded) {
+                outcome.fetched += 1;
+                outcome.bytes += one.size;
+            }
         }
+        Err(error) => problems.extend(error.into_vec()),
     }
     for file in &project.spec.files {
         if let FileSource::Fetch { url, digest, .. } = &file.value.what {
             outcome.wanted += 1;
             let there = world.store.blob(digest)?.is_some();
-            let fetched = fetcher.url(url, digest, MAX_FETCHED)?;
-            if !there {
-                outcome.fetched += 1;
-                outcome.bytes += size(&fetched, url)?;
+            match fetcher.url(url, digest, MAX_FETCHED) {
+                Ok(fetched) if !there => {
+                    outcome.fetched += 1;
+                    outcome.bytes += size(&fetched, url)?;
+                }
+                Ok(_) => {}
+                Err(error) => problems.push(Box::new(error)),
             }
         }
     }
-    Ok(outcome)
+    Problems::from_vec(problems).map_or(Ok(outcome), Err)
 }
 
 /// Returns the size of a fetched file.

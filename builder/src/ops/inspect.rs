@@ -3,32 +3,26 @@
 //! In: a layout or an archive. Out: an [`Inspection`]. Layers are read as a container engine stacks them, whiteouts
 //! included. Hostile images are assumed: everything is bounded, and every layer is checked against its digests.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::deb822;
 use crate::diag::Problems;
-use crate::image::{self, Destination, Entry, OpenImage, OpenLayer, Opened};
+use crate::image::{self, Destination, OpenImage, Opened, Rootfs};
+use crate::policy::{Content, Depth, is_shell, survey};
 use crate::spec::Platform;
 use crate::tar::read::Kind;
 
 use super::Error;
 
-/// The most entries of all layers of an image together.
-const MAX_ENTRIES: usize = 2_000_000;
-/// The most bytes of paths and link targets of all layers of an image together.
-const MAX_NAMES: usize = 256 << 20;
 /// The most bytes of one package's control file.
 const MAX_CONTROL: u64 = 1 << 20;
 /// The most packages of an image.
 const MAX_PACKAGES: usize = 100_000;
 /// Where a package leaves its control file.
 const STATUS: &str = "var/lib/dpkg/status.d/";
-/// Names of programs that run commands for whoever gets in.
-const SHELLS: &[&str] = &["ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "sh", "tcsh", "yash", "zsh"];
 
 /// What `inspect` found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -151,25 +145,43 @@ pub struct FileSummary {
 /// No such image, or one that does not hold together.
 pub fn inspect(name: &str, platforms: &[Platform], files: bool) -> Result<Inspection, Problems> {
     let open = image::open(&Destination::parse(name)?)?;
-    for wanted in platforms {
-        if !open.images().iter().any(|one| one.platform == Some(*wanted)) {
-            let held = open.images().iter().map(platform_name).collect();
-            return Err(Error::NoPlatform { platform: wanted.oci().to_owned(), held }.into());
-        }
-    }
-    let chosen = open
-        .images()
-        .iter()
-        .filter(|one| platforms.is_empty() || one.platform.is_some_and(|platform| platforms.contains(&platform)));
-    let images = chosen.map(|one| summary(name, &open, one, files)).collect::<Result<_, _>>()?;
+    let images = chosen(&open, platforms)?;
+    let images = images.into_iter().map(|one| summary(name, &open, one, files)).collect::<Result<_, _>>()?;
     Ok(Inspection { image: name.to_owned(), digest: open.descriptor().digest.to_string(), images })
 }
 
+/// Returns the images of these platforms, or all where none is named.
+pub(super) fn chosen<'a>(open: &'a OpenImage, platforms: &[Platform]) -> Result<Vec<&'a Opened>, Error> {
+    for wanted in platforms {
+        if !open.images().iter().any(|one| one.platform == Some(*wanted)) {
+            let held = open.images().iter().map(platform_name).collect();
+            return Err(Error::NoPlatform { platform: wanted.oci().to_owned(), held });
+        }
+    }
+    let wanted =
+        |one: &&Opened| platforms.is_empty() || one.platform.is_some_and(|platform| platforms.contains(&platform));
+    Ok(open.images().iter().filter(wanted).collect())
+}
+
 fn summary(name: &str, open: &OpenImage, one: &Opened, files: bool) -> Result<ManifestSummary, image::Error> {
-    let mut stack = Stack { image: name, ..Stack::default() };
-    let layers = one.layers.iter().map(|layer| stack.add(open, layer)).collect::<Result<Vec<_>, _>>()?;
+    let rootfs = survey(open, one, Depth::Surface)?.rootfs;
+    let (packages, by_layer) = packages(name, &rootfs)?;
+    let layers: Vec<LayerSummary> = one
+        .layers
+        .iter()
+        .zip(&rootfs.layers)
+        .enumerate()
+        .map(|(number, (layer, counts))| LayerSummary {
+            digest: layer.descriptor.digest.to_string(),
+            diff_id: layer.diff_id.to_string(),
+            size: layer.descriptor.size,
+            entries: counts.entries,
+            unpacked: counts.unpacked,
+            packages: by_layer.get(&number).cloned().unwrap_or_default(),
+        })
+        .collect();
     let config = &one.config["config"];
-    let mut surface = stack.surface();
+    let mut surface = surface(&rootfs);
     surface.compressed = layers.iter().fold(0, |sum, layer| layer.size.saturating_add(sum));
     let labels = config["Labels"].as_object().into_iter().flatten();
     Ok(ManifestSummary {
@@ -183,13 +195,13 @@ fn summary(name: &str, open: &OpenImage, one: &Opened, files: bool) -> Result<Ma
         workdir: text(&config["WorkingDir"]),
         labels: labels.map(|(key, value)| (key.clone(), text(value))).collect(),
         layers,
-        packages: stack.packages(),
+        packages,
         surface,
-        files: files.then(|| stack.files()),
+        files: files.then(|| file_summaries(&rootfs)),
     })
 }
 
-fn platform_name(one: &Opened) -> String {
+pub(super) fn platform_name(one: &Opened) -> String {
     match one.platform {
         Some(platform) => platform.oci().to_owned(),
         None => format!("{}/{}", text(&one.config["os"]), text(&one.config["architecture"])),
@@ -204,218 +216,95 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().map(text).collect()
 }
 
-/// The layers so far, stacked.
-#[derive(Default)]
-struct Stack<'a> {
-    image: &'a str,
-    nodes: BTreeMap<String, Node>,
-    entries: usize,
-    names: usize,
+/// Names of packages by the number of the layer that holds their control files.
+type NamesByLayer = BTreeMap<usize, Vec<String>>;
+
+/// Returns the packages of an image, and by layer the names of those whose control file it holds.
+fn packages(image: &str, rootfs: &Rootfs<Content>) -> Result<(Vec<PackageSummary>, NamesByLayer), image::Error> {
+    let control =
+        |path: &str| path.strip_prefix(STATUS).is_some_and(|name| !name.contains('/') && !name.ends_with(".md5sums"));
+    let mut all = Vec::new();
+    let mut layers = NamesByLayer::new();
+    for (path, node) in rootfs.nodes.iter().filter(|(path, node)| node.kind == Kind::File && control(path)) {
+        let text = node.content.text.as_deref().filter(|_| node.size <= MAX_CONTROL);
+        let found = package(image, path, text)?;
+        layers.entry(node.layer).or_default().push(found.name.clone());
+        all.push(found);
+    }
+    for file in rootfs.hidden.iter().filter(|file| control(&file.path)) {
+        if let Ok(found) = package(image, &file.path, file.content.text.as_deref()) {
+            layers.entry(file.layer).or_default().push(found.name);
+        }
+    }
+    layers.values_mut().for_each(|names| {
+        names.sort();
+        names.dedup();
+    });
+    all.truncate(MAX_PACKAGES);
+    all.sort();
+    Ok((all, layers))
 }
 
-/// What stands at a path.
-struct Node {
-    kind: Kind,
-    mode: u32,
-    uid: u32,
-    gid: u32,
-    size: u64,
-    elf: bool,
-    capable: bool,
-    package: Option<PackageSummary>,
-}
-
-impl Stack<'_> {
-    /// Puts a layer on top, and tells what is in it.
-    fn add(&mut self, open: &OpenImage, layer: &OpenLayer) -> Result<LayerSummary, image::Error> {
-        let (mut entries, mut unpacked) = (0, 0_u64);
-        let mut packages = BTreeSet::new();
-        let mut own = BTreeSet::new();
-        open.entries(layer, |entry, body| {
-            entries += 1;
-            unpacked = unpacked.saturating_add(entry.size);
-            self.count(entry)?;
-            let path = entry.path.as_str();
-            let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-            if let Some(hidden) = name.strip_prefix(".wh.") {
-                self.white_out(parent, hidden, &own);
-                return Ok(());
-            }
-            let node = self.node(entry, body)?;
-            packages.extend(node.package.iter().map(|package| package.name.clone()));
-            if entry.kind != Kind::Directory {
-                self.remove_below(path, &BTreeSet::new());
-            }
-            own.insert(path.to_owned());
-            self.nodes.insert(path.to_owned(), node);
-            Ok::<_, image::Error>(())
-        })?;
-        Ok(LayerSummary {
-            digest: layer.descriptor.digest.to_string(),
-            diff_id: layer.diff_id.to_string(),
-            size: layer.descriptor.size,
-            entries,
-            unpacked,
-            packages: packages.into_iter().collect(),
-        })
-    }
-
-    fn count(&mut self, entry: &Entry) -> Result<(), image::Error> {
-        let target = match &entry.kind {
-            Kind::Symlink(target) => target.len(),
-            Kind::Hardlink(target) => target.as_str().len(),
-            Kind::Directory | Kind::File => 0,
-        };
-        self.entries += 1;
-        self.names += entry.path.as_str().len() + target;
-        if self.entries > MAX_ENTRIES {
-            return Err(self.invalid(format!("its layers have more than {MAX_ENTRIES} entries")));
+/// Reads a package's control file.
+fn package(image: &str, path: &str, text: Option<&[u8]>) -> Result<PackageSummary, image::Error> {
+    let wrong =
+        |problem: &str| image::Error::Invalid { image: image.to_owned(), problem: format!("`/{path}` {problem}") };
+    let text = text.ok_or_else(|| wrong("is too large for a control file"))?;
+    let control = std::str::from_utf8(text).map_err(|_| wrong("is no text"))?;
+    let stanza = deb822::parse_one(control).map_err(|error| wrong(&format!("is no control file: {error}")))?;
+    let field = |name| stanza.get(name).map(str::to_owned);
+    match (field("Package"), field("Version")) {
+        (Some(name), Some(version)) => {
+            Ok(PackageSummary { name, version, architecture: field("Architecture").unwrap_or_default() })
         }
-        if self.names > MAX_NAMES {
-            return Err(self.invalid(format!("its layers have more than {MAX_NAMES} bytes of names")));
-        }
-        Ok(())
-    }
-
-    fn node(&self, entry: &Entry, body: &mut dyn Read) -> Result<Node, image::Error> {
-        let mut node = Node {
-            kind: entry.kind.clone(),
-            mode: entry.mode,
-            uid: entry.uid,
-            gid: entry.gid,
-            size: entry.size,
-            elf: false,
-            capable: entry.xattrs.iter().any(|(name, _)| name == "security.capability"),
-            package: None,
-        };
-        if entry.kind != Kind::File {
-            return Ok(node);
-        }
-        let failed = |source| image::Error::Read { image: self.image.to_owned(), source };
-        match entry.path.as_str().strip_prefix(STATUS) {
-            Some(name) if !name.contains('/') && !name.ends_with(".md5sums") => {
-                node.package = Some(self.package(entry, body)?);
-            }
-            _ => node.elf = starts_like_elf(body).map_err(failed)?,
-        }
-        Ok(node)
-    }
-
-    /// Reads a package's control file.
-    fn package(&self, entry: &Entry, body: &mut dyn Read) -> Result<PackageSummary, image::Error> {
-        let wrong = |problem: &str| self.invalid(format!("`{}` {problem}", entry.path));
-        if entry.size > MAX_CONTROL {
-            return Err(wrong("is too large for a control file"));
-        }
-        let mut bytes = Vec::new();
-        body.take(MAX_CONTROL)
-            .read_to_end(&mut bytes)
-            .map_err(|source| image::Error::Read { image: self.image.to_owned(), source })?;
-        let control = String::from_utf8(bytes).map_err(|_| wrong("is no text"))?;
-        let stanza = deb822::parse_one(&control).map_err(|error| wrong(&format!("is no control file: {error}")))?;
-        let field = |name| stanza.get(name).map(str::to_owned);
-        match (field("Package"), field("Version")) {
-            (Some(name), Some(version)) => {
-                Ok(PackageSummary { name, version, architecture: field("Architecture").unwrap_or_default() })
-            }
-            _ => Err(wrong("names no package or no version")),
-        }
-    }
-
-    /// Takes away what a whiteout hides: a path, or all that lower layers have in a directory (OCI image-spec 1.1,
-    /// layer, whiteouts).
-    fn white_out(&mut self, parent: &str, hidden: &str, own: &BTreeSet<String>) {
-        if hidden == ".wh..opq" {
-            self.remove_below(parent, own);
-            return;
-        }
-        let path = if parent.is_empty() { hidden.to_owned() } else { format!("{parent}/{hidden}") };
-        if !own.contains(&path) {
-            self.nodes.remove(&path);
-        }
-        self.remove_below(&path, own);
-    }
-
-    fn remove_below(&mut self, path: &str, but: &BTreeSet<String>) {
-        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-        let below = self.nodes.range(prefix.clone()..).map(|(path, _)| path);
-        let gone: Vec<String> =
-            below.take_while(|path| path.starts_with(&prefix)).filter(|path| !but.contains(*path)).cloned().collect();
-        for path in gone {
-            self.nodes.remove(&path);
-        }
-    }
-
-    fn packages(&self) -> Vec<PackageSummary> {
-        let mut found: Vec<_> =
-            self.nodes.values().filter_map(|node| node.package.clone()).take(MAX_PACKAGES).collect();
-        found.sort();
-        found
-    }
-
-    fn surface(&self) -> Surface {
-        let mut surface = Surface::default();
-        for (path, node) in &self.nodes {
-            let directory = node.kind == Kind::Directory;
-            if directory {
-                surface.directories += 1;
-            } else {
-                surface.files += 1;
-            }
-            surface.bytes = surface.bytes.saturating_add(node.size);
-            surface.elf += u64::from(node.elf);
-            let shown = || format!("/{path}");
-            let link = matches!(node.kind, Kind::Symlink(_));
-            if !directory && !link && node.mode & 0o6000 != 0 {
-                surface.setuid.push(shown());
-            }
-            if !link && node.mode & 0o002 != 0 && !(directory && node.mode & 0o1000 != 0) {
-                surface.world_writable.push(shown());
-            }
-            if !directory && is_shell(path) {
-                surface.shells.push(shown());
-            }
-            if node.capable {
-                surface.capabilities.push(shown());
-            }
-        }
-        surface
-    }
-
-    fn files(&self) -> Vec<FileSummary> {
-        let files = self.nodes.iter().map(|(path, node)| FileSummary {
-            path: format!("/{path}"),
-            mode: mode(&node.kind, node.mode),
-            uid: node.uid,
-            gid: node.gid,
-            size: node.size,
-            target: match &node.kind {
-                Kind::Symlink(target) => Some(target.clone()),
-                Kind::Hardlink(target) => Some(target.to_string()),
-                Kind::Directory | Kind::File => None,
-            },
-            hard_link: matches!(node.kind, Kind::Hardlink(_)),
-        });
-        files.collect()
-    }
-
-    fn invalid(&self, problem: String) -> image::Error {
-        image::Error::Invalid { image: self.image.to_owned(), problem }
+        _ => Err(wrong("names no package or no version")),
     }
 }
 
-fn starts_like_elf(body: &mut dyn Read) -> io::Result<bool> {
-    let mut head = Vec::new();
-    body.take(4).read_to_end(&mut head)?;
-    Ok(head == b"\x7fELF")
+fn surface(rootfs: &Rootfs<Content>) -> Surface {
+    let mut surface = Surface::default();
+    for (path, node) in &rootfs.nodes {
+        let directory = node.kind == Kind::Directory;
+        if directory {
+            surface.directories += 1;
+        } else {
+            surface.files += 1;
+        }
+        surface.bytes = surface.bytes.saturating_add(node.size);
+        surface.elf += u64::from(node.kind == Kind::File && node.content.elf);
+        let shown = || format!("/{path}");
+        let link = matches!(node.kind, Kind::Symlink(_));
+        if !directory && !link && node.mode & 0o6000 != 0 {
+            surface.setuid.push(shown());
+        }
+        if !link && node.mode & 0o002 != 0 && !(directory && node.mode & 0o1000 != 0) {
+            surface.world_writable.push(shown());
+        }
+        if !directory && is_shell(path) {
+            surface.shells.push(shown());
+        }
+        if node.xattrs.iter().any(|(name, _)| name == "security.capability") {
+            surface.capabilities.push(shown());
+        }
+    }
+    surface
 }
 
-/// Returns whether the path is that of a shell: its name, in a directory of programs.
-fn is_shell(path: &str) -> bool {
-    path.rsplit_once('/').is_some_and(|(parent, name)| {
-        let parent = parent.rsplit('/').next().unwrap_or_default();
-        matches!(parent, "bin" | "sbin") && SHELLS.contains(&name)
-    })
+fn file_summaries(rootfs: &Rootfs<Content>) -> Vec<FileSummary> {
+    let files = rootfs.nodes.iter().map(|(path, node)| FileSummary {
+        path: format!("/{path}"),
+        mode: mode(&node.kind, node.mode),
+        uid: node.uid,
+        gid: node.gid,
+        size: node.size,
+        target: match &node.kind {
+            Kind::Symlink(target) => Some(target.clone()),
+            Kind::Hardlink(target) => Some(target.to_string()),
+            Kind::Directory | Kind::File => None,
+        },
+        hard_link: matches!(node.kind, Kind::Hardlink(_)),
+    });
+    files.collect()
 }
 
 /// Returns a mode as `ls` shows it.
@@ -454,35 +343,5 @@ mod tests {
         ] {
             assert_eq!(mode(&kind, bits), shown);
         }
-    }
-
-    #[test]
-    fn shells_are_known_by_name_and_place() {
-        for (path, shell) in
-            [("usr/bin/dash", true), ("bin/sh", true), ("etc/sh", false), ("usr/bin/shred", false), ("sh", false)]
-        {
-            assert_eq!(is_shell(path), shell, "{path}");
-        }
-    }
-
-    #[test]
-    fn whiteouts_hide_what_lower_layers_have() {
-        let node = || Node {
-            kind: Kind::File,
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            size: 1,
-            elf: false,
-            capable: false,
-            package: None,
-        };
-        let mut stack = Stack::default();
-        for path in ["a/x", "a/y/z", "a0", "b"] {
-            stack.nodes.insert(path.to_owned(), node());
-        }
-        stack.white_out("", "b", &BTreeSet::new());
-        stack.white_out("a", ".wh..opq", &BTreeSet::from(["a/x".to_owned()]));
-        assert_eq!(stack.nodes.keys().collect::<Vec<_>>(), ["a/x", "a0"]);
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::archive::Index;
 use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
+use crate::engine::local;
 use crate::fetch::Fetcher;
 use crate::lock::{self, Lock, LockedInput, Move, PlatformLock};
 use crate::resolve::{self, ResolveOptions, Update, resolve};
@@ -88,7 +89,9 @@ pub(super) fn make(
     let mut locked: BTreeMap<String, PlatformLock> = BTreeMap::new();
     for platform in &platforms {
         let before = previous.and_then(|lock| lock.platform.get(platform.oci()));
-        let options = ResolveOptions { previous: before, update: update.clone() };
+        let base = local::open_base(&project.spec, &project.directory, None, world.store, *platform)?;
+        let installed = base.map(|base| resolve::installed(&base.index.installed_stanzas())).unwrap_or_default();
+        let options = ResolveOptions { previous: before, update: update.clone(), installed: &installed };
         locked.insert(platform.oci().to_owned(), resolve(&project.spec, *platform, &indexes, &options)?);
     }
     if let Update::Some(asked) = update {
@@ -194,7 +197,7 @@ fn locked_indexes(
         let Some(suite) = suites.iter().find(|suite| suite.archive == set.name && suite.suite == set.suite) else {
             continue;
         };
-        match suite.locked(world.store, fetcher, set, world.now)? {
+        match suite.locked(fetcher, set, world.now)? {
             Ok(index) => indexes.push(index),
             Err(_) => return Ok(Err(format!("the locked metadata of `{}` ({})", set.suite, set.in_release))),
         }
@@ -213,6 +216,11 @@ fn inputs(project: &Project, fetcher: &Fetcher<'_>) -> Result<Vec<LockedInput>, 
             digest: Digest::of(&bytes),
             size: bytes.len() as u64,
         });
+    }
+    if let (Some(base), Some((digest, size))) =
+        (&project.spec.base, local::base_digest(&project.spec, &project.directory)?)
+    {
+        inputs.push(LockedInput { kind: "base".to_owned(), name: base.text.clone(), digest, size });
     }
     for file in &project.spec.files {
         if let FileSource::Fetch { url, digest, .. } = &file.value.what {
@@ -242,6 +250,17 @@ pub(super) fn stale(project: &Project) -> Result<Vec<String>, Problems> {
         match locked {
             None => reasons.push(format!("{kind} `{name}` is not in it")),
             Some(input) if input.digest != digest => reasons.push(format!("{kind} `{name}` has other bytes")),
+            Some(_) => {}
+        }
+    }
+    if let Some(base) = &project.spec.base {
+        let digest = local::base_digest(&project.spec, &project.directory)?.map(|(digest, _)| digest);
+        let locked = lock.inputs.iter().find(|input| input.kind == "base" && input.name == base.text);
+        match locked {
+            None => reasons.push(format!("base `{}` is not in it", base.text)),
+            Some(input) if Some(input.digest) != digest => {
+                reasons.push(format!("base `{}` is another image", base.text))
+            }
             Some(_) => {}
         }
     }

@@ -8,7 +8,6 @@ use crate::digest::Digest;
 use crate::fetch::{Error as FetchError, Fetcher, MAX_IN_RELEASE, Wanted};
 use crate::lock::{Lock, MetadataSet, PackagesFile, suite_directory};
 use crate::spec::{Platform, Spec};
-use crate::store::Store;
 
 use super::Project;
 
@@ -154,19 +153,18 @@ impl Suite {
     /// Returns the index for a set that a lock names by digest, or why its metadata cannot be had.
     pub(super) fn locked(
         &self,
-        store: &Store,
         fetcher: &Fetcher<'_>,
         set: &MetadataSet,
         now: i64,
     ) -> Result<Result<Index, String>, Problems> {
         let name = if set.signature.is_some() { "Release" } else { "InRelease" };
-        let release = match self.by_digest(store, fetcher, name, &set.in_release)? {
+        let release = match self.by_digest(fetcher, name, &set.in_release)? {
             Ok(bytes) => bytes,
             Err(why) => return Ok(Err(why)),
         };
         let signature = match &set.signature {
             None => None,
-            Some(digest) => match self.by_digest(store, fetcher, "Release.gpg", digest)? {
+            Some(digest) => match self.by_digest(fetcher, "Release.gpg", digest)? {
                 Ok(bytes) => Some(bytes),
                 Err(why) => return Ok(Err(why)),
             },
@@ -193,12 +191,11 @@ impl Suite {
     /// Returns a file of the suite by its digest, from the store or from a mirror that still has it, or why not.
     fn by_digest(
         &self,
-        store: &Store,
         fetcher: &Fetcher<'_>,
         name: &str,
         digest: &Digest,
     ) -> Result<Result<Vec<u8>, String>, Problems> {
-        if let Some(bytes) = store.blob_bytes(digest, MAX_IN_RELEASE)? {
+        if let Some(bytes) = fetcher.held(digest, MAX_IN_RELEASE)? {
             return Ok(Ok(bytes));
         }
         let mut accept = |bytes: &[u8]| {

@@ -5,9 +5,13 @@ use std::path::PathBuf;
 
 use crate::diag::{Diagnose, Label, Progress, Verdict};
 use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
+use crate::kit::Kit;
+use crate::load::Engines;
 use crate::spec::Platform;
 use crate::store::Store;
+use crate::{image, load, store};
 
+mod audit;
 mod build;
 mod cache;
 mod check;
@@ -17,10 +21,13 @@ mod inspect;
 mod lock;
 mod metadata;
 mod outdated;
+mod output;
 mod project;
 mod prove;
+mod vendor;
 mod why;
 
+pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
 pub use build::{BuildOptions, BuildOutcome, build};
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
@@ -29,14 +36,18 @@ pub use init::init;
 pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
+pub use output::directory_of_output;
 pub use project::Project;
 pub use prove::{Proof, prove};
+pub use vendor::{VendorOptions, VendorOutcome, vendor};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
 pub struct World<'a> {
     /// Where everything fetched and made is kept.
     pub store: &'a Store,
+    /// Inputs that were vendored, asked by digest before the network.
+    pub vendor: Option<&'a Kit>,
     /// The network.
     pub transport: &'a dyn Transport,
     /// The clock: seconds since 1970-01-01 UTC.
@@ -55,6 +66,8 @@ pub struct World<'a> {
     pub offline: bool,
     /// `SOURCE_DATE_EPOCH`, which only `lock` reads.
     pub source_date_epoch: Option<i64>,
+    /// Where this machine's container engines may be.
+    pub engines: &'a Engines,
     /// Threads that work.
     pub threads: usize,
     /// Bytes that work may hold.
@@ -160,6 +173,30 @@ pub enum Error {
         /// As given.
         packages: Vec<String>,
     },
+    /// Outputs of two kinds at one path.
+    #[error("cannot write two kinds of output to `{path}`")]
+    OutputTwice {
+        /// The path.
+        path: String,
+    },
+    /// An output of an image.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// A container engine.
+    #[error(transparent)]
+    Load(#[from] load::Error),
+    /// An output that cannot be put in its place.
+    #[error(transparent)]
+    Output(#[from] store::Error),
+    /// Several specs, and nothing said of where they go.
+    #[error("cannot vendor {0} specs: nothing says where to")]
+    NoOutput(usize),
+    /// A file beside a spec that does not stand beneath it.
+    #[error("cannot vendor `{path}`: it is not beneath the spec's directory")]
+    Outside {
+        /// As the spec has it.
+        path: String,
+    },
     /// Threads could not be started.
     #[error("cannot start {threads} threads")]
     Threads {
@@ -186,6 +223,12 @@ impl Diagnose for Error {
             Self::NoPath { .. } => "why::no-path",
             Self::NoPackage { .. } => "why::no-package",
             Self::NotLocked { .. } => "lock::not-locked",
+            Self::OutputTwice { .. } => "ops::output-twice",
+            Self::Image(error) => error.code(),
+            Self::Load(error) => error.code(),
+            Self::Output(error) => error.code(),
+            Self::NoOutput(_) => "vendor::no-output",
+            Self::Outside { .. } => "vendor::outside",
             Self::Threads { .. } => "ops::threads",
         }
     }
@@ -205,11 +248,17 @@ impl Diagnose for Error {
             Self::InputMoved { .. } => "`tarsia lock SPEC` takes the new bytes",
             Self::NoPlatform { .. } => "name it under `platforms:` and run `tarsia lock SPEC`",
             Self::NotLocked { .. } => "name packages that the lock has; `tarsia lock --update SPEC` updates all",
+            Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
+            Self::OutputTwice { .. } => "give each its own path",
+            Self::Image(error) => return error.hints(),
+            Self::Load(error) => return error.hints(),
+            Self::Output(error) => return error.hints(),
             Self::Read { .. }
             | Self::Write { .. }
             | Self::NoPath { .. }
             | Self::NoPackage { .. }
+            | Self::Outside { .. }
             | Self::Threads { .. } => {
                 return Vec::new();
             }

@@ -18,6 +18,8 @@ const MAX_TEXT: u64 = 16 << 20;
 pub struct Project {
     /// The spec.
     pub spec: Spec,
+    /// The spec's text.
+    pub spec_text: String,
     /// The directory that its relative paths start from.
     pub directory: PathBuf,
     /// Where its lock stands or will stand.
@@ -47,7 +49,7 @@ impl Project {
             Some(text) => Some(Lock::parse(&shown(&lock_path), text)?),
             None => None,
         };
-        Ok(Self { spec, directory, lock_path, lock, lock_text })
+        Ok(Self { spec, spec_text: source.text.clone(), directory, lock_path, lock, lock_text })
     }
 
     /// Returns the platforms that the spec asks for; the host's where it names none and no lock has settled it.
@@ -80,8 +82,15 @@ impl Project {
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Problems> {
     let read = || {
         use std::io::Read as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
         let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(MAX_TEXT + 1).read_to_end(&mut bytes)?;
+        // What is no regular file must not be waited for.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let file = std::fs::File::options().read(true).custom_flags(flags).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(std::io::Error::other("it is no regular file"));
+        }
+        file.take(MAX_TEXT + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_TEXT {
             return Err(std::io::Error::other("it is larger than 16 MiB"));
         }

@@ -1,9 +1,13 @@
 //! A lock is a claim, and it is proved: every locked package is compared with its stanza in the signed metadata set.
 
+use std::collections::BTreeMap;
+
 use crate::archive::Index;
 use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
+use crate::engine::local;
 use crate::resolve;
+use crate::spec::Platform;
 use crate::store::Kind;
 
 use super::metadata::suites;
@@ -33,6 +37,12 @@ pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
     if world.store.entry(Kind::Checks, &key).is_some_and(|record| record == b"proved") {
         return Ok(Proof::Proved);
     }
+    prove_anew(world, project)
+}
+
+/// As [`prove`], whatever is remembered: afterwards the store holds the metadata of every set that can be had.
+pub(super) fn prove_anew(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
+    let lock = project.locked()?;
     let suites = suites(project)?;
     let mirrors = fetch::mirrors(world, project, Some(lock.source_date))?;
     let fetcher = fetch::fetcher(world, &mirrors);
@@ -45,7 +55,7 @@ pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
             missing.push(format!("{named}: the spec has no such archive"));
             continue;
         };
-        match suite.locked(world.store, &fetcher, set, world.now)? {
+        match suite.locked(&fetcher, set, world.now)? {
             Ok(index) => indexes.push(index),
             Err(why) => missing.push(format!("{named}: {why}")),
         }
@@ -61,8 +71,15 @@ pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
 /// Proves a project's lock against indexes that are at hand, and remembers a whole proof.
 pub(super) fn against(world: &World<'_>, project: &Project, indexes: &[Index]) -> Result<Proof, Problems> {
     let lock = project.locked()?;
+    let mut installed = BTreeMap::new();
+    for name in lock.platform.keys().filter(|_| project.spec.base.is_some()) {
+        let Some(platform) = Platform::from_oci(name) else { continue };
+        let base = local::open_base(&project.spec, &project.directory, None, world.store, platform)?;
+        let stanzas = base.map(|base| base.index.installed_stanzas()).unwrap_or_default();
+        installed.insert(name.clone(), resolve::installed(&stanzas));
+    }
     let contradictions: Vec<String> =
-        resolve::prove(lock, &project.spec, indexes).into_iter().map(|found| found.to_string()).collect();
+        resolve::prove(lock, &project.spec, indexes, &installed).into_iter().map(|found| found.to_string()).collect();
     if !contradictions.is_empty() {
         return Ok(Proof::Contradicted(contradictions));
     }
@@ -94,7 +111,17 @@ pub(super) fn prove_for_build(
     required: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<(), Problems> {
-    match prove(world, project)? {
+    judge(prove(world, project)?, project, required, warnings)
+}
+
+/// Takes a proof for what stops, or is said of, work that stands on the lock.
+pub(super) fn judge(
+    proof: Proof,
+    project: &Project,
+    required: bool,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), Problems> {
+    match proof {
         Proof::Proved => Ok(()),
         Proof::Contradicted(contradictions) => {
             Err(Error::Contradicted { path: shown(&project.lock_path), contradictions, asked: false }.into())

@@ -283,7 +283,7 @@ fn of_path(
     if path.is_root() {
         return Err(no_path("it is the root, which every image has").into());
     }
-    fetch::locked_inputs(world, project, lock, Some(platform.oci()))?;
+    fetch::locked_inputs(world, project, lock, &|name| name == platform.oci())?;
     let workers = Workers::new(world.threads, world.memory)?;
     let platforms = [platform];
     let input = local::BuildInput {
@@ -315,6 +315,7 @@ fn explain_path(lock: &Lock, held: &PlatformLock, selected: &Selected, path: &Im
         Origin::Package(name) => (format!("package `{name}`"), find(held, name).map(|package| explain(held, package))),
         Origin::Derived(rule) => (format!("made by rule `{rule}`"), None),
         Origin::Spec(entry) => (format!("`{entry}` of the spec"), None),
+        Origin::Base => ("the base image".to_owned(), None),
     };
     let place = places.0.get(path.as_str());
     let is_directory = place.is_some_and(|place| *place.body == Body::Directory);

@@ -23,6 +23,8 @@ pub(super) struct Control {
     pub(super) triggers: String,
     /// Sorted by name.
     pub(super) scripts: Vec<(String, String)>,
+    /// debconf's questions and their default answers.
+    pub(super) questions: Vec<(String, String)>,
 }
 
 impl Control {
@@ -34,7 +36,7 @@ impl Control {
         while let Some(entry) = reader.next().map_err(|error| Error::of_tar(member, error))? {
             let name = entry.path.as_str().to_owned();
             let script = SCRIPTS.contains(&name.as_str());
-            if !script && !matches!(name.as_str(), "control" | "md5sums" | "conffiles" | "triggers") {
+            if !script && !matches!(name.as_str(), "control" | "md5sums" | "conffiles" | "triggers" | "templates") {
                 continue;
             }
             if entry.kind != tar::Kind::File {
@@ -52,6 +54,10 @@ impl Control {
             if script {
                 // Scripts are classified, never run; a stray byte of another charset must not stop a build.
                 control.scripts.push((name, String::from_utf8_lossy(&bytes).into_owned()));
+                continue;
+            }
+            if name == "templates" {
+                control.questions = questions(&String::from_utf8_lossy(&bytes));
                 continue;
             }
             let text = String::from_utf8(bytes).map_err(|_| wrong(&name, "it is not UTF-8"))?;
@@ -130,6 +136,22 @@ fn md5sums(text: &str) -> Result<Vec<(String, String)>, Error> {
                 .ok_or_else(|| wrong("md5sums", &format!("`{}` is no line of it", line.escape_default())))
         })
         .collect()
+}
+
+/// Returns each question of a `templates` file (debconf-devel(7)) and what is answered when nobody is asked.
+fn questions(text: &str) -> Vec<(String, String)> {
+    let mut questions: Vec<(String, String)> = Vec::new();
+    for line in text.lines() {
+        let Some((field, value)) = line.split_once(':') else { continue };
+        if field.eq_ignore_ascii_case("Template") {
+            questions.push((value.trim().to_owned(), String::new()));
+        } else if field.eq_ignore_ascii_case("Default")
+            && let Some((_, default)) = questions.last_mut()
+        {
+            value.trim().clone_into(default);
+        }
+    }
+    questions
 }
 
 /// Returns the conffiles, without those that are only named to be removed.

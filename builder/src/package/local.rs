@@ -44,6 +44,18 @@ pub struct LocalPack {
     pub certificates: Vec<Vec<u8>>,
 }
 
+impl LocalPack {
+    /// Returns the digest of all that was read from the disk and fetched.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Hasher::new();
+        hasher.update(self.index.source.as_bytes());
+        for certificate in &self.certificates {
+            hasher.update(Digest::of(certificate).as_bytes());
+        }
+        hasher.digest()
+    }
+}
+
 /// One local input in the state in which it was seen.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Input {
@@ -54,6 +66,21 @@ pub struct Input {
     pub identity: [i128; 6],
     /// Target of a symbolic link.
     pub target: Option<String>,
+}
+
+impl Input {
+    /// Returns whether the file may have changed at `moment`, a time in nanoseconds since 1970-01-01 UTC, or later,
+    /// without showing it: a change leaves no trace where the clock that stamps files has not moved on since the last.
+    ///
+    /// A time without a fraction is taken for one of a file system that counts in two seconds.
+    pub fn is_racy(&self, moment: i128) -> bool {
+        const SECOND: i128 = 1_000_000_000;
+        let [.., modified, changed, _] = self.identity;
+        [modified, changed].iter().any(|time| {
+            let tick = if time % SECOND == 0 { 2 * SECOND } else { 1 };
+            *time != 0 && *time > moment - tick
+        })
+    }
 }
 
 /// Opens the spec's own files: writes their bytes, one after the other, to `sink`, an empty file open for reading and
@@ -90,6 +117,7 @@ pub fn open(
         spec.certificates.iter().map(|path| root.read(&path.value, MAX_CERTIFICATE)).collect::<Result<_, _>>()?;
     let length = pack.data.length();
     let mut index = PackIndex {
+        questions: Vec::new(),
         source: Digest::of(b""),
         data: (pack.data.digest(), length),
         date: source_date,

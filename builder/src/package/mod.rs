@@ -10,10 +10,12 @@ use crate::digest::{Digest, Hasher};
 use crate::elf;
 
 mod ar;
+pub mod base;
 mod content;
 mod control;
 mod error;
 pub mod local;
+mod named;
 mod open;
 mod scan;
 mod texts;
@@ -24,7 +26,7 @@ pub use open::{Limits, decoder_memory, open_deb};
 /// Version of packs: of [`PackIndex`] as stored, of what is read into it, and of the data's layout.
 ///
 /// It is part of a pack's key, so a reader of another version never finds the pack.
-pub const PACK_FORMAT: u32 = 1;
+pub const PACK_FORMAT: u32 = 4;
 
 /// Returns the key under which the pack of the `.deb` with this digest is stored.
 pub fn pack_key(deb: &Digest) -> Digest {
@@ -56,6 +58,8 @@ pub struct PackIndex {
     pub triggers: String,
     /// Maintainer scripts by name (`postinst`), whole text, at most 1 MiB each.
     pub scripts: Vec<(String, String)>,
+    /// debconf's questions and their default answers, in the order of `templates`.
+    pub questions: Vec<(String, String)>,
     /// Entries in the order of `data`, paths as shipped (before the merged-/usr rewrite).
     pub entries: Vec<Entry>,
     /// Contents of small files that selection reads, by index into `entries`.

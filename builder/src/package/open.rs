@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use super::ar::{self, Content, Member};
 use super::content::{Budget, Reading};
 use super::control::Control;
+use super::named::Named;
 use super::{Entry, EntryKind, Error, PackIndex, Scan, texts};
 use crate::codec::decode::{self, Format};
 use crate::digest::{Digest, Hasher};
@@ -61,12 +62,14 @@ pub fn open_deb(deb: &File, source: Digest, sink: &File, limits: &Limits) -> Res
     };
     let mut budget = Budget::new(limits.max_facts);
     budget.take(control.scripts.iter().map(|(_, text)| text.len()).sum::<usize>() + control.triggers.len())?;
+    budget.take(control.questions.iter().map(|(name, default)| name.len() + default.len()).sum())?;
+    let mut named = Named::by(&control.scripts);
     let member = &members.data.name;
     let mut tee = Tee { inner: decoder(deb, &members.data, &limits.decode)?, sink, hasher: Hasher::new() };
     let mut data = Data::default();
     {
         let mut reader = tar::Reader::new(BufReader::with_capacity(CHUNK, &mut tee), limits.tar);
-        data.read(&mut reader, sink, &mut budget).map_err(|error| match error {
+        data.read(&mut reader, sink, &mut budget, &mut named).map_err(|error| match error {
             Error::Tar { source, .. } => Error::of_tar(member, source),
             other => other,
         })?;
@@ -81,6 +84,7 @@ pub fn open_deb(deb: &File, source: Digest, sink: &File, limits: &Limits) -> Res
         conffiles: control.conffiles,
         triggers: control.triggers,
         scripts: control.scripts,
+        questions: control.questions,
         entries: data.entries,
         texts: data.texts,
         scans: data.scans,
@@ -143,7 +147,13 @@ struct Data {
 }
 
 impl Data {
-    fn read<R: Read>(&mut self, reader: &mut tar::Reader<R>, sink: &File, budget: &mut Budget) -> Result<(), Error> {
+    fn read<R: Read>(
+        &mut self,
+        reader: &mut tar::Reader<R>,
+        sink: &File,
+        budget: &mut Budget,
+        named: &mut Named,
+    ) -> Result<(), Error> {
         let tar_error = |source| Error::Tar { member: String::new(), source };
         let mut reading = Reading::new(CHUNK);
         while let Some(entry) = reader.next().map_err(tar_error)? {
@@ -154,7 +164,7 @@ impl Data {
                 tar::Kind::Symlink(target) => EntryKind::Symlink(target),
                 tar::Kind::Hardlink(target) => EntryKind::Hardlink(target.into()),
                 tar::Kind::File => {
-                    let text = entry.size <= texts::MAX_TEXT && texts::wanted(&path);
+                    let text = entry.size <= texts::MAX_TEXT && texts::wanted(&path) || named.takes(&path, entry.size);
                     let range = elf::FileRange { file: sink, offset: entry.offset, size: entry.size };
                     // The reader is buffered behind the sink, never before it: what it gives has been written.
                     let content = reading.read(range, text, |buffer| reader.read_data(buffer).map_err(tar_error))?;

@@ -2,8 +2,8 @@
 //!
 //! A change here changes packs: raise [`PACK_FORMAT`](super::PACK_FORMAT).
 
-/// The largest file whose contents are kept.
-pub(super) const MAX_TEXT: u64 = 64 << 10;
+/// The largest file whose contents are kept: PHP's masters of `php.ini`, which scripts of other packages copy, are 68 KiB.
+pub(super) const MAX_TEXT: u64 = 96 << 10;
 
 /// Exact paths.
 const FILES: [&str; 9] = [
@@ -19,11 +19,14 @@ const FILES: [&str; 9] = [
 ];
 
 /// Everything directly in these directories.
-const DIRECTORIES: [&str; 13] = [
+const DIRECTORIES: [&str; 18] = [
     "etc/fonts",
     "etc/fonts/conf.d",
     "etc/ld.so.conf.d",
     "etc/pam.d",
+    "etc/php",
+    "etc/sysusers.d",
+    "etc/tmpfiles.d",
     "usr/lib/pam.d",
     "usr/lib/sysusers.d",
     "usr/lib/tmpfiles.d",
@@ -32,6 +35,8 @@ const DIRECTORIES: [&str; 13] = [
     "usr/share/dictionaries-common",
     "usr/share/pam",
     "usr/share/pam-configs",
+    "usr/share/postgresql-common",
+    "usr/share/mysql-common",
     "usr/share/python3",
 ];
 
@@ -47,6 +52,7 @@ pub(super) fn wanted(path: &str) -> bool {
         || DIRECTORIES.contains(&usr(parent).as_str())
         || TREES.iter().any(|tree| path.starts_with(tree))
         || name == "copyright" && parent.strip_prefix("usr/share/doc/").is_some_and(|package| !package.contains('/'))
+        || name.starts_with("php.ini-") && parent.starts_with("usr/lib/php/")
         || name.starts_with("gconv-modules") && (name.ends_with(".conf") || name == "gconv-modules")
         || matches!(name, "RECORD" | "METADATA" | "PKG-INFO" | "entry_points.txt")
             && (parent.ends_with(".dist-info") || parent.ends_with(".egg-info"))
@@ -62,6 +68,7 @@ mod tests {
             "etc/ld.so.conf.d/x86_64-linux-gnu.conf",
             "usr/share/ca-certificates/mozilla/A.crt",
             "lib/tmpfiles.d/x.conf",
+            "usr/lib/php/8.4/php.ini-production.cli",
             "usr/share/doc/hello/copyright",
             "usr/lib/x86_64-linux-gnu/gconv/gconv-modules.d/gconv-modules-extra.conf",
             "usr/lib/python3/dist-packages/x-1.dist-info/RECORD",

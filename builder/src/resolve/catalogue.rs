@@ -1,6 +1,6 @@
 //! Every candidate of one platform, in order, and who provides what: read once, shared by many resolutions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -35,11 +35,19 @@ impl<'a> Catalogue<'a> {
     ///
     /// One version that stands in several places is taken from the newest set, else by archive and suite name.
     pub fn new(indexes: &'a [Index], platform: Platform) -> Self {
+        Self::beside(&[], indexes, platform)
+    }
+
+    /// As [`Catalogue::new`], beside the packages that a base has: of their names there is nothing else to choose.
+    pub fn beside(installed: &'a [Candidate], indexes: &'a [Index], platform: Platform) -> Self {
         let architecture = platform.architecture();
-        let mut all: Vec<(&'a Candidate, i64)> = Vec::new();
+        let held: BTreeSet<&str> = installed.iter().map(|candidate| candidate.name.as_str()).collect();
+        let mut all: Vec<(&'a Candidate, i64)> = installed.iter().map(|candidate| (candidate, 0)).collect();
         for index in indexes {
-            let fits =
-                |candidate: &&Candidate| candidate.architecture == "all" || candidate.architecture == architecture;
+            let fits = |candidate: &&Candidate| {
+                (candidate.architecture == "all" || candidate.architecture == architecture)
+                    && !held.contains(candidate.name.as_str())
+            };
             all.extend(index.candidates.iter().filter(fits).map(|candidate| (candidate, index.set.date)));
         }
         Self::of(indexes, platform, all)

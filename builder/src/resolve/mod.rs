@@ -9,6 +9,7 @@
 mod catalogue;
 mod error;
 mod explain;
+mod installed;
 mod layers;
 mod near;
 mod prove;
@@ -20,13 +21,14 @@ mod universe;
 
 pub use catalogue::Catalogue;
 pub use error::{Error, Missing};
+pub use installed::installed;
 pub use prove::{Contradiction, prove, unproved};
 pub use stale::stale;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::archive::Index;
+use crate::archive::{Candidate, Index};
 use crate::deb822::{Op, Relation, Version};
 use crate::lock::{LockedPackage, PlatformLock};
 use crate::spec::{PackageRequest, Platform, Spanned, Spec};
@@ -52,6 +54,8 @@ pub struct ResolveOptions<'a> {
     pub previous: Option<&'a PlatformLock>,
     /// What may move away from it.
     pub update: Update,
+    /// Packages that the base has: they meet dependencies at their version, and are neither locked nor copied.
+    pub installed: &'a [Candidate],
 }
 
 /// Returns the packages of `spec` on `platform`, why each is in, and the layer it goes to.
@@ -66,10 +70,10 @@ pub fn resolve(
     if spec.packages.is_empty() {
         return Ok(PlatformLock::default());
     }
-    resolve_from(spec, &Catalogue::new(indexes, platform), options)
+    resolve_from(spec, &Catalogue::beside(options.installed, indexes, platform), options)
 }
 
-/// As [`resolve`], from a catalogue that several resolutions share.
+/// As [`resolve`], from a catalogue that several resolutions share, and that holds what is installed.
 pub fn resolve_from(
     spec: &Spec,
     catalogue: &Catalogue<'_>,
@@ -100,7 +104,8 @@ pub fn resolve_from(
     })?;
 
     let required: Vec<&[Choice]> = roots.required.iter().map(Vec::as_slice).collect();
-    let reasons = reasons::reasons(&universe, &chosen, &required[..spec.packages.len()]);
+    let mut reasons = reasons::reasons(&universe, &chosen, &required[..spec.packages.len()]);
+    reasons.retain(|id, _| !installed::is_installed(universe.candidate(*id)));
     let planned: Vec<layers::Planned<'_>> = reasons
         .iter()
         .map(|(id, reason)| {

@@ -40,7 +40,14 @@ impl fmt::Display for Contradiction {
 
 /// Returns everything in which the metadata sets that a lock names contradict it; what stands in sets that `indexes`
 /// lacks is not judged (see [`unproved`]), nor is a platform whole unless all of its sets are there.
-pub fn prove(lock: &Lock, spec: &Spec, indexes: &[Index]) -> Vec<Contradiction> {
+///
+/// `installed` holds what the base of a platform has, by the platform's name.
+pub fn prove(
+    lock: &Lock,
+    spec: &Spec,
+    indexes: &[Index],
+    installed: &BTreeMap<String, Vec<Candidate>>,
+) -> Vec<Contradiction> {
     let mut found = BTreeSet::new();
     source_date(lock, &mut found);
     for set in &lock.archives {
@@ -73,9 +80,10 @@ pub fn prove(lock: &Lock, spec: &Spec, indexes: &[Index]) -> Vec<Contradiction> 
         }
         // A package that is not as it is signed has been told of; what it needs is not known.
         if whole.len() == share.packages.len()
-            && let Some(platform) = Platform::from_oci(platform)
+            && let Some(named) = Platform::from_oci(platform)
         {
-            complete(platform, spec, &whole, &mut found);
+            whole.extend(installed.get(platform).into_iter().flatten());
+            complete(named, spec, &whole, &mut found);
         }
     }
     found.into_iter().collect()

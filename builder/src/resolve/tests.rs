@@ -139,6 +139,8 @@ fn spec(text: &str) -> Spec {
         },
         labels: BTreeMap::new(),
         layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
+        checks: None,
+        base: None,
         digest: Digest::of(text.as_bytes()),
     }
 }
@@ -392,7 +394,7 @@ fn a_lock_holds_what_is_not_to_move() {
         ),
     ];
     let with = |update| {
-        let options = ResolveOptions { previous: Some(&lock), update };
+        let options = ResolveOptions { previous: Some(&lock), update, installed: &[] };
         resolve_with("app", &new, &options).unwrap()
     };
     assert_eq!(with(Update::None), lock, "sets and layers stay as well");
@@ -403,7 +405,7 @@ fn a_lock_holds_what_is_not_to_move() {
     assert_eq!(show(&with(two)), "app 2, lib 2, tool 2");
     assert_eq!(show(&with(Update::All)), "app 2, lib 2, tool 2");
     let gone = world("app 2\nDepends: lib, tool\n\nlib 1\n\ntool 1");
-    let options = ResolveOptions { previous: Some(&lock), update: Update::None };
+    let options = ResolveOptions { previous: Some(&lock), update: Update::None, installed: &[] };
     assert_eq!(show(&resolve_with("app", &gone, &options).unwrap()), "app 2, lib 1, tool 1");
 }
 
@@ -413,7 +415,7 @@ fn what_cannot_move_stays_and_the_others_move() {
     let lock = resolve_with("app", &before, &ResolveOptions::default()).unwrap();
     let world = world("app 1\nDepends: lib (<< 2), tool\n\nlib 1\n\nlib 2\n\ntool 1\n\ntool 2");
     let update = Update::Some(BTreeSet::from(["lib".to_owned(), "tool".to_owned()]));
-    let options = ResolveOptions { previous: Some(&lock), update };
+    let options = ResolveOptions { previous: Some(&lock), update, installed: &[] };
     assert_eq!(show(&resolve_with("app", &world, &options).unwrap()), "app 1, lib 1, tool 2");
 }
 
@@ -476,16 +478,16 @@ fn a_lock_is_proved_against_its_stanzas() {
         platform: BTreeMap::from([("linux/amd64".to_owned(), share)]),
     };
     assert_eq!(crate::lock::Lock::parse("web.lock", &lock.to_text()).unwrap(), lock);
-    assert!(prove(&lock, &app, &indexes).is_empty() && unproved(&lock, &indexes).is_empty());
+    assert!(prove(&lock, &app, &indexes, &BTreeMap::new()).is_empty() && unproved(&lock, &indexes).is_empty());
     assert_eq!(unproved(&lock, &[]).len(), 1);
     let packages = &mut lock.platform.get_mut("linux/amd64").unwrap().packages;
     packages[0].digest = Digest::of(b"swapped");
     packages[1].version = "3".to_owned();
-    let found = prove(&lock, &app, &indexes);
+    let found = prove(&lock, &app, &indexes, &BTreeMap::new());
     let fields: Vec<_> = found.iter().map(|c| (c.subject.as_str(), c.field)).collect();
     assert!(fields.contains(&("app", "digest")) && fields.contains(&("lib", "version")), "{fields:?}");
     assert!(found[0].to_string().starts_with("`app` (linux/amd64) has digest `sha256:"));
-    assert!(prove(&lock, &app, &[]).is_empty(), "an absent set proves nothing");
+    assert!(prove(&lock, &app, &[], &BTreeMap::new()).is_empty(), "an absent set proves nothing");
 }
 
 #[test]
@@ -513,7 +515,7 @@ fn a_lock_is_proved_to_be_whole() {
         })]),
     };
     let said = |spec_text: &str, lock: &crate::lock::Lock| {
-        let found = prove(lock, &spec(spec_text), &indexes);
+        let found = prove(lock, &spec(spec_text), &indexes, &BTreeMap::new());
         found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     assert_eq!(said("app", &lock(&["app", "lib", "prov"])), "");

@@ -5,6 +5,7 @@ use std::iter::Copied;
 use std::slice::Iter;
 
 use super::catalogue::Catalogue;
+use super::installed::is_installed;
 use crate::archive::{Candidate, MultiArch};
 use crate::deb822::{Dependency, Relation, Version};
 use crate::lock::{LockedPackage, PlatformLock};
@@ -72,10 +73,11 @@ impl<'c, 'a> Universe<'c, 'a> {
             let mut ids: Vec<Id> = catalogue.all_of(at).to_vec();
             ids.retain(|id| {
                 let candidate = catalogue.candidate(*id);
-                request.is_none_or(|request| {
-                    request.from.is_none_or(|archive| archive == candidate.archive)
-                        && holds(&request.relation, &candidate.version)
-                })
+                is_installed(candidate)
+                    || request.is_none_or(|request| {
+                        request.from.is_none_or(|archive| archive == candidate.archive)
+                            && holds(&request.relation, &candidate.version)
+                    })
             });
             let kept =
                 |id: &Id| stays && locked.is_some_and(|p| p.version == catalogue.candidate(*id).version.as_str());
@@ -101,7 +103,8 @@ impl<'c, 'a> Universe<'c, 'a> {
             special.insert(at, ids);
         }
         for name in bounds.excluded {
-            special.extend(catalogue.find(name).map(|at| (at, Vec::new())));
+            let held = |at: &usize| catalogue.all_of(*at).iter().any(|id| is_installed(catalogue.candidate(*id)));
+            special.extend(catalogue.find(name).filter(|at| !held(at)).map(|at| (at, Vec::new())));
         }
         let kept = locked.keys().copied().collect();
         Self { catalogue, special, kept, older: bounds.older }

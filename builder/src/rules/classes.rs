@@ -141,7 +141,8 @@ pub fn class(path: &str) -> Class {
 /// Returns the paths that a package keeps where only an implicit rule brings it, or `None` where no table limits it.
 ///
 /// base-files: what tells the release, and the skeleton. base-passwd: nothing, its masters are read by derivation.
-/// libc-bin: the loader's configuration; `nsswitch.conf` is derived from its master.
+/// libc-bin: the loader's configuration, and the locale C.utf8, which glibc has no more than any other built in;
+/// `nsswitch.conf` is derived from its master.
 pub fn implicit_keeps(package: &str) -> Option<&'static [&'static str]> {
     match package {
         "base-files" => Some(&[
@@ -179,6 +180,21 @@ pub fn implicit_keeps(package: &str) -> Option<&'static [&'static str]> {
             "etc/ld.so.conf",
             "etc/ld.so.conf.d",
             "etc/ld.so.conf.d/libc.conf",
+            "usr/lib/locale",
+            "usr/lib/locale/C.utf8",
+            "usr/lib/locale/C.utf8/LC_ADDRESS",
+            "usr/lib/locale/C.utf8/LC_COLLATE",
+            "usr/lib/locale/C.utf8/LC_CTYPE",
+            "usr/lib/locale/C.utf8/LC_IDENTIFICATION",
+            "usr/lib/locale/C.utf8/LC_MEASUREMENT",
+            "usr/lib/locale/C.utf8/LC_MESSAGES",
+            "usr/lib/locale/C.utf8/LC_MESSAGES/SYS_LC_MESSAGES",
+            "usr/lib/locale/C.utf8/LC_MONETARY",
+            "usr/lib/locale/C.utf8/LC_NAME",
+            "usr/lib/locale/C.utf8/LC_NUMERIC",
+            "usr/lib/locale/C.utf8/LC_PAPER",
+            "usr/lib/locale/C.utf8/LC_TELEPHONE",
+            "usr/lib/locale/C.utf8/LC_TIME",
             "usr/share/doc/libc-bin",
             "usr/share/doc/libc-bin/copyright",
         ]),

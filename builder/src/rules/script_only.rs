@@ -35,6 +35,8 @@ const EDGES: &[(&str, &str)] = &[
     ("bash", "base-files"),
     ("bash", "debianutils"),
     ("dash", "debianutils"),
+    // `ss`, by which its postinst looks for another server on port 80.
+    ("nginx", "iproute2"),
 ];
 
 /// Returns whether the package `name` serves maintainer scripts alone.

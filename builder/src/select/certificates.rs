@@ -6,6 +6,7 @@ use sha1::Digest as _;
 
 use super::SelectInput;
 use super::error::{Error, Place};
+use super::keystore;
 use super::merge::{Node, Owner, Tree, What};
 use crate::tree::{ImagePath, Meta};
 
@@ -41,7 +42,12 @@ pub(super) fn derive(tree: &mut Tree<'_>, input: &SelectInput<'_>, source_date: 
         return Ok(());
     }
 
-    let mut bundle = Vec::new();
+    let path = format!("{LINK_DIRECTORY}/ca-certificates.crt");
+    // What a base trusts stays trusted.
+    let mut bundle = tree.base.and_then(|base| base.text_at(&path)).map(<[u8]>::to_vec).unwrap_or_default();
+    if bundle.last().is_some_and(|last| *last != b'\n') {
+        bundle.push(b'\n');
+    }
     let mut links: BTreeMap<String, (String, Vec<u8>)> = BTreeMap::new();
     for (path, text) in all {
         bundle.extend_from_slice(&text);
@@ -50,12 +56,18 @@ pub(super) fn derive(tree: &mut Tree<'_>, input: &SelectInput<'_>, source_date: 
         }
         links.insert(link_name(&path), (path, text));
     }
-    tree.derive(
-        "ca-bundle",
-        &format!("{LINK_DIRECTORY}/ca-certificates.crt"),
-        Meta::root(0o644, source_date),
-        What::Inline(bundle),
-    )?;
+    tree.derive_over("ca-bundle", &path, Meta::root(0o644, source_date), What::Inline(bundle))?;
+    if tree.package("ca-certificates-java").is_some() {
+        // Like the package's script: the first certificate behind every named link.
+        let certificates =
+            links.iter().filter_map(|(name, (_, text))| Some((name.as_str(), pem(text).into_iter().next()?)));
+        let keystore = keystore::jks(certificates, source_date);
+        let meta = Meta::root(0o644, source_date);
+        tree.derive("java-keystore", &format!("{LINK_DIRECTORY}/java/cacerts"), meta, What::Inline(keystore))?;
+    }
+    if tree.package("ca-certificates").is_some() {
+        tree.derive("ca-directory", LOCAL_DIRECTORY, Meta::root(0o755, 0), What::Directory)?;
+    }
     let mut hashes: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
     for (name, (path, text)) in links {
         let link = |tree: &mut Tree<'_>, name: &str, target: String| {

@@ -102,6 +102,22 @@ pub enum Error {
         /// Where the spec says it.
         place: Option<Place>,
     },
+    /// A number that was made from a name, and that another name has.
+    #[error("cannot give {kind} `{name}` ({by}) the number {number}, which its name decides: it is `{other}`'s")]
+    Taken {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The number.
+        number: u32,
+        /// Whose it is.
+        other: String,
+        /// Who asks for the account.
+        by: String,
+        /// The line of a spec that settles it.
+        line: String,
+    },
     /// A name or home that a line of `/etc/passwd` cannot hold.
     #[error("cannot write {kind} `{name}` into {file}: {problem}")]
     Field {
@@ -126,6 +142,9 @@ pub enum Error {
         /// Where the spec names it.
         place: Option<Place>,
     },
+    /// A base whose directories are laid out as before merged /usr, under packages that are laid out as after.
+    #[error("cannot put packages on the base: its {0} is a directory, and in Debian's packages it is a link into /usr")]
+    Unmerged(String),
     /// Symbolic links that lead in a circle.
     #[error("cannot follow {0}: too many symbolic links")]
     Loop(ImagePath),
@@ -160,8 +179,10 @@ impl Diagnose for Error {
             Self::File { .. } => "select::file",
             Self::Account { .. } => "select::account",
             Self::Number { .. } => "select::number",
+            Self::Taken { .. } => "select::number",
             Self::Field { .. } => "select::field",
             Self::Certificate { .. } => "select::certificate",
+            Self::Unmerged(_) => "select::unmerged-base",
             Self::Loop(_) => "select::loop",
             Self::Local(_) => "select::local",
         }
@@ -186,6 +207,8 @@ impl Diagnose for Error {
                 let number = if *kind == "user" { "uid" } else { "gid" };
                 vec![format!("define it: `{section}: {{{name}: {{{number}: 10001}}}}`")]
             }
+            Self::Unmerged(_) => vec!["build on a base with merged /usr, or leave `packages` out".to_owned()],
+            Self::Taken { line, .. } => vec![format!("write `{line}` into the spec")],
             Self::Number { kind, .. } => vec![format!("give the {kind} another number")],
             _ => Vec::new(),
         }

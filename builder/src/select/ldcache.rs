@@ -8,7 +8,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Error;
-use super::merge::{Tree, What};
+use super::merge::{Node, Owner, Tree, What};
+use crate::digest::Digest;
 use crate::elf::Facts;
 use crate::spec::Platform;
 use crate::tree::{ImagePath, Meta};
@@ -58,12 +59,20 @@ struct Entry {
 
 /// Adds the cache and the missing SONAME links, where libc6 is in.
 pub(super) fn derive(tree: &mut Tree<'_>, platform: Platform, source_date: i64) -> Result<(), Error> {
-    let Some(version) = tree.package("libc6").map(|package| package.locked.version.clone()) else { return Ok(()) };
+    let own = tree.package("libc6").map(|package| package.locked.version.clone());
+    // Libraries of ours over a base's glibc: the cache then holds both.
+    let elf = |what: &What<'_>| matches!(what, What::File { facts, .. } if facts.elf.is_some());
+    let over = |tree: &Tree<'_>| tree.nodes.values().any(|node| node.owner != Owner::Base && elf(&node.what));
+    let Some(version) = own.or_else(|| tree.base_version("libc6").filter(|_| over(tree))) else { return Ok(()) };
     let (bytes, links) = cache(tree, platform, &version);
     for (path, target) in links {
         tree.derive("soname-links", path.as_str(), Meta::root(0o777, source_date), What::Symlink(target.into()))?;
     }
-    tree.derive("ld.so.cache", "etc/ld.so.cache", Meta::root(0o644, source_date), What::Inline(bytes))?;
+    let same = |node: &Node<'_>| matches!(&node.what, What::File { facts, .. } if facts.digest == Digest::of(&bytes));
+    if tree.nodes.get("etc/ld.so.cache").is_some_and(same) {
+        return Ok(());
+    }
+    tree.derive_over("ld.so.cache", "etc/ld.so.cache", Meta::root(0o644, source_date), What::Inline(bytes))?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{Error, Place};
+use super::scripted::Scripted;
 use super::{Report, SelectInput, paths, replaces};
 use crate::digest::Digest;
 use crate::lock::{LockedPackage, Why};
@@ -41,10 +42,14 @@ pub(super) enum Owner {
     Status(usize),
     /// A derivation, by name.
     Derived(&'static str),
+    /// Index into [`Tree::deeds`]: a derivation of what a maintainer script would have done.
+    Script(usize),
     /// Index into the spec's `files`.
     File(usize),
     /// Index into the spec's `certificates`.
     Certificate(usize),
+    /// The base image; in no layer of ours.
+    Base,
 }
 
 /// What a node is.
@@ -75,6 +80,14 @@ fn short(digest: &Digest) -> String {
     digest.hex().chars().take(12).collect()
 }
 
+/// What a maintainer script would have done.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Deed {
+    pub(super) rule: &'static str,
+    pub(super) package: String,
+    pub(super) script: String,
+}
+
 /// A node of the tree.
 #[derive(Debug, Clone)]
 pub(super) struct Node<'a> {
@@ -99,21 +112,33 @@ pub(super) struct Tree<'a> {
     pub(super) packages: Vec<Package<'a>>,
     pub(super) nodes: BTreeMap<ImagePath, Node<'a>>,
     shipped: BTreeMap<ImagePath, Shipped>,
+    /// What the base says of its directories.
+    pub(super) below: BTreeMap<ImagePath, Meta>,
+    pub(super) base: Option<&'a PackIndex>,
     pub(super) local: &'a PackIndex,
     pub(super) report: Report,
+    /// What [`Owner::Script`] points at.
+    pub(super) deeds: Vec<Deed>,
+    /// Paths (no leading slash, rewritten) that a package moves aside for another: where to, and whose stays.
+    diversions: BTreeMap<String, (String, Option<String>)>,
 }
 
 impl<'a> Tree<'a> {
     /// Merges the kept entries of all packages of the lock.
-    pub(super) fn merge(input: &SelectInput<'a>, keep: Keep) -> Result<Self, Error> {
+    pub(super) fn merge(input: &SelectInput<'a>, keep: Keep, scripted: &Scripted) -> Result<Self, Error> {
         let platform = input.platform_lock()?;
         let mut tree = Self {
             packages: Vec::new(),
             nodes: BTreeMap::new(),
             shipped: BTreeMap::new(),
+            below: BTreeMap::new(),
+            base: input.base,
             local: &input.local.index,
-            report: Report::default(),
+            report: scripted.report(),
+            deeds: Vec::new(),
+            diversions: scripted.diversions(),
         };
+        tree.add_base()?;
         let mut locked: Vec<&LockedPackage> = platform.packages.iter().collect();
         locked.sort_by(|a, b| a.name.cmp(&b.name));
         for locked in locked {
@@ -169,8 +194,12 @@ impl<'a> Tree<'a> {
                 continue;
             }
             let rewritten = paths::rewrite(&entry.path, entry.kind == EntryKind::Directory);
-            let path = ImagePath::parse(rewritten.as_deref().unwrap_or(&entry.path))
-                .map_err(|error| wrong(error.to_string()))?;
+            let path = rewritten.as_deref().unwrap_or(&entry.path);
+            let path = match self.diversions.get(path) {
+                Some((to, by)) if by.as_deref() != Some(name) => to.as_str(),
+                _ => path,
+            };
+            let path = ImagePath::parse(path).map_err(|error| wrong(error.to_string()))?;
             if entry.kind == EntryKind::Directory {
                 self.ship(number, &path, entry);
             }
@@ -287,6 +316,9 @@ impl<'a> Tree<'a> {
 
     /// Returns what a package layer gives a directory: base-files' word, else what all packages agree on.
     pub(super) fn directory(&self, path: &ImagePath) -> Result<Meta, Error> {
+        if let Some(meta) = self.below.get(path.as_str()) {
+            return Ok(meta.clone());
+        }
         let Some(shipped) = self.shipped.get(path.as_str()) else {
             let mode = KNOWN_MODES.iter().find(|(known, _)| *known == path.as_str()).map_or(0o755, |(_, mode)| *mode);
             return Ok(Meta::root(mode, 0));
@@ -310,15 +342,33 @@ impl<'a> Tree<'a> {
             self.nodes.insert(path.clone(), node);
             return Ok(());
         };
-        let (Owner::Package(first), Owner::Package(second)) = (known.owner, node.owner) else {
-            return Ok(());
-        };
         let same_meta = (known.meta.mode, known.meta.uid, known.meta.gid, &known.meta.xattrs)
             == (node.meta.mode, node.meta.uid, node.meta.gid, &node.meta.xattrs);
         let same = match (&known.what, &node.what) {
             (What::Symlink(a), What::Symlink(b)) => a == b,
             (What::File { facts: a, .. }, What::File { facts: b, .. }) => a.digest == b.digest && same_meta,
             _ => false,
+        };
+        let say = |node: &Node<'_>| match &node.what {
+            What::Symlink(_) | What::Directory => node.what.describe(),
+            what => format!("{} {:04o} {}:{}", what.describe(), node.meta.mode, node.meta.uid, node.meta.gid),
+        };
+        if known.owner == Owner::Base {
+            // What the base has stays; another thing in its place would leave its bytes hidden below.
+            return if same {
+                Ok(())
+            } else {
+                Err(Error::Conflict {
+                    path: path.clone(),
+                    first: self.owner_name(Owner::Base),
+                    first_is: say(known),
+                    second: self.owner_name(node.owner),
+                    second_is: say(&node),
+                })
+            };
+        }
+        let (Owner::Package(first), Owner::Package(second)) = (known.owner, node.owner) else {
+            return Ok(());
         };
         if same || replaces::replaces(&self.packages[first], &self.packages[second]) {
             return Ok(());
@@ -327,10 +377,6 @@ impl<'a> Tree<'a> {
             self.nodes.insert(path.clone(), node);
             return Ok(());
         }
-        let say = |node: &Node<'_>| match &node.what {
-            What::Symlink(_) => node.what.describe(),
-            what => format!("{} {:04o} {}:{}", what.describe(), node.meta.mode, node.meta.uid, node.meta.gid),
-        };
         Err(Error::Conflict {
             path: path.clone(),
             first: self.packages[first].name.to_owned(),
@@ -390,6 +436,7 @@ impl<'a> Tree<'a> {
             Origin::Package(name) => name,
             Origin::Derived(rule) => format!("rule {rule}"),
             Origin::Spec(entry) => entry,
+            Origin::Base => "the base image".to_owned(),
         }
     }
 
@@ -399,8 +446,10 @@ impl<'a> Tree<'a> {
             Owner::Package(number) => Origin::Package(self.packages[number].name.to_owned()),
             Owner::Status(_) => Origin::Derived("dpkg-status".to_owned()),
             Owner::Derived(rule) => Origin::Derived(rule.to_owned()),
+            Owner::Script(number) => Origin::Derived(self.deeds[number].rule.to_owned()),
             Owner::File(number) => Origin::Spec(format!("files[{number}]")),
             Owner::Certificate(number) => Origin::Spec(format!("certificates[{number}]")),
+            Owner::Base => Origin::Base,
         }
     }
 
@@ -429,6 +478,7 @@ impl<'a> Tree<'a> {
         };
         let index = match node.owner {
             Owner::Package(number) => self.packages[number].index,
+            Owner::Base => self.base?,
             _ => self.local,
         };
         let holds = |at: u32| {

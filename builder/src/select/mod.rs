@@ -1,18 +1,29 @@
 //! Keeps files, with a reason for each; derives what maintainer scripts would have made; cuts the result into one
 //! self-contained plan per layer.
 
+mod account;
+mod adjust;
+mod apply;
+mod base;
+mod caches;
 mod certificates;
 mod error;
+mod keystore;
 mod ldcache;
 mod local;
 mod merge;
+mod pam;
 mod paths;
 mod plan;
 mod replaces;
+mod scripted;
 mod scripts;
 mod state;
+mod systemd;
+mod sysusers;
 #[cfg(test)]
 mod tests;
+mod tmpfiles;
 mod users;
 
 use std::collections::BTreeMap;
@@ -45,6 +56,8 @@ pub struct SelectInput<'a> {
     pub local: &'a LocalPack,
     /// Key of the local pack.
     pub local_key: Digest,
+    /// What stands in the image that is built on: nodes by path, and the texts that selection reads.
+    pub base: Option<&'a PackIndex>,
 }
 
 impl<'a> SelectInput<'a> {
@@ -65,21 +78,37 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
         other => return Err(Error::Keep(other.to_owned())),
     };
     let source_date = input.lock.source_date;
-    let mut tree = merge::Tree::merge(input, keep)?;
-    let accounts = users::Accounts::gather(input.spec, &tree)?;
-    let user = run_user(input.spec, &accounts)?;
+    let scripted = scripted::Scripted::read(input)?;
+    let mut tree = merge::Tree::merge(input, keep, &scripted)?;
+    let mut requests = scripted.requests();
+    requests.extend(sysusers::requests(&mut tree, input.platform));
+    let accounts = users::Accounts::gather(input.spec, &tree, &requests)?;
+    let user = match &input.spec.base {
+        // Where the base says who runs, that stays; where it does not, `nonroot` is who `run` says by default.
+        Some(base) if !base.says("user") => accounts.ids(Some("nonroot"), None, None).unwrap_or((65532, 65532)),
+        _ => run_user(input.spec, &accounts)?,
+    };
     state::links(&mut tree, input.platform, source_date)?;
-    state::alternatives(&mut tree, source_date)?;
+    apply::apply(&mut tree, &scripted, &accounts, keep, source_date)?;
     local::overlay(&mut tree, input, &accounts, source_date)?;
+    tmpfiles::derive(&mut tree, &accounts, input.platform, source_date)?;
     state::defaults(&mut tree, &accounts, source_date)?;
     certificates::derive(&mut tree, input, source_date)?;
     ldcache::derive(&mut tree, input.platform, source_date)?;
+    caches::report(&mut tree);
     state::status(&mut tree)?;
     let layers = plan::layers(&tree, input, &input.platform_lock()?.layers)?;
     let nodes = plan::nodes(&tree);
     let mut report = tree.report;
     report.notes.sort();
+    report.unhandled.sort();
     Ok(Selection { layers, nodes, user, report })
+}
+
+/// Reads the maintainer scripts of packages, by name, as if they were installed together into a fresh root.
+pub fn classify_scripts(platform: Platform, packs: &BTreeMap<String, PackIndex>) -> Report {
+    let packs: BTreeMap<&str, &PackIndex> = packs.iter().map(|(name, index)| (name.as_str(), index)).collect();
+    scripted::Scripted::of(platform, &packs, |_| true).report()
 }
 
 /// Returns the numbers of `run.user`: a name or number, with or without a group after a colon.
@@ -125,8 +154,22 @@ pub struct Report {
     pub dropped: BTreeMap<String, (u64, u64)>,
     /// Maintainer scripts that no rule covers: (package, script, the lines concerned).
     pub unhandled: Vec<(String, String, Vec<String>)>,
+    /// Maintainer scripts that rules cover, or that have no effect in a fresh root.
+    #[serde(default)]
+    pub handled: Vec<HandledScript>,
     /// Notes for a person, sorted.
     pub notes: Vec<String>,
+}
+
+/// A maintainer script that is taken care of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandledScript {
+    /// The package.
+    pub package: String,
+    /// `preinst` or `postinst`.
+    pub script: String,
+    /// By rule, the lines that it covers; without any, the script has no effect in a fresh root.
+    pub rules: BTreeMap<String, Vec<String>>,
 }
 
 /// One layer's share: self-contained, and a function of that layer's packages alone.

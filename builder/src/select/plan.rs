@@ -25,8 +25,9 @@ pub(super) fn layers(tree: &Tree<'_>, input: &SelectInput<'_>, names: &[String])
     for (path, node) in &tree.nodes {
         let (layer, group) = match node.owner {
             Owner::Package(number) | Owner::Status(number) => (Layer::Packages(tree.packages[number].layer), number),
-            Owner::Derived(_) | Owner::Certificate(_) => (Layer::State, 0),
+            Owner::Derived(_) | Owner::Script(_) | Owner::Certificate(_) => (Layer::State, 0),
             Owner::File(_) => (Layer::Files, 0),
+            Owner::Base => continue,
         };
         let body = match &node.what {
             What::Directory => {
@@ -116,7 +117,12 @@ pub(super) fn nodes(tree: &Tree<'_>) -> BTreeMap<ImagePath, Kept> {
         let reason = match node.owner {
             Owner::Package(number) | Owner::Status(number) => tree.packages[number].reason.clone(),
             Owner::Derived(rule) => format!("rule {rule}"),
+            Owner::Script(number) => {
+                let deed = &tree.deeds[number];
+                format!("rule {}: {} of {}", deed.rule, deed.script, deed.package)
+            }
             Owner::File(_) | Owner::Certificate(_) => tree.owner_name(node.owner),
+            Owner::Base => "base".to_owned(),
         };
         let (size, digest) = match &node.what {
             What::File { facts, .. } => (facts.size, Some(facts.digest)),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::apply::is_kept;
 use super::error::Error;
 use super::merge::{Owner, Tree, What};
+use super::paths;
 use super::users::Accounts;
-use super::{paths, scripts};
 use crate::spec::Platform;
 use crate::tree::{ImagePath, Meta};
 
@@ -29,6 +30,11 @@ pub(super) fn links(tree: &mut Tree<'_>, platform: Platform, source_date: i64) -
     }
     aliases
         .extend(["lib32", "libx32"].into_iter().filter(|name| tree.nodes.contains_key(format!("usr/{name}").as_str())));
+    for alias in &aliases {
+        if tree.nodes.get(*alias).is_some_and(|node| node.owner == Owner::Base && node.what == What::Directory) {
+            return Err(Error::Unmerged(format!("/{alias}")));
+        }
+    }
     tree.derive("directories", "run/lock", Meta::root(0o1777, 0), What::Directory)?;
     for alias in aliases {
         if let Some(target) = paths::alias_target(alias) {
@@ -38,72 +44,28 @@ pub(super) fn links(tree: &mut Tree<'_>, platform: Platform, source_date: i64) -
     Ok(())
 }
 
-/// Reads the maintainer scripts: adds the alternatives they install, reports what no rule covers.
-pub(super) fn alternatives(tree: &mut Tree<'_>, source_date: i64) -> Result<(), Error> {
-    let mut all: BTreeMap<String, Vec<scripts::Alternative>> = BTreeMap::new();
-    for number in 0..tree.packages.len() {
-        let package = &tree.packages[number];
-        let name = package.name.to_owned();
-        let findings = scripts::read(package);
-        tree.report
-            .unhandled
-            .extend(findings.unhandled.into_iter().map(|(script, lines)| (name.clone(), script, lines)));
-        for alternative in findings.alternatives {
-            all.entry(alternative.name.clone()).or_default().push(alternative);
-        }
-    }
-    for (name, mut candidates) in all {
-        candidates.retain(|candidate| is_kept(tree, &candidate.path));
-        // Of equal priorities the first one stays, as with update-alternatives; packages come by name.
-        candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
-        let Some(best) = candidates.into_iter().next() else { continue };
-        link(tree, &best.link, &name, &best.path, source_date)?;
-        for (slave_link, slave, path) in best.slaves {
-            if is_kept(tree, &path) {
-                link(tree, &slave_link, &slave, &path, source_date)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn is_kept(tree: &Tree<'_>, path: &str) -> bool {
-    ImagePath::parse(path)
-        .ok()
-        .and_then(|path| tree.resolve(&path).ok())
-        .is_some_and(|real| !real.is_root() && tree.nodes.contains_key(real.as_str()))
-}
-
-fn link(tree: &mut Tree<'_>, link: &str, name: &str, path: &str, source_date: i64) -> Result<(), Error> {
-    let through = format!("etc/alternatives/{name}");
-    let meta = || Meta::root(0o777, source_date);
-    let Ok(place) = ImagePath::parse(link) else { return Ok(()) };
-    let place = tree.resolve_parent(&place)?;
-    if let Some(node) = tree.nodes.get(place.as_str()) {
-        let owner = tree.owner_name(node.owner);
-        tree.report.notes.push(format!("alternative `{name}` is not set: `{owner}` ships {place}"));
-        return Ok(());
-    }
-    tree.derive("alternatives", &through, meta(), What::Symlink(path.to_owned().into()))?;
-    tree.derive("alternatives", link, meta(), What::Symlink(format!("/{through}").into()))?;
-    Ok(())
-}
-
 /// Adds everything that stands unless packages or the spec bring it: directories, accounts, name service, time zone.
 pub(super) fn defaults(tree: &mut Tree<'_>, accounts: &Accounts, source_date: i64) -> Result<(), Error> {
     for (path, mode) in DIRECTORIES {
         tree.derive("directories", path, Meta::root(*mode, 0), What::Directory)?;
     }
-    for (home, uid, gid) in accounts.homes() {
+    for (home, uid, gid, mode) in accounts.homes() {
         let path = ImagePath::parse(home).map_err(|error| Error::Local(error.to_string()))?;
         let path = tree.resolve(&path)?;
-        let meta = Meta { uid, gid, ..Meta::root(0o700, 0) };
+        let meta = Meta { uid, gid, ..Meta::root(mode, 0) };
         tree.derive("homes", path.as_str(), meta, What::Directory)?;
     }
     let file = |text: String| What::Inline(text.into_bytes());
     let meta = || Meta::root(0o644, source_date);
-    tree.derive("users", "etc/passwd", meta(), file(accounts.passwd()))?;
-    tree.derive("users", "etc/group", meta(), file(accounts.group()))?;
+    // What the base says of its users stays, line by line; ours follow.
+    for (path, base, text) in [
+        ("etc/passwd", accounts.base_passwd(), accounts.passwd()),
+        ("etc/group", accounts.base_group(), accounts.group()),
+    ] {
+        if !(text.is_empty() && tree.nodes.contains_key(path)) {
+            tree.derive_over("users", path, meta(), file(format!("{base}{text}")))?;
+        }
+    }
     if tree.package("libc6").is_some() {
         let master = tree.text("libc-bin", "usr/share/libc-bin/nsswitch.conf");
         let text = master.map_or_else(|| NSSWITCH.as_bytes().to_vec(), <[u8]>::to_vec);

@@ -1,5 +1,7 @@
 //! The whole stage on packages built by code.
 
+mod configuration;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -29,6 +31,7 @@ fn index(name: &str) -> PackIndex {
         conffiles: Vec::new(),
         triggers: String::new(),
         scripts: Vec::new(),
+        questions: Vec::new(),
         entries: Vec::new(),
         texts: Vec::new(),
         scans: Vec::new(),
@@ -91,6 +94,8 @@ impl World {
             run,
             labels: BTreeMap::new(),
             layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
+            checks: None,
+            base: None,
             digest: Digest::of(b"spec"),
         };
         let platform = PlatformLock { layers: vec!["one".into(), "two".into()], packages: Vec::new() };
@@ -160,6 +165,7 @@ impl World {
             pack_keys: &self.keys,
             local: &self.local,
             local_key: Digest::of(b"local"),
+            base: None,
         })
     }
 }

@@ -205,8 +205,8 @@ pub(super) const SIGNAL: Form = Form {
 };
 /// An image to build on.
 pub(super) const BASE: Form = Form {
-    what: "a base image: `oci:DIR`, or `docker://HOST/NAME@sha256:…` by digest",
-    pattern: r"^(oci:[^\s@\u0000]+|docker://[^\s@/\u0000]+/[^\s@\u0000]+@sha256:[0-9a-f]{64})$",
+    what: "a base image: `oci:DIR`, `oci-archive:FILE`, or `docker://HOST/NAME@sha256:…` by digest",
+    pattern: r"^(oci(-archive)?:[^\s@\u0000]+|docker://[^\s@/\u0000]+/[^\s@\u0000]+@sha256:[0-9a-f]{64})$",
     valid: is_base,
     example: "",
 };
@@ -320,7 +320,7 @@ fn is_signal(text: &str) -> bool {
 
 fn is_base(text: &str) -> bool {
     let solid = |text: &str| !text.is_empty() && !text.contains(|c: char| c == '@' || c == '\0' || c.is_whitespace());
-    if let Some(directory) = text.strip_prefix("oci:") {
+    if let Some(directory) = text.strip_prefix("oci:").or_else(|| text.strip_prefix("oci-archive:")) {
         return solid(directory);
     }
     let Some((name, digest)) = text.strip_prefix("docker://").and_then(|rest| rest.split_once('@')) else {
@@ -499,6 +499,8 @@ mod tests {
         "SIGRTMAX-14",
         "SIGRTMAX-0",
         "oci:dir",
+        "oci-archive:x.tar",
+        "oci-archives:x",
         "oci:",
         "oci:a b",
         "docker://example.org/x@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",

@@ -10,7 +10,8 @@ use super::form;
 use super::node::{Key, Node, Value};
 use super::shape::not_yet;
 use super::{
-    ArchiveSpec, Compression, Distro, Keep, LayerSpec, PackageRequest, Platform, Run, Spanned, Spec, files, users,
+    ArchiveSpec, Compression, Distro, Keep, LayerSpec, PackageRequest, Platform, Run, Spanned, Spec, base, checks,
+    files, users,
 };
 use crate::diag::Span;
 use crate::digest::Digest;
@@ -36,7 +37,11 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
     let groups = users::groups(root, &users, report);
     let run = run(root, report);
     let named = users.contains_key(&run.user.value) || users::BUILT_IN.iter().any(|(user, _)| *user == run.user.value);
-    if packages.is_empty() && !named && !run.user.value.starts_with(|first: char| first.is_ascii_digit()) {
+    if packages.is_empty()
+        && root.get("base").is_none()
+        && !named
+        && !run.user.value.starts_with(|first: char| first.is_ascii_digit())
+    {
         report
             .add_unless_known(Error::Value, run.user.span, format!("there is no user `{}`", run.user.value))
             .hint(format!("add `{}: {{uid: 10001}}` under `users`", run.user.value));
@@ -57,6 +62,8 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
         run,
         labels: texts_by_key(root.get("labels")),
         layers: layers(root, report),
+        checks: checks::checks(root, report),
+        base: base::base(root, report),
         digest: Digest::of(canonical.as_bytes()),
     }
 }

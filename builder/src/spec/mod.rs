@@ -5,6 +5,8 @@
 //! together, in source order. What the language has and no engine carries out yet is checked like the rest and then
 //! refused with the code `spec::not-yet`: nothing is quietly ignored.
 
+mod base;
+mod checks;
 mod error;
 mod files;
 mod form;
@@ -24,6 +26,8 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use base::BaseImage;
+pub use checks::{Checks, Exception, FileRule, Finding, Policy, Trial};
 pub use error::{Error, IoError, Problem};
 pub use schema::schema;
 pub use starter::starter;
@@ -75,6 +79,10 @@ pub struct Spec {
     pub labels: BTreeMap<String, String>,
     /// `layers`, with defaults filled in.
     pub layers: LayerSpec,
+    /// `checks`.
+    pub checks: Option<Checks>,
+    /// `base`.
+    pub base: Option<BaseImage>,
     /// Digest of the explicit keys in canonical form, `name` left out.
     pub digest: Digest,
 }

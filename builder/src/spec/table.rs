@@ -240,13 +240,13 @@ const TRIAL: Fields = Fields {
     ],
 };
 
-const CHECKS: Fields = Fields {
+pub(super) const CHECKS: Fields = Fields {
     what: "a contract",
     keys: &[
         key!("forbid", Shape::List(&Shape::Word(FINDINGS)), "What must not be in the image."),
         key!("allow", Shape::List(&Shape::Map(&ALLOWED)), "Exceptions, each with its reason."),
         key!("max-size", Shape::Text(SIZE), "The most the image may hold, uncompressed."),
-        key!("licenses", Shape::Map(&LICENSES), "Which licences may be there."),
+        key!(later "licenses", Shape::Map(&LICENSES), "Which licences may be there."),
         key!("files", Shape::Free(GLOB, &Shape::Word(&["present", "absent"])), "Paths that must or must not be there."),
         key!("run", Shape::List(&Shape::Map(&TRIAL)), "Runs of the image, made by `tarsia test`."),
     ],
@@ -270,12 +270,12 @@ macro_rules! common {
             key!("users", Shape::Free(USER, &Shape::Map(&USER_FIELDS)), "Users beside nonroot (65532) and nobody (65534)."),
             key!("groups", Shape::Free(USER, &Shape::Map(&GROUP_FIELDS)), "Groups."),
             key!("certificates", Shape::List(&Shape::Text(LOCAL)), "PEM files of certificate authorities to trust."),
-            key!(later "base", Shape::OrNull(&Shape::Text(BASE)), "Image to build on."),
+            key!("base", Shape::OrNull(&Shape::Text(BASE)), "Image to build on."),
             key!("run", Shape::Map(&RUN), "What becomes the image's config."),
             key!("labels", Shape::Free(WORD, &Shape::Text(TEXT)), "Labels of the image."),
             key!("layers", Shape::Map(&LAYERS), "How layers are cut and stored."),
             key!(later "sbom", Shape::Map(&SBOM), "SBOMs."),
-            key!(later "checks", Shape::Map(&CHECKS), "A contract: the build fails where it is broken."),
+            key!("checks", Shape::Map(&CHECKS), "A contract: the build fails where it is broken."),
             $($last,)*
         ]
     };

@@ -70,6 +70,12 @@ run:
   stop-signal: SIGQUIT
 labels: {org.opencontainers.image.source: https://example.org/web}
 layers: {max: 12, compression: zstd, level: 3}
+checks:
+  forbid: [shell, package-manager, setuid, setgid, capability, world-writable, secrets, root-user]
+  allow: [{path: /usr/bin/ping, finding: capability, because: "health probe"}]
+  max-size: 60MB
+  files: {/usr/share/doc/nginx: absent, "/etc/ssl/certs/*.crt": present}
+  run: [{args: [-v], stderr: "nginx version", stdout: x, exit: 1}]
 "#;
 
 #[test]
@@ -276,16 +282,13 @@ const LATER: &[&str] = &[
     "never: [\"/usr/bin/*sh\", {path: \"/usr/lib/**/libfoo.so*\", force: true}]",
     "rules: ./rules/",
     "slices: ./slices/",
-    "base: oci:./dir",
+    "base: docker://example.org/x@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "packages: [{name: aa, keep: all}]",
     "packages: [{deb: dist/my-tool_1.0_amd64.deb}]",
     "files: [{copy: app, to: /app, component: {name: app, version: 1.4.2, license: MIT, supplier: Acme}}]",
     "layers: {compression: zstd-chunked}",
     "sbom: {formats: [spdx, cyclonedx, spdx3], author: \"Acme Ltd <sbom@acme.example>\", dpkg-db: status.d}",
-    "checks: {forbid: [shell, package-manager, setuid, world-writable, secrets, root-user]}",
-    "checks: {allow: [{path: /usr/bin/ping, finding: capability, because: \"health probe\"}], max-size: 60MB}",
     "checks: {licenses: {deny: [AGPL-3.0-only]}, files: {/usr/share/doc/nginx: absent}}",
-    "checks: {run: [{args: [-v], stderr: \"nginx version\", stdout: x, exit: 1}]}",
     "variants: {debug: {packages: [busybox-static], labels: {x: null}, run: {entrypoint: [/bin/busybox, sh]}}}",
 ];
 
@@ -300,12 +303,21 @@ fn what_nothing_can_carry_out_is_refused_and_not_ignored() {
 
 #[test]
 fn parts_without_an_engine_are_all_named_beside_those_that_have_one() {
-    let whole = WHOLE.replace("keep: all", "keep: needed").replace("base: null", "base: oci:./dir");
+    let whole = WHOLE.replace("keep: all", "keep: needed").replace(
+        "base: null",
+        "base: docker://example.org/x@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    );
     let found = mistakes(&format!("{whole}extends: ./common.yaml\nvariants: {{debug: {{keep: all, base: null}}}}\n"));
     let codes: Vec<&str> = found.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    let codes: Vec<&str> = codes.iter().map(|code| code.split("@sha256").next().unwrap()).collect();
     assert_eq!(
         codes,
-        ["spec::not-yet `needed`", "spec::not-yet `base`", "spec::not-yet `extends`", "spec::not-yet `variants`"]
+        [
+            "spec::not-yet `needed`",
+            "spec::not-yet `docker://example.org/x@sha256",
+            "spec::not-yet `extends`",
+            "spec::not-yet `variants`"
+        ]
     );
 }
 

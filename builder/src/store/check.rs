@@ -5,7 +5,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::{Error, Store, entry, guard};
@@ -24,14 +24,15 @@ impl Store {
 
     fn check(&self, path: &Path, record: &Path, expected: &Digest, always: bool) -> Result<Option<File>, Error> {
         let failed = |source| Error::Read { path: path.to_owned(), source };
-        let mut file = match File::open(path) {
+        let mut file = match open(path) {
             Ok(file) => file,
             Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
         let meta = file.metadata().map_err(failed)?;
         if !meta.is_file() {
-            return Err(failed(io::Error::other("not a regular file")));
+            self.throw_out(path, &file, "it is no regular file");
+            return Ok(None);
         }
         let identity = self.identity(expected, &meta);
         if !always && self.recorded(record, &identity) {
@@ -99,7 +100,7 @@ impl Store {
     }
 
     fn read_record(&self, record: &Path) -> Option<String> {
-        let mut file = File::open(record).ok()?;
+        let mut file = open(record).ok()?;
         let body = entry::read_sealed(&mut file, record_name(record)?.as_bytes(), 4096).ok()?;
         String::from_utf8(body).ok()
     }
@@ -114,6 +115,11 @@ impl Store {
         }
         guard(&self.0.seen).insert(record.to_owned(), identity);
     }
+}
+
+/// Opens a file for reading; what is no regular file does not make it wait.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)
 }
 
 fn record_name(record: &Path) -> Option<&str> {

@@ -222,14 +222,20 @@ impl Store {
             .is_some_and(|lock| rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok())
     }
 
-    /// Returns the file system's idea of the time, in seconds; it is the one that files are stamped with.
     fn now(&self) -> Result<i64, Error> {
+        Ok((self.moment()? / 1_000_000_000) as i64)
+    }
+
+    /// Returns the file system's idea of the time, in nanoseconds since 1970-01-01 UTC: what a file that changes now is
+    /// stamped with.
+    pub fn moment(&self) -> Result<i128, Error> {
         if !self.is_writable() {
             return Err(Error::ReadOnly { root: self.root().to_owned() });
         }
         let failed = |source| Error::write("a temporary file", self.root(), source);
         let file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(self.root()).map_err(failed)?;
-        Ok(file.as_file().metadata().map_err(failed)?.mtime())
+        let meta = file.as_file().metadata().map_err(failed)?;
+        Ok(i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()))
     }
 
     /// Returns the files of the store, sorted by path; files that are none of its own are left alone.
@@ -251,8 +257,7 @@ impl Store {
     fn what(&self, path: &Path) -> Option<What> {
         let parts: Vec<&str> =
             path.strip_prefix(self.root()).ok()?.iter().map(|part| part.to_str()).collect::<Option<_>>()?;
-        let name = *parts.last()?;
-        if name.starts_with(TEMPORARY) {
+        if parts.iter().any(|part| part.starts_with(TEMPORARY)) {
             return Some(What::Temporary);
         }
         let kind = |room: &str| Kind::ALL.into_iter().find(|kind| kind.room() == room);

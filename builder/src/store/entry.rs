@@ -7,7 +7,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::check::touch;
+use super::check::{open, touch};
+use super::temporary::TemporaryFile;
 use super::{Error, Kind, Store, TEMPORARY};
 use crate::digest::{Digest, Hasher};
 
@@ -34,7 +35,7 @@ impl Store {
 
     /// Returns the body of the entry at `path`; throws it out where it does not hold.
     pub(super) fn verify_entry(&self, path: &Path, kind: Kind, key: &Digest) -> Option<Vec<u8>> {
-        let mut file = File::open(path).ok()?;
+        let mut file = open(path).ok()?;
         match read_sealed(&mut file, &context(kind, key), MAX_ENTRY) {
             Ok(body) => Some(body),
             Err(error) => {
@@ -48,13 +49,13 @@ impl Store {
         self.make_parent(path)?;
         let failed = |source| Error::write(what, path, source);
         let directory = path.parent().unwrap_or(&self.0.root);
-        let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory).map_err(failed)?;
+        let mut file = TemporaryFile::new(tempfile::Builder::new().prefix(TEMPORARY), directory).map_err(failed)?;
         let mut header = [0; 48];
         header[..16].copy_from_slice(MAGIC);
         header[16..].copy_from_slice(seal(context, body).as_bytes());
         file.write_all(&header).map_err(failed)?;
         file.write_all(body).map_err(failed)?;
-        file.persist(path).map_err(|error| failed(error.error))?;
+        file.persist(path).map_err(failed)?;
         Ok(())
     }
 }

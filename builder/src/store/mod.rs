@@ -19,6 +19,7 @@ mod clean;
 mod entry;
 mod error;
 pub mod output;
+pub mod temporary;
 mod walk;
 mod write;
 
@@ -32,6 +33,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use clean::{Share, Usage, Verification};
 pub use error::Error;
 pub use output::export;
+pub use temporary::TemporaryDirectory;
 pub use write::{BlobWriter, LargeWriter};
 
 use crate::diag::Warning;
@@ -99,7 +101,7 @@ struct Inner {
     /// Read where this store lacks something.
     below: Option<Store>,
     /// Removes a private store at the end; after every other field.
-    _private: Option<tempfile::TempDir>,
+    _private: Option<TemporaryDirectory>,
 }
 
 impl Store {
@@ -142,10 +144,9 @@ impl Store {
     }
 
     fn private_store(directory: &Path, options: StoreOptions, below: Option<Self>) -> Result<Self, Error> {
-        let made = tempfile::Builder::new()
-            .prefix(".tarsia-store-")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
-            .tempdir_in(directory)
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".tarsia-store-").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let made = TemporaryDirectory::new(&builder, directory)
             .map_err(|source| Error::Open { path: directory.to_owned(), source })?;
         Self::with(made.path().to_owned(), options, below, Some(made))
     }
@@ -154,7 +155,7 @@ impl Store {
         root: PathBuf,
         options: StoreOptions,
         below: Option<Self>,
-        private: Option<tempfile::TempDir>,
+        private: Option<TemporaryDirectory>,
     ) -> Result<Self, Error> {
         let meta = fs::metadata(&root).map_err(|source| Error::Open { path: root.clone(), source })?;
         if !meta.is_dir() {
@@ -260,6 +261,15 @@ impl Store {
     /// Starts the large file of a key, in place of one that stood there.
     pub fn write_large(&self, kind: Kind, key: &Digest) -> Result<LargeWriter, Error> {
         LargeWriter::new(self.clone(), kind, key)
+    }
+
+    /// Makes an empty directory in the store that is removed when dropped, for files that other programs are to read.
+    pub fn temporary_directory(&self) -> Result<TemporaryDirectory, Error> {
+        if !self.0.writable {
+            return Err(Error::ReadOnly { root: self.0.root.clone() });
+        }
+        TemporaryDirectory::new(tempfile::Builder::new().prefix(TEMPORARY), self.root())
+            .map_err(|source| Error::write("a temporary directory", self.root(), source))
     }
 
     /// Takes what was found wrong in the store since the last call.

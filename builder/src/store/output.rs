@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags};
 
+use super::temporary::{TemporaryDirectory, TemporaryFile};
 use super::{Error, walk};
 
 /// What an OCI image layout holds (OCI image-spec 1.1, image layout); the first is in every one.
@@ -32,8 +33,8 @@ pub struct Staging {
 
 #[derive(Debug)]
 enum Temporary {
-    File(tempfile::NamedTempFile),
-    Directory(tempfile::TempDir),
+    File(TemporaryFile),
+    Directory(TemporaryDirectory),
 }
 
 impl Staging {
@@ -43,11 +44,10 @@ impl Staging {
             return Err(occupied(destination, "a directory stands there"));
         }
         let (parent, prefix) = beside(destination)?;
-        let made = tempfile::Builder::new()
-            .prefix(&prefix)
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(parent)
-            .map_err(|source| Error::write("an output", destination, source))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).permissions(Permissions::from_mode(0o666));
+        let made =
+            TemporaryFile::new(&builder, parent).map_err(|source| Error::write("an output", destination, source))?;
         let held = hold(made.path());
         sweep(parent, &prefix, made.path());
         Ok(Self { destination: destination.to_owned(), temporary: Temporary::File(made), held })
@@ -60,10 +60,9 @@ impl Staging {
     pub fn directory(destination: &Path, known: &[&str]) -> Result<Self, Error> {
         refuse_foreign(destination, known)?;
         let (parent, prefix) = beside(destination)?;
-        let made = tempfile::Builder::new()
-            .prefix(&prefix)
-            .permissions(Permissions::from_mode(0o777))
-            .tempdir_in(parent)
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).permissions(Permissions::from_mode(0o777));
+        let made = TemporaryDirectory::new(&builder, parent)
             .map_err(|source| Error::write("an output", destination, source))?;
         let held = hold(made.path());
         sweep(parent, &prefix, made.path());
@@ -91,7 +90,7 @@ impl Staging {
             Temporary::File(file) => {
                 // Opened anew: the writer may have replaced the file at the path.
                 sync(file.path()).map_err(failed)?;
-                file.persist(&destination).map_err(|error| failed(error.error))?;
+                file.persist(&destination).map_err(failed)?;
             }
             Temporary::Directory(directory) => {
                 for (path, meta) in walk::below(directory.path()).map_err(failed)? {
@@ -100,7 +99,7 @@ impl Staging {
                     }
                 }
                 sync(directory.path()).map_err(failed)?;
-                place(directory, &destination).map_err(failed)?;
+                directory.place(|from| place(from, &destination)).map_err(failed)?;
             }
         }
         match parent(&destination) {
@@ -136,43 +135,32 @@ fn sweep(parent: &Path, prefix: &OsStr, ours: &Path) {
     }
 }
 
-/// Renames a directory to its destination, in place of what stands there.
-fn place(directory: tempfile::TempDir, destination: &Path) -> io::Result<()> {
-    let from = directory.path();
+/// Renames a directory to its destination, in place of what stands there; returns whether that is now where the
+/// directory was.
+fn place(from: &Path, destination: &Path) -> io::Result<bool> {
     match rustix::fs::renameat_with(CWD, from, CWD, destination, RenameFlags::EXCHANGE) {
-        // What stood there is now at the temporary path, and goes with it.
-        Ok(()) => {
-            // The new output stands; what is left of the old one does not make it wrong.
-            let _ = directory.close();
-            Ok(())
-        }
-        Err(rustix::io::Errno::NOENT) => {
-            fs::rename(from, destination)?;
-            let _gone = directory.keep();
-            Ok(())
-        }
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::NOENT) => fs::rename(from, destination).map(|()| false),
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
-            replace(directory, destination)
+            replace(from, destination)
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// As [`place`], in two steps, where the file system cannot exchange names.
-fn replace(directory: tempfile::TempDir, destination: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(destination).is_ok() {
-        let old = directory.path().with_extension("old");
-        fs::rename(destination, &old)?;
-        if let Err(error) = fs::rename(directory.path(), destination) {
-            fs::rename(&old, destination)?;
-            return Err(error);
-        }
-        let _ = fs::remove_dir_all(&old);
-    } else {
-        fs::rename(directory.path(), destination)?;
+fn replace(from: &Path, destination: &Path) -> io::Result<bool> {
+    if fs::symlink_metadata(destination).is_err() {
+        return fs::rename(from, destination).map(|()| false);
     }
-    let _gone = directory.keep();
-    Ok(())
+    let old = from.with_extension("old");
+    fs::rename(destination, &old)?;
+    if let Err(error) = fs::rename(from, destination) {
+        fs::rename(&old, destination)?;
+        return Err(error);
+    }
+    // Where it is removed: under the temporary name.
+    fs::rename(&old, from).map(|()| true)
 }
 
 fn refuse_foreign(destination: &Path, known: &[&str]) -> Result<(), Error> {
@@ -290,7 +278,7 @@ mod tests {
         let out = room.path().join("web.oci");
         for text in ["one", "two"] {
             let Temporary::Directory(directory) = layout(&out, text).unwrap().temporary else { unreachable!() };
-            replace(directory, &out).unwrap();
+            directory.place(|from| replace(from, &out)).unwrap();
         }
         assert_eq!(tree(room.path()), "web.oci/\nweb.oci/oci-layout: two");
     }

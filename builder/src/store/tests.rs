@@ -234,7 +234,12 @@ fn gc_removes_what_was_used_longest_ago_and_what_crashes_left() {
         fs::write(&path, "").unwrap();
         age(&path, seconds);
     }
+    let of_a_directory = store.root().join(".tmp-layout/index.json");
+    fs::create_dir(of_a_directory.parent().unwrap()).unwrap();
+    fs::write(&of_a_directory, "").unwrap();
+    age(&of_a_directory, 25 * 60 * 60);
     store.gc(u64::MAX).unwrap();
+    assert!(!of_a_directory.exists());
     assert!(store.root().join("blobs/sha256/.tmp-young").exists());
     assert!(!store.root().join("blobs/sha256/.tmp-old").exists());
     let total = store.usage().unwrap().total().bytes;

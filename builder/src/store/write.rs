@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use super::temporary::TemporaryFile;
 use super::{Error, Kind, Store, TEMPORARY};
 use crate::digest::{Digest, Hasher};
 
@@ -11,16 +12,14 @@ use crate::digest::{Digest, Hasher};
 struct Pending {
     store: Store,
     what: String,
-    file: io::BufWriter<tempfile::NamedTempFile>,
+    file: io::BufWriter<TemporaryFile>,
     hasher: Hasher,
 }
 
 impl Pending {
     fn new(store: Store, what: String, directory: &Path) -> Result<Self, Error> {
         store.make_parent(&directory.join("x"))?;
-        let file = tempfile::Builder::new()
-            .prefix(TEMPORARY)
-            .tempfile_in(directory)
+        let file = TemporaryFile::new(tempfile::Builder::new().prefix(TEMPORARY), directory)
             .map_err(|source| Error::write(&what, directory, source))?;
         Ok(Self { store, what, file: io::BufWriter::with_capacity(128 << 10, file), hasher: Hasher::new() })
     }
@@ -56,7 +55,7 @@ impl Pending {
         let mut bytes = Vec::new();
         let mut again = || {
             self.file.rewind()?;
-            self.file.get_mut().as_file_mut().read_to_end(&mut bytes)?;
+            self.file.get_mut().read_to_end(&mut bytes)?;
             self.file.seek(io::SeekFrom::End(0))
         };
         again().map_err(|source| Error::write(&self.what, self.store.root(), source))?;
@@ -80,8 +79,8 @@ impl Pending {
         let (path, record) = place(&store, &digest);
         store.make_parent(&path)?;
         let failed = |source| Error::write(&what, &path, source);
-        let file: tempfile::NamedTempFile = file.into_inner().map_err(|error| failed(error.into_error()))?;
-        let file: File = file.persist(&path).map_err(|error| failed(error.error))?;
+        let file: TemporaryFile = file.into_inner().map_err(|error| failed(error.into_error()))?;
+        let file: File = file.persist(&path).map_err(failed)?;
         store.remember_file(&record, &file, &digest);
         Ok((digest, length))
     }
@@ -138,7 +137,7 @@ pub struct LargeWriter {
     store: Store,
     kind: Kind,
     key: Digest,
-    file: tempfile::NamedTempFile,
+    file: TemporaryFile,
 }
 
 impl LargeWriter {
@@ -146,9 +145,7 @@ impl LargeWriter {
         let path = store.large_path(kind, key);
         store.make_parent(&path)?;
         let directory = path.parent().unwrap_or(&store.0.root);
-        let file = tempfile::Builder::new()
-            .prefix(TEMPORARY)
-            .tempfile_in(directory)
+        let file = TemporaryFile::new(tempfile::Builder::new().prefix(TEMPORARY), directory)
             .map_err(|source| Error::write("a large file", directory, source))?;
         Ok(Self { store, kind, key: *key, file })
     }
@@ -164,7 +161,7 @@ impl LargeWriter {
     pub fn commit(self, digest: &Digest) -> Result<(), Error> {
         let Self { store, kind, key, file } = self;
         let path = store.large_path(kind, &key);
-        let file = file.persist(&path).map_err(|error| Error::write("a large file", &path, error.error))?;
+        let file = file.persist(&path).map_err(|source| Error::write("a large file", &path, source))?;
         store.remember_file(&store.record_path(kind.room(), &key), &file, digest);
         Ok(())
     }

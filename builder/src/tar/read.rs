@@ -35,11 +35,22 @@ pub struct Options {
     /// `git archive` writes it), pax records of other writers that change nothing here, and a directory that comes
     /// twice (the later one is meant).
     pub third_party: bool,
+    /// Takes what layers of images have and no archive of files: whiteouts (OCI image-spec 1.1, layer), as empty files;
+    /// the type of a file in its mode, as moby and containers/storage write it; an end without the blocks that mark it,
+    /// as `umoci insert` leaves it. The caller knows the layer to be whole by its digest.
+    pub layer: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_entries: 1_000_000, max_size: 8 << 30, max_names: 64 << 20, max_pax: 1 << 20, third_party: false }
+        Self {
+            max_entries: 1_000_000,
+            max_size: 8 << 30,
+            max_names: 64 << 20,
+            max_pax: 1 << 20,
+            third_party: false,
+            layer: false,
+        }
     }
 }
 
@@ -191,6 +202,9 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         self.skip_data()?;
+        if self.ended {
+            return Ok(None);
+        }
         let mut records = Records::default();
         let mut has_records = false;
         let (mut long_path, mut long_link) = (None, None);
@@ -286,8 +300,18 @@ impl<R: Read> Reader<R> {
 
     fn skip_data(&mut self) -> Result<(), Error> {
         let mut scratch = [0; 8192];
-        self.remaining += std::mem::take(&mut self.padding);
         while self.read_data(&mut scratch)? > 0 {}
+        let mut left = std::mem::take(&mut self.padding) as usize;
+        while left > 0 {
+            match self.fill(&mut scratch[..left])? {
+                0 if self.options.layer => {
+                    self.ended = true;
+                    return Ok(());
+                }
+                0 => return Err(Error::Truncated { offset: self.position }),
+                count => left -= count,
+            }
+        }
         Ok(())
     }
 
@@ -295,7 +319,12 @@ impl<R: Read> Reader<R> {
     fn header(&mut self) -> Result<Option<Header>, Error> {
         let offset = self.position;
         let mut block = [0; BLOCK];
-        self.exact(&mut block)?;
+        let count = self.fill(&mut block)?;
+        if count == 0 && self.options.layer {
+            self.ended = true;
+            return Ok(None);
+        }
+        self.exact(&mut block[count..])?;
         if block == [0; BLOCK] {
             self.exact(&mut block)?;
             if block != [0; BLOCK] {
@@ -391,13 +420,22 @@ impl<R: Read> Reader<R> {
             self.names += target.len();
         }
         let (uid, gid) = (records.uid.unwrap_or(header.uid), records.gid.unwrap_or(header.gid));
-        let kind = self.place(&path, kind, [header.mode, uid, gid])?;
+        let mode = header.mode & 0o7777;
+        let typed = match kind {
+            Kind::Directory => 0o040_000,
+            Kind::Symlink(_) => 0o120_000,
+            Kind::File | Kind::Hardlink(_) => 0o100_000,
+        };
+        if header.mode != mode && !(self.options.layer && header.mode == mode | typed) {
+            return Err(wrong(&format!("its mode {:o} has bits beyond 7777", header.mode)));
+        }
+        let kind = self.place(&path, kind, size, [mode, uid, gid])?;
         self.remaining = size;
         self.padding = padding(size);
         Ok(Entry {
             path,
             kind,
-            mode: header.mode,
+            mode,
             uid,
             gid,
             mtime: records.mtime.unwrap_or(header.mtime),
@@ -408,9 +446,11 @@ impl<R: Read> Reader<R> {
     }
 
     /// Puts an entry into the tree of what is known, or says why it has no place there.
-    fn place(&mut self, path: &ImagePath, kind: Kind, owned: [u32; 3]) -> Result<Kind, Error> {
+    fn place(&mut self, path: &ImagePath, kind: Kind, size: u64, owned: [u32; 3]) -> Result<Kind, Error> {
         let wrong = |problem: &str| Error::Entry { path: path.clone(), problem: problem.to_owned() };
-        if path.as_str().split('/').any(|component| component.starts_with(".wh.")) {
+        let mut marked = path.as_str().rsplit('/').map(|component| component.starts_with(".wh."));
+        let own = marked.next().unwrap_or(false);
+        if marked.any(|marked| marked) || own && !(self.options.layer && kind == Kind::File && size == 0) {
             return Err(wrong("its name marks a whiteout"));
         }
         let mut above = path.parent();

@@ -275,18 +275,35 @@ fn draw(
 /// A reason why an answer may differ from apt's.
 struct Reason {
     name: &'static str,
-    holds: fn(&Answer, &Answer) -> bool,
+    /// Of apt's answer, tarsia's, and the names of Essential packages.
+    holds: fn(&Answer, &Answer, &BTreeSet<&str>) -> bool,
 }
 
 /// Every reason there is; what none of these explains fails the test.
-const REASONS: &[Reason] = &[Reason {
-    name: "tarsia searches on where apt gives up",
-    holds: |apt, tarsia| {
-        apt.as_ref().is_err_and(|said| {
-            said.contains("unmet dependencies") || said.contains("broken packages") || said.contains("generated breaks")
-        }) && tarsia.is_ok()
+const REASONS: &[Reason] = &[
+    Reason {
+        name: "tarsia searches on where apt gives up",
+        holds: |apt, tarsia, _| {
+            let gave_up = |said: &String| {
+                ["unmet dependencies", "broken packages", "generated breaks"].iter().any(|words| said.contains(words))
+            };
+            apt.as_ref().is_err_and(gave_up) && tarsia.is_ok()
+        },
     },
-}];
+    Reason {
+        name: "apt keeps Essential packages that an alternative brought which it then gave up",
+        holds: |apt, tarsia, essential| match (apt, tarsia) {
+            (Ok(apt), Ok(tarsia)) => {
+                tarsia.iter().all(|(name, version)| apt.get(name) == Some(version))
+                    && apt
+                        .keys()
+                        .filter(|name| !tarsia.contains_key(*name))
+                        .all(|name| essential.contains(name.as_str()))
+            }
+            _ => false,
+        },
+    },
+];
 
 struct Outcome {
     tried: usize,
@@ -298,6 +315,9 @@ struct Outcome {
 
 /// Asks both for everything, on two threads or more.
 fn compare(world: &World, catalogue: &Catalogue<'_>, all: &[Asked]) -> Outcome {
+    let all_of = world.indexes.iter().flat_map(|index| &index.candidates);
+    let essential: BTreeSet<&str> =
+        all_of.filter(|candidate| candidate.essential).map(|candidate| candidate.name.as_str()).collect();
     let next = AtomicUsize::new(0);
     let outcome =
         Mutex::new(Outcome { tried: 0, equal: 0, refused: 0, explained: BTreeMap::new(), unexplained: Vec::new() });
@@ -327,7 +347,7 @@ fn compare(world: &World, catalogue: &Catalogue<'_>, all: &[Asked]) -> Outcome {
                             outcome.equal += 1;
                             outcome.refused += 1;
                         }
-                        _ => match REASONS.iter().find(|reason| (reason.holds)(&apt, &tarsia)) {
+                        _ => match REASONS.iter().find(|reason| (reason.holds)(&apt, &tarsia, &essential)) {
                             Some(reason) => outcome.explained.entry(reason.name).or_default().push(told()),
                             None => outcome.unexplained.push(told()),
                         },

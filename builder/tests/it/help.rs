@@ -29,9 +29,11 @@ fn the_program() {
       lock         Pin every input of a spec
       outdated     Show what an update would move
       fetch        Download locked inputs into the store
+      vendor       Write all inputs of a lock into a directory
       build        Build images from specs
       why          Explain why a file is, or is not, in an image
       inspect      Show layers, packages, files and surface of an image
+      audit        Check an image against a policy
       cache        Manage the store
       schema       Print the JSON Schema of specs
       completions  Print completions for a shell
@@ -92,6 +94,7 @@ fn check() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -127,6 +130,7 @@ fn lock() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -160,6 +164,7 @@ fn outdated() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -193,6 +198,7 @@ fn fetch() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -217,8 +223,12 @@ fn build() {
       <SPEC>...  Specs to build
 
     Options:
-      -o, --output <DEST>       Where the image goes: a directory, or an archive where it ends in .tar
-                                [default: <name>.oci]
+      -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar,
+                                oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF],
+                                docker-daemon:REF or containers-storage:REF; may be repeated [default:
+                                <name>.oci]
+          --load                Load the image as <name>:latest into Docker if its daemon answers, else
+                                into podman
           --locked              Write no lock; a stale one is an error
           --require-proof       Refuse a lock that cannot be proved against its signed archives
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
@@ -231,6 +241,7 @@ fn build() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -266,6 +277,7 @@ fn why() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:
@@ -287,12 +299,49 @@ fn inspect() {
     Usage: tarsia inspect [OPTIONS] <IMAGE>
 
     Arguments:
-      <IMAGE>  Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE
+      <IMAGE>  Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE[:TAG],
+               docker-archive:FILE[:REF]
 
     Options:
           --files               List every file
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn audit() {
+    assert_snapshot!(help(&["audit", "-h"]), @r"
+    Check an image against a policy
+
+    Usage: tarsia audit [OPTIONS] <IMAGE|SPEC>
+
+    Arguments:
+      <IMAGE|SPEC>  Image to check (a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE), or a
+                    locked spec
+
+    Options:
+          --policy <FILE>       Contract to check against [default: the spec's own, else all that can be
+                                forbidden]
+          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
+      -h, --help                Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --offline                 Use no network
+
+    Machine options:
+          --threads <N>    Threads to use [default: one per core]
+          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
 
     Output options:
           --json     Print the answer, and any error, as JSON

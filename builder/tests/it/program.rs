@@ -31,7 +31,7 @@ impl Place {
     pub(crate) fn tarsia<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tarsia"));
         command.args(arguments).current_dir(self.dir.path()).env("TARSIA_STORE", self.path("store"));
-        for name in ["SOURCE_DATE_EPOCH", "XDG_CACHE_HOME"] {
+        for name in ["SOURCE_DATE_EPOCH", "XDG_CACHE_HOME", "DOCKER_HOST", "XDG_RUNTIME_DIR"] {
             command.env_remove(name);
         }
         command
@@ -82,6 +82,15 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
             std::fs::copy(from, to).unwrap();
         }
     }
+}
+
+/// Copies a store's blobs alone, while others may use it: packages are there, all that is made of them is not.
+pub(crate) fn copy_blobs(from: &Path, to: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::create_dir_all(to).unwrap();
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let copy = "tar -C \"$0\" --exclude='.tmp-*' -cf - blobs | tar -C \"$1\" -xf -";
+    assert!(Command::new("sh").arg("-c").arg(copy).arg(from).arg(to).status().unwrap().success());
 }
 
 /// Returns the names in a directory, sorted.

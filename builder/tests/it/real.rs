@@ -2,36 +2,65 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::container::{Bundle, must};
 use crate::program::{Place, copy_tree, specs};
+use crate::tls::Authority;
 
 /// Every example.
-pub(crate) const EXAMPLES: [&str; 6] = ["hello", "static", "base", "cc", "python", "python-debian12"];
+pub(crate) const EXAMPLES: [&str; 15] = [
+    "hello",
+    "static",
+    "base",
+    "cc",
+    "python",
+    "python-debian12",
+    "haproxy",
+    "java",
+    "nginx",
+    "node",
+    "perl",
+    "php",
+    "postgres",
+    "redis",
+    "ruby",
+];
 
-/// One place in which all examples are locked and built once; the other tests start from its store.
-pub(crate) fn built() -> &'static Place {
-    static BUILT: OnceLock<Place> = OnceLock::new();
-    BUILT.get_or_init(|| {
+/// One place, and one store, for all examples.
+pub(crate) fn home() -> &'static Place {
+    static PLACE: OnceLock<Place> = OnceLock::new();
+    PLACE.get_or_init(|| {
         let place = Place::new();
         copy_tree(&specs(), &place.path("specs"));
-        for name in EXAMPLES {
-            let digest = place.ok(&["build", &format!("specs/{name}.yaml"), "-o", &format!("{name}.oci")]);
-            assert!(digest.starts_with("sha256:") && digest.trim_end().len() == 71, "{name}: {digest}");
-        }
         place
     })
 }
 
-fn image(name: &str) -> PathBuf {
-    built().path(&format!("{name}.oci"))
+/// The image of an example, locked and built when it is first asked for.
+pub(crate) fn image(name: &str) -> PathBuf {
+    static BUILT: [OnceLock<()>; EXAMPLES.len()] = [const { OnceLock::new() }; EXAMPLES.len()];
+    let number = EXAMPLES.iter().position(|example| *example == name).expect("it is an example");
+    let image = format!("{name}.oci");
+    BUILT[number].get_or_init(|| {
+        let digest = home().ok(&["build", &format!("specs/{name}.yaml"), "-o", &image]);
+        assert!(digest.starts_with("sha256:") && digest.trim_end().len() == 71, "{name}: {digest}");
+    });
+    home().path(&image)
+}
+
+/// The place, with every example locked and built; the other tests start from its store.
+pub(crate) fn built() -> &'static Place {
+    for name in EXAMPLES {
+        image(name);
+    }
+    home()
 }
 
 #[test]
 fn hello_runs() {
-    let mut bundle = Bundle::unpack(&image("hello"));
+    let bundle = Bundle::unpack(&image("hello"));
     assert_eq!(bundle.user(), (65532, 65532));
     assert!(bundle.run_ok(None).to_lowercase().contains("hello"));
 }
@@ -41,7 +70,7 @@ fn static_holds_what_a_static_program_needs_and_runs_one() {
     let place = Place::new();
     place.write("probe.c", PROBE_C);
     must(Command::new("gcc").args(["-static", "-O1", "-o", "probe", "probe.c"]).current_dir(place.path(".")));
-    let mut bundle = Bundle::unpack(&image("static")).mount(&place.path("."), "/mnt");
+    let bundle = Bundle::unpack(&image("static")).mount(&place.path("."), "/mnt");
     assert_eq!(bundle.user(), (65532, 65532));
     let out = bundle.run_ok(Some(&["/mnt/probe"]));
     assert!(out.contains("uid 65532 name nonroot") && out.contains("read-only"), "{out}");
@@ -78,7 +107,7 @@ int main(void) {
 
 #[test]
 fn base_runs_a_dynamic_program_with_openssl() {
-    let mut bundle = Bundle::unpack(&image("base"));
+    let bundle = Bundle::unpack(&image("base"));
     // The loader itself, asked to list libssl's closure in the image: nothing may be missing.
     let out = bundle.run_ok(Some(&["/lib64/ld-linux-x86-64.so.2", "--list", "/usr/lib/x86_64-linux-gnu/libssl.so.3"]));
     assert!(out.contains("libcrypto.so.3") && !out.contains("not found"), "{out}");
@@ -96,10 +125,10 @@ fn cc_runs_a_dynamically_linked_cpp_program_that_was_copied_in() {
         "with-app.yaml",
         format!("{spec}\nfiles:\n  - {{copy: app, to: /usr/bin/app}}\n").replace("name: cc", "name: with-app"),
     );
-    let store = built().path("store");
+    let store = home().path("store");
     let mut command = place.tarsia(["build", "with-app.yaml", "-o", "app.oci"]);
     must(command.env("TARSIA_STORE", store));
-    let mut bundle = Bundle::unpack(&place.path("app.oci"));
+    let bundle = Bundle::unpack(&place.path("app.oci"));
     assert_eq!(bundle.run_ok(Some(&["/usr/bin/app"])), "c++ caught\n");
 }
 
@@ -118,106 +147,32 @@ print("python is well", sys.version_info[:2])
 
 #[test]
 fn python_imports_and_finishes_a_handshake_with_a_ca_of_its_spec() {
+    let place = Place::new();
+    let authority = Authority::new(&place.path("."), "ca");
+    let server = authority.serve();
     for example in ["python", "python-debian12"] {
-        let place = Place::new();
-        copy_tree(&specs(), &place.path("."));
-        let dir = place.path(".");
-        let openssl = |arguments: &[&str]| must(Command::new("openssl").args(arguments).current_dir(&dir));
-        openssl(&[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-keyout",
-            "ca.key",
-            "-out",
-            "ca.pem",
-            "-subj",
-            "/CN=Tarsia Test CA",
-            // Python 3.13 verifies by RFC 5280 to the letter.
-            "-addext",
-            "keyUsage=critical,keyCertSign",
-            "-days",
-            "30",
-        ]);
-        openssl(&[
-            "req",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-keyout",
-            "server.key",
-            "-out",
-            "server.csr",
-            "-subj",
-            "/CN=localhost",
-        ]);
-        place.write("ext", "subjectAltName=DNS:localhost,IP:127.0.0.1\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\nbasicConstraints=CA:FALSE\n");
-        openssl(&[
-            "x509",
-            "-req",
-            "-in",
-            "server.csr",
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-days",
-            "30",
-            "-extfile",
-            "ext",
-            "-out",
-            "server.pem",
-        ]);
-        let spec = std::fs::read_to_string(place.path(&format!("{example}.yaml"))).unwrap();
-        assert!(!spec.contains("\ncertificates:"), "the example grew certificates; change this test");
-        place.write("with-ca.yaml", format!("{spec}\ncertificates: [ca.pem]\n"));
-        must(place.tarsia(["build", "with-ca.yaml", "-o", "ca.oci"]).env("TARSIA_STORE", built().path("store")));
-
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Command::new("openssl")
-            .args([
-                "s_server",
-                "-accept",
-                &format!("127.0.0.1:{port}"),
-                "-cert",
-                "server.pem",
-                "-key",
-                "server.key",
-                "-www",
-                "-quiet",
-            ])
-            .current_dir(&dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        for _ in 0..100 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        let mut bundle = Bundle::unpack(&place.path("ca.oci")).host_network();
+        let bundle = Bundle::unpack(&with_ca(&place, example)).host_network();
         assert_eq!(bundle.user(), (65532, 65532));
-        let output = bundle.run(Some(&["/usr/bin/python3", "-c", PYTHON, &format!("https://127.0.0.1:{port}/")]));
-        server.kill().unwrap();
-        server.wait().unwrap();
-        assert!(
-            output.status.success(),
-            "{example}: {}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert!(String::from_utf8_lossy(&output.stdout).contains("python is well"), "{example}");
+        let out = bundle.run_ok(Some(&["/usr/bin/python3", "-c", PYTHON, &server.url()]));
+        assert!(out.contains("python is well"), "{example}: {out}");
     }
+}
+
+/// Builds an example with one certificate more, `ca.pem` of the place.
+pub(crate) fn with_ca(place: &Place, example: &str) -> PathBuf {
+    image(example);
+    let home = home();
+    copy_tree(&specs(), &place.path("."));
+    let spec = std::fs::read_to_string(place.path(&format!("{example}.yaml"))).unwrap();
+    assert!(!spec.contains("\ncertificates:"), "the example grew certificates; change this test");
+    let name = format!("{example}-with-ca");
+    place.write(&format!("{name}.yaml"), format!("{spec}\ncertificates: [ca.pem]\n"));
+    // The example's own lock spares the resolver its work: nothing but the certificates changes.
+    std::fs::copy(home.path(&format!("specs/{example}.lock")), place.path(&format!("{name}.lock"))).unwrap();
+    let image = place.path(&format!("{name}.oci"));
+    let mut build = place.tarsia(["build", &format!("{name}.yaml"), "-o", image.to_str().unwrap()]);
+    must(build.env("TARSIA_STORE", home.path("store")));
+    image
 }
 
 #[test]
@@ -252,26 +207,30 @@ fn skopeo_and_podman_accept_the_outputs() {
 #[test]
 fn ld_so_cache_is_what_the_release_s_own_ldconfig_writes() {
     for name in ["base", "cc", "python", "python-debian12"] {
-        let bundle = Bundle::unpack(&image(name));
-        let root = bundle.root();
-        let ours = std::fs::read(root.join("etc/ld.so.cache")).unwrap();
-        // The locked libc-bin's ldconfig, out of the store.
-        let lock = std::fs::read_to_string(built().path(&format!("specs/{name}.lock"))).unwrap();
-        let lock = tarsia::lock::Lock::parse(name, &lock).unwrap();
-        let bin = lock.platform["linux/amd64"].packages.iter().find(|package| package.name == "libc-bin").unwrap();
-        let hex = bin.digest.hex();
-        let deb = built().path("store").join("blobs/sha256").join(&hex[..2]).join(&hex);
-        let deb = if deb.exists() { deb } else { built().path("store").join("blobs/sha256").join(&hex) };
-        let tools = tempfile::tempdir().unwrap();
-        must(Command::new("dpkg-deb").arg("-x").arg(deb).arg(tools.path()));
-        let ldconfig = [tools.path().join("usr/sbin/ldconfig"), tools.path().join("sbin/ldconfig")]
-            .into_iter()
-            .find(|path| path.exists())
-            .unwrap();
-        must(Command::new(ldconfig).arg("-r").arg(&root).args(["-X"]));
-        let theirs = std::fs::read(root.join("etc/ld.so.cache")).unwrap();
-        assert!(ours == theirs, "{name}: {} bytes are not ldconfig's {}", ours.len(), theirs.len());
+        ld_so_cache_is_ldconfig_s(name, &Bundle::unpack(&image(name)));
     }
+}
+
+/// Asks the ldconfig of an example's release.
+pub(crate) fn ld_so_cache_is_ldconfig_s(name: &str, bundle: &Bundle) {
+    let root = bundle.root();
+    let ours = std::fs::read(root.join("etc/ld.so.cache")).unwrap();
+    // The locked libc-bin's ldconfig, out of the store.
+    let lock = std::fs::read_to_string(home().path(&format!("specs/{name}.lock"))).unwrap();
+    let lock = tarsia::lock::Lock::parse(name, &lock).unwrap();
+    let bin = lock.platform["linux/amd64"].packages.iter().find(|package| package.name == "libc-bin").unwrap();
+    let hex = bin.digest.hex();
+    let deb = home().path("store").join("blobs/sha256").join(&hex[..2]).join(&hex);
+    let deb = if deb.exists() { deb } else { home().path("store").join("blobs/sha256").join(&hex) };
+    let tools = tempfile::tempdir().unwrap();
+    must(Command::new("dpkg-deb").arg("-x").arg(deb).arg(tools.path()));
+    let ldconfig = [tools.path().join("usr/sbin/ldconfig"), tools.path().join("sbin/ldconfig")]
+        .into_iter()
+        .find(|path| path.exists())
+        .unwrap();
+    must(Command::new(ldconfig).arg("-r").arg(&root).args(["-X"]));
+    let theirs = std::fs::read(root.join("etc/ld.so.cache")).unwrap();
+    assert!(ours == theirs, "{name}: {} bytes are not ldconfig's {}", ours.len(), theirs.len());
 }
 
 #[test]

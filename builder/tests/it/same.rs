@@ -5,14 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::container::must;
-use crate::program::{Place, copy_tree};
+use crate::program::{Place, copy_blobs, copy_tree};
 use crate::real::{EXAMPLES, built};
 
-/// Copies the store's blobs alone: packages are there, packs are cold.
 fn cold_store(to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o700)).unwrap();
-    must(Command::new("cp").arg("-r").arg(built().path("store/blobs")).arg(to));
+    copy_blobs(&built().path("store"), to);
 }
 
 fn digests(place: &Place, build: &mut dyn FnMut(&str) -> Command) -> Vec<String> {

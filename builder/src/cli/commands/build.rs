@@ -1,6 +1,6 @@
 //! `tarsia build`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
@@ -20,9 +20,15 @@ pub(crate) struct Arguments {
     #[arg(required = true, value_name = "SPEC")]
     pub(crate) specs: Vec<PathBuf>,
 
-    /// Where the image goes: a directory, or an archive where it ends in .tar [default: <name>.oci]
-    #[arg(short, long, value_name = "DEST")]
-    pub(crate) output: Option<String>,
+    /// Where the image goes: a directory, a file that ends in .tar, oci:DIR[:TAG],
+    /// oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF or
+    /// containers-storage:REF; may be repeated [default: <name>.oci]
+    #[arg(short, long = "output", value_name = "DEST")]
+    pub(crate) outputs: Vec<String>,
+
+    /// Load the image as <name>:latest into Docker if its daemon answers, else into podman
+    #[arg(long)]
+    pub(crate) load: bool,
 
     /// Write no lock; a stale one is an error
     #[arg(long)]
@@ -47,28 +53,31 @@ pub(crate) struct Arguments {
 
 /// Builds each spec and prints one digest per image.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
-    if arguments.output.is_some() && arguments.specs.len() > 1 {
+    if !arguments.outputs.is_empty() && arguments.specs.len() > 1 {
         return Err(Error::OneOutput.into());
     }
     let options = BuildOptions {
-        output: arguments.output.clone(),
+        outputs: arguments.outputs.clone(),
+        load: arguments.load,
         locked: arguments.locked,
         require_proof: arguments.require_proof,
         platforms: arguments.platform.platforms.clone(),
     };
     let flags = (&arguments.store, &arguments.network, &arguments.machine);
-    let output = arguments.output.as_deref().map_or(arguments.specs[0].as_path(), Path::new);
-    session.in_world(flags, output, |world| {
+    let beside = arguments.outputs.iter().find_map(|output| ops::directory_of_output(output));
+    // Where a store of its own would stand, if one is needed: beside the image.
+    let output = beside.map_or_else(|| arguments.specs[0].clone(), |directory| directory.join("image"));
+    session.in_world(flags, &output, |world| {
         let mut json = Vec::new();
         for spec in &arguments.specs {
             let built = ops::build(world, spec, &options)?;
             session.warnings(&built.warnings);
             session.note(&moves::text(&built.moved));
-            session.finished(&format!("Built `{}`", built.output));
+            session.finished(&format!("Built `{}`", built.outputs.join("`, `")));
             json.push(json!({
                 "spec": spec.display().to_string(),
                 "digest": built.digest.to_string(),
-                "output": built.output,
+                "outputs": built.outputs,
                 "moved": moves::json(&built.moved),
             }));
             if !session.globals.json {

@@ -48,6 +48,14 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
                 for (class, (entries, bytes)) in &report.dropped {
                     session.detail(&format!("{}: {class} drops {entries} entries, {bytes} bytes", platform.oci()));
                 }
+                for script in &report.handled {
+                    let rules: Vec<&str> = script.rules.keys().map(String::as_str).collect();
+                    let says = match rules.as_slice() {
+                        [] => "has no effect in a fresh root".to_owned(),
+                        rules => format!("is covered by {}", rules.join(", ")),
+                    };
+                    session.detail(&format!("{}: {} of {} {says}", platform.oci(), script.script, script.package));
+                }
                 report.notes.iter().for_each(|note| session.detail(note));
             }
             let proved = if found.proved { ", proved" } else { "" };

@@ -8,6 +8,7 @@ use tarsia::ops::{self, Inspection, ManifestSummary};
 
 use crate::cli::Answer;
 use crate::cli::arguments::PlatformFlag;
+use crate::cli::output::plain;
 use crate::cli::session::Session;
 use crate::cli::size::{counted, human_size};
 
@@ -17,7 +18,8 @@ const SHOWN: usize = 10;
 /// Flags of `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE
+    /// Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// docker-archive:FILE[:REF]
     #[arg(value_name = "IMAGE")]
     pub(crate) image: String,
 
@@ -157,11 +159,6 @@ fn table<const N: usize>(text: &mut String, right: [bool; N], rows: Vec<[String;
         }
         let _ = writeln!(text, "{}", line.trim_end());
     }
-}
-
-/// Returns a text without what could move a terminal's cursor.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Returns a word in quotes where it would fall apart without.

@@ -1,8 +1,9 @@
 //! What can go wrong in a build.
 
 use std::io;
+use std::sync::Arc;
 
-use crate::diag::{Diagnose, Label, Verdict};
+use crate::diag::{Diagnose, Label, Source, Span, Verdict};
 use crate::digest::Digest;
 use crate::{image, layer, package, select, store};
 
@@ -42,6 +43,18 @@ pub enum Error {
         name: String,
         /// Why.
         source: package::Error,
+    },
+    /// A base that cannot be built on.
+    #[error("cannot build on `{base}`: {problem}")]
+    Base {
+        /// As the spec names it.
+        base: String,
+        /// What is wrong.
+        problem: String,
+        /// The spec's text.
+        source_text: Arc<Source>,
+        /// Where it names the base.
+        span: Span,
     },
     /// A temporary file in the store that cannot be written or read.
     #[error("cannot write a temporary file in the store")]
@@ -87,12 +100,16 @@ impl Diagnose for Error {
             Self::Platform(_) => "engine::platform",
             Self::NoPlatform => "engine::no-platform",
             Self::Missing { .. } => "engine::missing-package",
+            Self::Base { .. } => "engine::base",
             Self::Temporary { .. } => "engine::temporary",
             other => other.inner().map_or("engine::local", Diagnose::code),
         }
     }
 
     fn labels(&self) -> Vec<Label> {
+        if let Self::Base { source_text, span, .. } = self {
+            return vec![Label { source: source_text.clone(), span: *span, text: String::new() }];
+        }
         self.inner().map(Diagnose::labels).unwrap_or_default()
     }
 

@@ -42,13 +42,7 @@ impl Packs {
             packages.iter().map(|package| (package.name.clone(), pack_key(&package.digest))).collect();
         let data = found.iter().map(|(name, index)| (keys[name], index.data.0)).collect();
 
-        let local_data = tempfile::tempfile_in(input.store.root()).map_err(|source| Error::Temporary { source })?;
-        let fetched = |digest: &Digest| match input.store.blob(digest) {
-            Ok(Some(file)) => Ok(file),
-            Ok(None) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{digest} is not in the store"))),
-            Err(error) => Err(io::Error::other(error)),
-        };
-        let local = local::open(input.spec, input.directory, &fetched, &local_data, input.lock.source_date)?;
+        let (local, local_data) = local(input)?;
         let mut hasher = Hasher::new();
         hasher.update(b"tarsia local pack\n");
         hasher.update(local.index.source.as_bytes());
@@ -83,6 +77,18 @@ impl Packs {
         let data = self.data.get(key).and_then(|data| store.large(Kind::Packs, key, data));
         data.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is no longer in the store"))
     }
+}
+
+/// Opens the spec's own files, with their data.
+pub(super) fn local(input: &BuildInput<'_>) -> Result<(LocalPack, File), Error> {
+    let data = tempfile::tempfile_in(input.store.root()).map_err(|source| Error::Temporary { source })?;
+    let fetched = |digest: &Digest| match input.store.blob(digest) {
+        Ok(Some(file)) => Ok(file),
+        Ok(None) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{digest} is not in the store"))),
+        Err(error) => Err(io::Error::other(error)),
+    };
+    let local = local::open(input.spec, input.directory, &fetched, &data, input.lock.source_date)?;
+    Ok((local, data))
 }
 
 /// Opens packages, in the order in which they come.

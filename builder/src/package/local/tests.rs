@@ -43,6 +43,8 @@ fn spec(files: Vec<FileEntry>) -> Spec {
         },
         labels: BTreeMap::new(),
         layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
+        checks: None,
+        base: None,
         digest: Digest::of(b""),
     }
 }

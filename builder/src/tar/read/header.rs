@@ -54,8 +54,8 @@ impl Header {
             }
         }
         let mode = octal(&block[100..108], "mode")?;
-        // GNU tar before 1.13 wrote the file type here too; nobody else does.
-        if mode > 0o7777 {
+        // GNU tar before 1.13 and writers of layers write the file type here too; the reader decides on that.
+        if mode > 0o177_777 {
             return Err(format!("its mode {mode:o} has bits beyond 7777"));
         }
         Ok(Self {

@@ -42,6 +42,31 @@ fn list(bytes: &[u8], options: Options) -> String {
     }
 }
 
+#[test]
+fn a_layer_may_have_whiteouts_and_types_in_modes() {
+    let layer = Options { layer: true, third_party: true, ..Options::default() };
+    let tar =
+        Tar::new().entry("d", b'5', 0o040_755, "", b"").file("d/.wh.f", 0o100_644, b"").file("g", 0o104_755, b"g");
+    assert_eq!(
+        list(&tar.build(), layer),
+        "/d 755 0:0 1700000000 directory\n/d/.wh.f 644 0:0 1700000000 file \"\"\n/g 4755 0:0 1700000000 file \"g\"\n"
+    );
+    let whole = Tar::new().file("f", 0o644, b"f").build();
+    for length in [513, 600, 1024] {
+        assert_eq!(list(&whole[..length], layer), "/f 644 0:0 1700000000 file \"f\"\n", "{length}");
+        assert!(list(&whole[..length], Options::default()).contains("cut short"), "{length}");
+    }
+    assert!(list(&whole[..512], layer).contains("cut short"));
+    for (tar, problem) in [
+        (Tar::new().file(".wh.f", 0o644, b"x"), "marks a whiteout"),
+        (Tar::new().file(".wh.d/f", 0o644, b""), "marks a whiteout"),
+        (Tar::new().file("f", 0o040_644, b""), "bits beyond 7777"),
+    ] {
+        let found = list(&tar.build(), layer);
+        assert!(found.contains(problem), "{found}");
+    }
+}
+
 fn strict(tar: Tar) -> String {
     list(&tar.build(), Options::default())
 }

@@ -1,0 +1,121 @@
+//! The shell's own words (POSIX XCU 2.14), and commands that only run another one.
+
+use super::expand::Truth;
+use super::machine::{Flow, Machine};
+use super::root::UNKNOWN;
+use crate::rules::scripts::is_known_library;
+
+impl Machine<'_> {
+    /// Follows the command where it is one of these; `None` where it is not.
+    pub(super) fn builtin(&mut self, name: &str, arguments: &[String]) -> Option<Flow> {
+        let first = arguments.first().map(String::as_str);
+        let level = || first.and_then(|level| level.parse().ok()).unwrap_or(1_u32).max(1);
+        match name {
+            "break" => return Some(Flow::Break(level())),
+            "continue" => return Some(Flow::Continue(level())),
+            "exit" | "return" => {
+                self.last = match first {
+                    None => self.last,
+                    Some("0") => Truth::Yes,
+                    Some(text) if text.contains(UNKNOWN) => Truth::Unknown,
+                    Some(_) => Truth::No,
+                };
+                let exits = name == "exit" || self.calls <= 1;
+                return Some(if exits { Flow::Exit(self.last != Truth::No) } else { Flow::Return });
+            }
+            "shift" => {
+                let count = first.and_then(|count| count.parse().ok()).unwrap_or(1).min(self.arguments.len());
+                self.arguments.drain(..count);
+            }
+            "set" => {
+                if let Some(at) = arguments.iter().position(|argument| argument == "--") {
+                    self.arguments = arguments[at + 1..].to_vec();
+                } else if first.is_some_and(|first| !first.starts_with(['-', '+'])) {
+                    self.arguments = arguments.to_vec();
+                }
+            }
+            "unset" => {
+                for name in arguments.iter().filter(|name| !name.starts_with('-')) {
+                    self.variables.remove(name);
+                }
+            }
+            "export" | "readonly" | "local" | "declare" | "typeset" => {
+                for argument in arguments.iter().filter(|argument| !argument.starts_with('-')) {
+                    let (variable, value) = match argument.split_once('=') {
+                        Some((variable, value)) => (variable, Some(value)),
+                        None => (argument.as_str(), None),
+                    };
+                    if name == "local" {
+                        self.local(variable);
+                    }
+                    if let Some(value) = value {
+                        self.assign(variable, value.to_owned());
+                    }
+                }
+            }
+            "read" => {
+                let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+                let line = match self.input.take() {
+                    Some(input) if input.is_empty() => {
+                        self.input = Some(input);
+                        self.last = Truth::No;
+                        String::new()
+                    }
+                    Some(input) if !input.contains(UNKNOWN) => {
+                        let (line, rest) = input.split_once('\n').unwrap_or((&input, ""));
+                        self.input = Some(rest.to_owned());
+                        line.to_owned()
+                    }
+                    input => {
+                        self.input = input;
+                        self.last = Truth::Unknown;
+                        UNKNOWN.to_string()
+                    }
+                };
+                let mut rest = line.trim();
+                for (number, name) in names.iter().enumerate() {
+                    let (word, tail) = match number + 1 < names.len() {
+                        true => rest.split_once([' ', '\t']).unwrap_or((rest, "")),
+                        false => (rest, ""),
+                    };
+                    let value = if line.contains(UNKNOWN) { UNKNOWN.to_string() } else { word.to_owned() };
+                    self.assign(name, value);
+                    rest = tail.trim_start();
+                }
+            }
+            "command" | "exec" | "builtin" | "nice" | "ionice" | "nohup" | "env"
+                if first.is_none_or(|f| !f.starts_with('-')) =>
+            {
+                let at = arguments.iter().position(|argument| !argument.contains('='));
+                return match at {
+                    Some(at) => Some(self.call(&arguments[at], &arguments[at + 1..])),
+                    None => Some(Flow::Next),
+                };
+            }
+            "eval" => {
+                let text = arguments.join(" ");
+                if text.contains(UNKNOWN) {
+                    self.unhandled("what it evaluates is not known");
+                } else {
+                    return Some(self.follow(&text));
+                }
+            }
+            "." | "source" => {
+                let Some(path) = first else { return Some(Flow::Next) };
+                if is_known_library(path) {
+                    return Some(Flow::Next);
+                }
+                let text = self.root.text(path).and_then(|text| String::from_utf8(text.to_vec()).ok());
+                match text {
+                    Some(text) => {
+                        let flow = self.follow(&text);
+                        return Some(if flow == Flow::Return { Flow::Next } else { flow });
+                    }
+                    None => self.unhandled("what it reads is not at hand"),
+                }
+            }
+            _ => return None,
+        }
+        Some(Flow::Next)
+    }
+}

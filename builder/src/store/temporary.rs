@@ -1,0 +1,213 @@
+//! Temporary files and directories that no end of the process leaves behind.
+//!
+//! Each is listed from before it exists until it is gone or in its place, so that [`abandon`] can remove them all when
+//! a signal ends the process. What ends the process without a word (`SIGKILL`, a crash of the machine) leaves them;
+//! they are swept away later, by the next writer of the same output or by `gc`.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What this process would leave behind.
+struct Live {
+    /// Whether [`abandon`] has been called.
+    closed: bool,
+    paths: BTreeSet<PathBuf>,
+    children: BTreeSet<u32>,
+}
+
+static LIVE: Mutex<Live> = Mutex::new(Live { closed: false, paths: BTreeSet::new(), children: BTreeSet::new() });
+
+/// How often the removal of a directory that others still write to is tried.
+const TRIES: usize = 20;
+
+/// Removes every temporary file and directory of this process and ends its children, for a process that is about to
+/// end.
+///
+/// From then on nothing is put in its place any more: whoever would make, place or remove such a file waits for ever,
+/// and so does [`proceed`]. The caller must end the process.
+pub fn abandon() {
+    let (paths, children) = {
+        let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+        live.closed = true;
+        (std::mem::take(&mut live.paths), std::mem::take(&mut live.children))
+    };
+    for child in children {
+        if let Some(pid) = i32::try_from(child).ok().and_then(Pid::from_raw) {
+            // One that has ended needs no end.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+    for path in paths {
+        for _ in 0..TRIES {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            match removed {
+                // A thread that still runs may have added a file.
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+                _ => break,
+            }
+        }
+    }
+}
+
+/// Returns at once, or never where [`abandon`] has been called: to be asked before an outcome is told, which would be
+/// that of a process whose files were taken away.
+pub fn proceed() {
+    drop(live());
+}
+
+/// Locks the list; waits for ever where the process is about to end.
+fn live() -> MutexGuard<'static, Live> {
+    let live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !live.closed {
+        return live;
+    }
+    drop(live);
+    loop {
+        std::thread::park();
+    }
+}
+
+/// A listed path; off the list when dropped.
+#[derive(Debug)]
+struct Listed(PathBuf);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        live().paths.remove(&self.0);
+    }
+}
+
+/// Makes a temporary path with `make`, listed before anybody else can see the list without it.
+fn listed<T>(make: impl FnOnce() -> io::Result<T>, path: impl FnOnce(&T) -> &Path) -> io::Result<(T, Listed)> {
+    let mut live = live();
+    let made = make()?;
+    let path = path(&made).to_owned();
+    live.paths.insert(path.clone());
+    Ok((made, Listed(path)))
+}
+
+/// A named temporary file, removed when dropped.
+#[derive(Debug)]
+pub(super) struct TemporaryFile {
+    file: tempfile::NamedTempFile,
+    // After the file: listed until that is gone.
+    _listed: Listed,
+}
+
+impl TemporaryFile {
+    pub(super) fn new(builder: &tempfile::Builder<'_, '_>, directory: &Path) -> io::Result<Self> {
+        let (file, listed) = listed(|| builder.tempfile_in(directory), |file| file.path())?;
+        Ok(Self { file, _listed: listed })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    pub(super) fn as_file(&self) -> &File {
+        self.file.as_file()
+    }
+
+    /// Renames the file to `path`, in place of what stands there.
+    pub(super) fn persist(self, path: &Path) -> io::Result<File> {
+        let Self { file, _listed: listed } = self;
+        let placed = {
+            let _live = live();
+            file.persist(path)
+        };
+        drop(listed);
+        placed.map_err(|error| error.error)
+    }
+}
+
+impl Read for TemporaryFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.as_file_mut().read(buffer)
+    }
+}
+
+impl Write for TemporaryFile {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.file.as_file_mut().write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_file_mut().flush()
+    }
+}
+
+impl Seek for TemporaryFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.as_file_mut().seek(to)
+    }
+}
+
+/// A temporary directory, removed with all that is in it when dropped.
+#[derive(Debug)]
+pub struct TemporaryDirectory {
+    directory: tempfile::TempDir,
+    // After the directory: listed until that is gone.
+    _listed: Listed,
+}
+
+impl TemporaryDirectory {
+    pub(super) fn new(builder: &tempfile::Builder<'_, '_>, directory: &Path) -> io::Result<Self> {
+        let (directory, listed) = listed(|| builder.tempdir_in(directory), |made| made.path())?;
+        Ok(Self { directory, _listed: listed })
+    }
+
+    /// Returns its path.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Puts the directory in its place with `place`, which returns whether something else stands at its path now. That
+    /// is removed.
+    pub(super) fn place(self, place: impl FnOnce(&Path) -> io::Result<bool>) -> io::Result<()> {
+        let Self { directory, _listed: listed } = self;
+        let placed = {
+            let _live = live();
+            place(directory.path())
+        };
+        match placed {
+            // What was put in its place stands; what is left of the old one does not make it wrong.
+            Ok(true) => {
+                let _ = directory.close();
+            }
+            Ok(false) => {
+                let _gone = directory.keep();
+            }
+            Err(error) => return Err(error),
+        }
+        drop(listed);
+        Ok(())
+    }
+}
+
+/// A child process that does not outlive a signal to this one; named by its id.
+#[derive(Debug)]
+pub struct ListedChild(u32);
+
+impl ListedChild {
+    /// Starts a child with `start`, and lists it.
+    ///
+    /// # Errors
+    /// What `start` met.
+    pub fn start(start: impl FnOnce() -> io::Result<std::process::Child>) -> io::Result<(Self, std::process::Child)> {
+        let mut live = live();
+        let child = start()?;
+        live.children.insert(child.id());
+        Ok((Self(child.id()), child))
+    }
+}
+
+impl Drop for ListedChild {
+    fn drop(&mut self) {
+        live().children.remove(&self.0);
+    }
+}
