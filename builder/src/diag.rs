@@ -5,18 +5,38 @@
 use std::sync::Arc;
 
 /// A text that errors can point into: the name as the user wrote it, and the whole text.
+///
+/// A spec can be made of several files. Their spans are places in one row of texts: those of `text` begin at 0, those
+/// of each text in `more` one byte behind the end of the text before. [`Source::locate`] tells which text a span is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// File name as the user wrote it.
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// The texts that spans beyond the end of `text` are of; these have no more themselves.
+    pub more: Vec<Arc<Source>>,
 }
 
 impl Source {
     /// Returns a shared source for `text`, shown as `name`.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), text: text.into() })
+        Arc::new(Self { name: name.into(), text: text.into(), more: Vec::new() })
+    }
+
+    /// Returns the text that `span` is of, and the span within it.
+    pub fn locate(self: &Arc<Self>, span: Span) -> (Arc<Self>, Span) {
+        let mut base = 0;
+        let mut found = (self, base);
+        for source in std::iter::once(self).chain(&self.more) {
+            if span.start < base {
+                break;
+            }
+            found = (source, base);
+            base += source.text.len() + 1;
+        }
+        let (source, base) = found;
+        (source.clone(), Span { start: span.start - base, end: span.end.max(span.start) - base })
     }
 }
 
@@ -38,6 +58,14 @@ pub struct Label {
     pub span: Span,
     /// What is said beside the caret; may be empty.
     pub text: String,
+}
+
+impl Label {
+    /// Returns the label in the text that it is of, with its place there.
+    pub fn located(&self) -> Self {
+        let (source, span) = self.source.locate(self.span);
+        Self { source, span, text: self.text.clone() }
+    }
 }
 
 /// What an error means for the exit status.
@@ -143,4 +171,23 @@ impl Progress for Silent {
     fn start(&self, _: &'static str, _: u64) {}
     fn advance(&self, _: &'static str, _: u64) {}
     fn finish(&self, _: &'static str) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_finds_its_text() {
+        let more = vec![Source::new("b", "bbb"), Source::new("c", "")];
+        let all = Arc::new(Source { name: "a".to_owned(), text: "aa".to_owned(), more });
+        let at = |start, end| {
+            let (source, span) = all.locate(Span { start, end });
+            (source.name.clone(), span.start, span.end)
+        };
+        assert_eq!(at(0, 2), ("a".to_owned(), 0, 2));
+        assert_eq!(at(2, 2), ("a".to_owned(), 2, 2));
+        assert_eq!(at(3, 6), ("b".to_owned(), 0, 3));
+        assert_eq!(at(7, 7), ("c".to_owned(), 0, 0));
+    }
 }

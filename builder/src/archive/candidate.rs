@@ -33,7 +33,7 @@ pub enum Priority {
     Extra,
 }
 
-/// A package that can be chosen; everything it says was signed.
+/// A package that can be chosen; everything it says was signed, or stands in a file of the spec's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Package name.
@@ -78,10 +78,10 @@ pub struct Candidate {
     pub size: u64,
     /// SHA-256 of the `.deb`.
     pub digest: Digest,
-    /// Archive it stands in: `debian`, `debian-security`, or the name in the spec.
+    /// Archive it stands in: `debian`, `debian-security`, the name in the spec, or [`LOCAL`](crate::lock::LOCAL).
     pub archive: String,
     /// Suite it stands in.
     pub suite: String,
-    /// Digest of the InRelease, or of the Release, that signs it.
-    pub in_release: Digest,
+    /// Digest of the InRelease, or of the Release, that signs it; `None` for a package of the spec's own directory.
+    pub in_release: Option<Digest>,
 }

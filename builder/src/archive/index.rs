@@ -9,7 +9,7 @@ use super::{Candidate, Error, MultiArch, Priority, Release};
 use crate::codec::decode::{self, Format, Limits, decoder};
 use crate::deb822::{self, Dependency, Stanza, Stanzas, Version, is_package_name, parse_dependencies};
 use crate::digest::Digest;
-use crate::lock::{MetadataSet, PackagesFile};
+use crate::lock::{LOCAL, MetadataSet, PackagesFile};
 
 /// The most bytes of an unpacked Packages file.
 const MAX_INDEX: u64 = 512 << 20;
@@ -224,6 +224,16 @@ impl<'a> Fields<'a> {
     }
 
     fn candidate(&self, release: &Release, architecture: &str) -> Result<Candidate, String> {
+        self.candidate_of(release.archive(), release.suite(), Some(release.digest()), architecture)
+    }
+
+    fn candidate_of(
+        &self,
+        archive: &str,
+        suite: &str,
+        in_release: Option<Digest>,
+        architecture: &str,
+    ) -> Result<Candidate, String> {
         let name = self.required("Package")?;
         if !is_package_name(name) {
             return Err("`Package` is no package name".to_owned());
@@ -271,7 +281,7 @@ impl<'a> Fields<'a> {
         };
         let path = self.required("Filename")?;
         let path = path.strip_prefix("./").unwrap_or(path);
-        if !is_relative_path(path) {
+        if in_release.is_some() && !is_relative_path(path) {
             return Err(unfit("Filename", path));
         }
         let size = self.required("Size")?;
@@ -305,10 +315,28 @@ impl<'a> Fields<'a> {
             path: path.to_owned(),
             size,
             digest,
-            archive: release.archive().to_owned(),
-            suite: release.suite().to_owned(),
-            in_release: release.digest(),
+            archive: archive.to_owned(),
+            suite: suite.to_owned(),
+            in_release,
         })
+    }
+}
+
+impl Candidate {
+    /// Returns the package that a file of the spec's own directory holds: its control fields, and where the file is.
+    ///
+    /// # Errors
+    /// What is wrong with a field, as the rest of a sentence.
+    pub fn of_file(fields: &[(String, String)], path: &str, size: u64, digest: Digest) -> Result<Self, String> {
+        let (size, hex) = (size.to_string(), digest.hex());
+        let mut known = Fields::default();
+        for (name, value) in fields {
+            known.set(name, value);
+        }
+        for (name, value) in [("Filename", path), ("Size", &size), ("SHA256", &hex)] {
+            known.set(name, value);
+        }
+        known.candidate_of(LOCAL, LOCAL, None, known.required("Architecture")?)
     }
 }
 

@@ -343,7 +343,7 @@ fn candidates_are_what_the_stanzas_say() {
     assert_eq!(words(&hello.provides), "greeting (= 1)");
     assert_eq!(words(&hello.replaces), "older");
     assert_eq!((hello.path.as_str(), hello.size), ("pool/main/h/hello/hello_2.10-3_amd64.deb", 1000));
-    assert_eq!((hello.digest, hello.in_release), (Digest::of(b""), read.set.in_release));
+    assert_eq!((hello.digest, hello.in_release), (Digest::of(b""), Some(read.set.in_release)));
     assert_eq!((data.source.as_str(), data.source_version.as_str()), ("data", "1"));
     assert_eq!((data.path.as_str(), data.multi_arch), ("pool/main/d/data/data_1_all.deb", MultiArch::No));
 }

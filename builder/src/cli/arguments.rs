@@ -7,7 +7,8 @@ use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
 use super::commands::{
-    audit, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, schema, vendor, why,
+    add, audit, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, remove, schema, vendor,
+    why,
 };
 use super::size::parse_size;
 
@@ -28,6 +29,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Write a starter spec
     Init(init::Arguments),
+    /// Add packages to a spec and its lock
+    Add(add::Arguments),
+    /// Remove packages from a spec and its lock
+    Remove(remove::Arguments),
     /// Check a spec and its lock without building
     Check(check::Arguments),
     /// Pin every input of a spec
@@ -127,6 +132,27 @@ pub(crate) struct MachineFlags {
     /// Memory for buffers, as 192MiB or 1GiB
     #[arg(long, value_name = "SIZE", default_value = "192MiB", value_parser = parse_size)]
     pub(crate) memory: u64,
+}
+
+/// What the outside world of a command is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorldFlags {
+    #[command(flatten)]
+    pub(crate) store: StoreFlags,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkFlags,
+
+    #[command(flatten)]
+    pub(crate) machine: MachineFlags,
+}
+
+/// Which variant of a spec is meant.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct VariantFlag {
+    /// Variant of the spec to work on
+    #[arg(long = "variant", value_name = "NAME")]
+    pub(crate) variant: Option<String>,
 }
 
 /// Which platforms of a spec are meant.

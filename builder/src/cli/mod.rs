@@ -13,6 +13,7 @@ mod network;
 mod output;
 mod progress;
 mod render;
+mod sections;
 mod session;
 mod signals;
 mod size;
@@ -66,6 +67,8 @@ pub(crate) fn main() -> ExitCode {
 fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
     match command {
         Command::Init(arguments) => commands::init::run(session, arguments),
+        Command::Add(arguments) => commands::add::run(session, arguments),
+        Command::Remove(arguments) => commands::remove::run(session, arguments),
         Command::Check(arguments) => commands::check::run(session, arguments),
         Command::Lock(arguments) => commands::lock::run(session, arguments),
         Command::Outdated(arguments) => commands::outdated::run(session, arguments),

@@ -18,7 +18,7 @@ pub(crate) struct Style {
 
 /// Renders an error: message and causes, labelled places, hints.
 pub(crate) fn error(problem: &dyn Diagnose, style: Style) -> String {
-    render(Level::ERROR, problem.code(), &message(problem), &problem.labels(), &problem.hints(), style)
+    render(Level::ERROR, problem.code(), &message(problem), &located(problem), &problem.hints(), style)
 }
 
 /// Renders a warning.
@@ -28,7 +28,7 @@ pub(crate) fn warning(warning: &Warning, style: Style) -> String {
 
 /// Renders an error as one line of JSON.
 pub(crate) fn error_json(problem: &dyn Diagnose) -> String {
-    let labels: Vec<Value> = problem.labels().iter().map(label_json).collect();
+    let labels: Vec<Value> = located(problem).iter().map(label_json).collect();
     let exit = match problem.verdict() {
         Verdict::No => 1,
         Verdict::Unknown => 2,
@@ -47,6 +47,11 @@ pub(crate) fn error_json(problem: &dyn Diagnose) -> String {
 /// Renders a warning as one line of JSON.
 pub(crate) fn warning_json(warning: &Warning) -> String {
     json!({ "level": "warning", "code": warning.code, "message": warning.message, "hints": warning.hints }).to_string()
+}
+
+/// Returns the problem's labels, each in the text that it is of.
+fn located(problem: &dyn Diagnose) -> Vec<Label> {
+    problem.labels().iter().map(Label::located).collect()
 }
 
 /// Returns the message with its causes behind it, each once.

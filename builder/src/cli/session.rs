@@ -12,7 +12,7 @@ use tarsia::lock::MAX_TIME;
 use tarsia::ops::World;
 use tarsia::store::{Store, StoreOptions};
 
-use super::arguments::{Globals, MachineFlags, NetworkFlags, StoreFlags};
+use super::arguments::{Globals, NetworkFlags, StoreFlags, WorldFlags};
 use super::environment::Environment;
 use super::error::Error;
 use super::network::Network;
@@ -42,11 +42,11 @@ impl Session {
     /// with the command.
     pub(crate) fn in_world<T>(
         &self,
-        flags: (&StoreFlags, &NetworkFlags, &MachineFlags),
+        flags: &WorldFlags,
         output: &Path,
         work: impl FnOnce(&World<'_>) -> Result<T, Problems>,
     ) -> Result<T, Problems> {
-        let (store, network, machine) = flags;
+        let WorldFlags { store, network, machine } = flags;
         let store = self.open_store(store, output)?;
         let vendor = network.vendor.as_ref().map(|path| Kit::open(path, store.root())).transpose()?;
         let world = World {

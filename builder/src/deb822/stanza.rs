@@ -7,6 +7,8 @@ use super::{Error, shown};
 
 /// The most bytes of one stanza; a Release with 16,000 files stays below.
 const MAX_STANZA: u64 = 4 << 20;
+/// The most blank lines in a row: a list of nothing else is small when packed, and takes long to read.
+const MAX_BLANK: u64 = 64 << 10;
 /// The most fields of one stanza; Debian's largest has about 40.
 const MAX_FIELDS: usize = 1024;
 
@@ -137,7 +139,7 @@ impl<R: BufRead> Stanzas<R> {
 
     fn read(&mut self) -> Result<Option<Stanza>, Error> {
         let mut text = Vec::with_capacity(2048);
-        let mut lines = 0;
+        let (mut lines, mut blank) = (0, 0);
         loop {
             let before = text.len();
             let room = MAX_STANZA.saturating_sub(before as u64);
@@ -158,6 +160,10 @@ impl<R: BufRead> Stanzas<R> {
                 return Ok(None);
             }
             self.line += 1;
+            blank += 1;
+            if blank > MAX_BLANK {
+                return Err(Error::Stanza { line: self.line, what: format!("more than {MAX_BLANK} blank lines") });
+            }
         }
         let first = self.line;
         self.line += lines + 1;

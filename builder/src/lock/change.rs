@@ -100,7 +100,7 @@ mod tests {
         let share = new.platform.get_mut("linux/amd64").unwrap();
         share.packages[0].version = "2.10-4".to_owned();
         share.packages[0].archive = "debian-security".to_owned();
-        share.packages[0].in_release = Digest::of(b"security");
+        share.packages[0].in_release = Some(Digest::of(b"security"));
         share.packages.remove(1);
         share.packages.push(package("zlib1g", "1:1.3"));
         let moves: Vec<String> = moved(&old, &new).iter().map(ToString::to_string).collect();

@@ -21,7 +21,11 @@ use crate::digest::Digest;
 /// The format this release reads and writes.
 pub const VERSION: u32 = 1;
 /// Additions to [`VERSION`] that this release writes; a reader accepts any.
-pub const REVISION: u32 = 1;
+///
+/// 1: variants, local packages, `keep` of a package. 2: `signature`, `source-date-given`.
+pub const REVISION: u32 = 2;
+/// The archive of a package that is a file beneath the spec's directory.
+pub const LOCAL: &str = "local";
 /// Number of everything that shapes bytes: tar rules, cut rule, codecs and their exact versions.
 pub const ENCODING: u32 = 1;
 /// Number of the tables that decide what is kept or derived.
@@ -49,16 +53,39 @@ pub struct Lock {
     pub keep: String,
     /// The only clock: seconds since 1970-01-01 UTC. The newest date of the metadata sets, unless it was given.
     pub source_date: i64,
-    /// `source_date` was given by `SOURCE_DATE_EPOCH` when the lock was made (since revision 1).
+    /// `source_date` was given by `SOURCE_DATE_EPOCH` when the lock was made (since revision 2).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub source_date_given: bool,
     /// Archives by name; each the metadata sets that packages of this lock stand in. Sorted by (name, suite, InRelease digest).
     #[serde(default, rename = "archive", skip_serializing_if = "Vec::is_empty")]
     pub archives: Vec<MetadataSet>,
-    /// Fetched files, keys, certificates: sorted by (kind, name).
+    /// Fetched files, keys, certificates, local packages: sorted by (kind, name).
     #[serde(default, rename = "input", skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<LockedInput>,
     /// Per platform (`linux/amd64`), what is installed and how it is cut.
+    pub platform: BTreeMap<String, PlatformLock>,
+    /// Per variant of the spec, the same for that one; only the archives are shared. Empty in a [`Lock::section`].
+    #[serde(default, rename = "variant", skip_serializing_if = "BTreeMap::is_empty")]
+    pub variants: BTreeMap<String, VariantLock>,
+}
+
+/// What a lock says of one variant; each field as of [`Lock`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct VariantLock {
+    /// Digest of the parsed spec's explicit keys with the variant's on top.
+    pub spec: Digest,
+    /// The variant's `keep`.
+    pub keep: String,
+    /// The variant's clock.
+    pub source_date: i64,
+    /// `source_date` was given by `SOURCE_DATE_EPOCH` when this was made (since revision 2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub source_date_given: bool,
+    /// The variant's inputs.
+    #[serde(default, rename = "input", skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<LockedInput>,
+    /// The variant's platforms.
     pub platform: BTreeMap<String, PlatformLock>,
 }
 
@@ -73,7 +100,7 @@ pub struct MetadataSet {
     pub suite: String,
     /// Digest of InRelease; of Release, where `signature` stands beside it.
     pub in_release: Digest,
-    /// Digest of Release.gpg, for an archive without InRelease (since revision 1).
+    /// Digest of Release.gpg, for an archive without InRelease (since revision 2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Digest>,
     /// `Date` of the Release, seconds since 1970-01-01 UTC.
@@ -99,11 +126,11 @@ pub struct PackagesFile {
     pub size: u64,
 }
 
-/// A fetched file, key or certificate that the spec names.
+/// A fetched file, key, certificate or local package that the spec names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LockedInput {
-    /// `fetch`, `key`, `certificate` or `base`.
+    /// `fetch`, `key`, `certificate`, `base` or `package`.
     pub kind: String,
     /// URL or path as the spec says it.
     pub name: String,
@@ -139,11 +166,12 @@ pub struct LockedPackage {
     /// Source version where it differs from `version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_version: Option<String>,
-    /// The metadata set its stanza stands in: archive name.
+    /// The metadata set its stanza stands in: archive name; [`LOCAL`] for a file beneath the spec's directory.
     pub archive: String,
-    /// The metadata set its stanza stands in: digest of InRelease.
-    pub in_release: Digest,
-    /// Path below the archive's base (`Filename`).
+    /// The metadata set its stanza stands in: digest of InRelease. Nobody signed a local package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_release: Option<Digest>,
+    /// Path below the archive's base (`Filename`), or of a local package below the spec's directory.
     pub path: String,
     /// Size of the `.deb` in bytes.
     pub size: u64,
@@ -154,8 +182,18 @@ pub struct LockedPackage {
     /// Exists only for maintainer scripts: falls away in selection unless requested.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub script_only: bool,
+    /// How much of it is kept, where the spec says so for this package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<String>,
     /// The layer it goes to, one of the platform's `layers`.
     pub layer: String,
+}
+
+impl LockedPackage {
+    /// Returns the path below the spec's directory of a package that is a file there.
+    pub fn local_path(&self) -> Option<&str> {
+        (self.archive == LOCAL && self.in_release.is_none()).then_some(self.path.as_str())
+    }
 }
 
 /// Why a package is in a lock; written as `requested`, `implicit: RULE` or `A > B` (shortest chain, root first, without the package itself).
@@ -211,17 +249,85 @@ pub fn suite_directory(suite: &str) -> String {
 impl Lock {
     /// Returns the metadata set that a package's stanza stands in.
     pub fn set_of(&self, package: &LockedPackage) -> Option<&MetadataSet> {
-        self.archives.iter().find(|set| set.name == package.archive && set.in_release == package.in_release)
+        self.archives.iter().find(|set| is_of(set, package))
+    }
+
+    /// Returns what the lock says of the spec, or of one of its variants, as a lock of its own; `None` where it does
+    /// not have the variant.
+    pub fn section(&self, variant: Option<&str>) -> Option<Self> {
+        let mut section = Self { variants: BTreeMap::new(), ..self.clone() };
+        if let Some(name) = variant {
+            let VariantLock { spec, keep, source_date, source_date_given, inputs, platform } =
+                self.variants.get(name)?.clone();
+            section = Self { spec, keep, source_date, source_date_given, inputs, platform, ..section };
+        }
+        section.drop_unused_sets();
+        Some(section)
+    }
+
+    /// Puts `section` in the place of what the lock says of a variant, or of the spec itself.
+    pub fn put(&mut self, variant: Option<&str>, section: Self) {
+        let Self { spec, keep, source_date, source_date_given, inputs, platform, archives, .. } = section;
+        match variant {
+            Some(name) => {
+                let variant = VariantLock { spec, keep, source_date, source_date_given, inputs, platform };
+                self.variants.insert(name.to_owned(), variant);
+            }
+            None => *self = Self { spec, keep, source_date, source_date_given, inputs, platform, ..self.clone() },
+        }
+        for set in archives {
+            match self.archives.iter_mut().find(|known| known.name == set.name && known.in_release == set.in_release) {
+                // One section may be for more platforms than another.
+                Some(known) => {
+                    known.packages.extend(set.packages);
+                    known.packages.sort();
+                    known.packages.dedup();
+                }
+                None => self.archives.push(set),
+            }
+        }
+        self.archives.sort_by(|a, b| (&a.name, &a.suite, a.in_release).cmp(&(&b.name, &b.suite, b.in_release)));
+        self.drop_unused_sets();
     }
 
     /// Drops metadata sets that no package stands in: a set leaves with its last package.
     pub fn drop_unused_sets(&mut self) {
-        let Self { archives, platform, .. } = self;
-        archives.retain(|set| {
-            platform
-                .values()
-                .flat_map(|share| &share.packages)
-                .any(|package| package.archive == set.name && package.in_release == set.in_release)
-        });
+        let Self { archives, platform, variants, .. } = self;
+        let shares = platform.values().chain(variants.values().flat_map(|variant| variant.platform.values()));
+        let packages: Vec<&LockedPackage> = shares.flat_map(|share| &share.packages).collect();
+        archives.retain(|set| packages.iter().any(|package| is_of(set, package)));
+    }
+}
+
+fn is_of(set: &MetadataSet, package: &LockedPackage) -> bool {
+    package.archive == set.name && package.in_release == Some(set.in_release)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read::tests::{package, sample};
+    use super::*;
+
+    #[test]
+    fn a_section_is_a_lock_and_goes_back_where_it_came_from() {
+        let whole = sample();
+        let mut other = whole.archives[0].clone();
+        (other.suite, other.in_release) = ("trixie-updates".to_owned(), Digest::of(b"updates"));
+        let mut debug = whole.section(None).unwrap();
+        let mut strace = package("strace", "6.1");
+        strace.in_release = Some(other.in_release);
+        debug.archives.push(other);
+        debug.platform.get_mut("linux/amd64").unwrap().packages.push(strace);
+        debug.keep = "all".to_owned();
+
+        let mut both = whole.clone();
+        both.put(Some("debug"), debug.clone());
+        assert_eq!(both.archives.len(), 2);
+        assert_eq!(both.section(None).unwrap(), whole);
+        assert_eq!(both.section(Some("debug")).unwrap(), debug);
+        assert_eq!(both.section(Some("test")), None);
+        assert_eq!(Lock::parse("web.lock", &both.to_text()).unwrap(), both);
+        both.put(Some("debug"), whole.clone());
+        assert_eq!(both.archives.len(), 1, "a set leaves with its last package");
     }
 }

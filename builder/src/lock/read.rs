@@ -1,10 +1,13 @@
 //! The strict reader: syntax, numbers that must fit, then every promise of the format.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{ENCODING, Lock, LockedPackage, PlatformLock, RULES, VERSION, Why};
+use super::{ENCODING, Lock, LockedInput, LockedPackage, PlatformLock, RULES, VERSION, Why};
 use crate::diag::{Diagnose, Label, Source, Span};
+
+/// What `keep` may say.
+const KEEPS: [&str; 3] = ["needed", "runtime", "all"];
 
 /// Why a lock cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +138,7 @@ impl Lock {
             }
         };
         expect(is_release(&self.tarsia), format!("`{}` is no release", self.tarsia.escape_debug()));
-        expect(["needed", "runtime", "all"].contains(&self.keep.as_str()), format!("`{}` is no `keep`", self.keep));
+        expect(KEEPS.contains(&self.keep.as_str()), format!("`{}` is no `keep`", self.keep));
         expect(is_time(self.source_date), format!("{} is no `source-date`", self.source_date));
         expect(
             ascending(self.archives.iter().map(|set| (&set.name, &set.suite, &set.in_release))),
@@ -155,24 +158,46 @@ impl Lock {
                 format!("{said} has a path outside its suite"),
             );
         }
-        expect(ascending(self.inputs.iter()), "the inputs are not sorted".to_owned());
-        for input in &self.inputs {
-            expect(
-                ["base", "certificate", "fetch", "key"].contains(&input.kind.as_str()),
-                format!("input `{}` has the unknown kind `{}`", input.name, input.kind),
-            );
-        }
-        for (platform, share) in &self.platform {
-            expect(
-                platform.strip_prefix("linux/").is_some_and(|arch| is_word(arch, "/")),
-                format!("`{platform}` is no platform"),
-            );
-            self.check_platform(platform, share, &mut expect);
+        self.check_section(&self.inputs, &self.platform, &mut expect);
+        for (name, variant) in &self.variants {
+            expect(is_word(name, "-"), format!("`{}` is no variant", name.escape_debug()));
+            expect(KEEPS.contains(&variant.keep.as_str()), format!("`{}` is no `keep`", variant.keep));
+            expect(is_time(variant.source_date), format!("{} is no `source-date`", variant.source_date));
+            let mut of_variant = |holds: bool, message: String| expect(holds, format!("variant `{name}`: {message}"));
+            self.check_section(&variant.inputs, &variant.platform, &mut of_variant);
         }
         broken
     }
 
-    fn check_platform(&self, platform: &str, share: &PlatformLock, expect: &mut impl FnMut(bool, String)) {
+    fn check_section(
+        &self,
+        inputs: &[LockedInput],
+        platforms: &BTreeMap<String, PlatformLock>,
+        expect: &mut impl FnMut(bool, String),
+    ) {
+        expect(ascending(inputs.iter()), "the inputs are not sorted".to_owned());
+        for input in inputs {
+            expect(
+                ["base", "certificate", "fetch", "key", "package"].contains(&input.kind.as_str()),
+                format!("input `{}` has the unknown kind `{}`", input.name, input.kind),
+            );
+        }
+        for (platform, share) in platforms {
+            expect(
+                platform.strip_prefix("linux/").is_some_and(|arch| is_word(arch, "/")),
+                format!("`{platform}` is no platform"),
+            );
+            self.check_platform(platform, share, inputs, expect);
+        }
+    }
+
+    fn check_platform(
+        &self,
+        platform: &str,
+        share: &PlatformLock,
+        inputs: &[LockedInput],
+        expect: &mut impl FnMut(bool, String),
+    ) {
         let layers: BTreeSet<&str> = share.layers.iter().map(String::as_str).collect();
         expect(layers.len() == share.layers.len(), format!("`{platform}` names a layer twice"));
         for layer in &share.layers {
@@ -199,9 +224,24 @@ impl Lock {
                 package.architecture == "all" || is_word(&package.architecture, "-"),
                 format!("{said} has the architecture `{}`", package.architecture),
             );
-            expect(is_relative_path(&package.path), format!("{said} has the path `{}`", package.path));
+            expect(
+                package.keep.as_deref().is_none_or(|keep| KEEPS.contains(&keep)),
+                format!("{said} has a malformed `keep`"),
+            );
             expect(layers.contains(package.layer.as_str()), format!("{said} goes to no layer `{}`", package.layer));
-            self.check_set(package, &said, expect);
+            match package.local_path() {
+                Some(path) => expect(
+                    inputs.iter().any(|input| {
+                        (input.kind.as_str(), input.name.as_str(), input.digest, input.size)
+                            == ("package", path, package.digest, package.size)
+                    }),
+                    format!("{said} is no locked input (`{path}`)"),
+                ),
+                None => {
+                    expect(is_relative_path(&package.path), format!("{said} has the path `{}`", package.path));
+                    self.check_set(package, &said, expect);
+                }
+            }
             if let Why::Dependency(chain) = &package.why {
                 expect(
                     !chain.is_empty() && chain.iter().all(|name| names.contains(name.as_str())),
@@ -214,7 +254,11 @@ impl Lock {
     fn check_set(&self, package: &LockedPackage, said: &str, expect: &mut impl FnMut(bool, String)) {
         expect(
             self.set_of(package).is_some(),
-            format!("{said} stands in no locked metadata set (`{}` {})", package.archive, package.in_release),
+            format!(
+                "{said} stands in no locked metadata set (`{}` {})",
+                package.archive,
+                package.in_release.map_or_else(|| "without a digest".to_owned(), |digest| digest.to_string())
+            ),
         );
     }
 }
@@ -279,9 +323,7 @@ fn is_relative_path(path: &str) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeMap;
-
-    use super::super::{LockedInput, MetadataSet, PackagesFile, REVISION};
+    use super::super::{MetadataSet, PackagesFile, REVISION};
     use super::*;
     use crate::digest::Digest;
 
@@ -293,12 +335,13 @@ pub(super) mod tests {
             source: name.to_owned(),
             source_version: None,
             archive: "debian".to_owned(),
-            in_release: Digest::of(b"in-release"),
+            in_release: Some(Digest::of(b"in-release")),
             path: format!("pool/main/{name}_{version}_amd64.deb"),
             size: 10,
             digest: Digest::of(format!("{name} {version}").as_bytes()),
             why: Why::Requested,
             script_only: false,
+            keep: None,
             layer: "small-1".to_owned(),
         }
     }
@@ -345,6 +388,7 @@ pub(super) mod tests {
                 "linux/amd64".to_owned(),
                 PlatformLock { layers: vec!["small-1".to_owned()], packages: vec![hello, bin, libc6] },
             )]),
+            variants: BTreeMap::new(),
         }
     }
 
@@ -386,7 +430,9 @@ pub(super) mod tests {
     #[test]
     fn broken_promises_are_refused() {
         assert!(broken(|lock| first(lock).layer = "other".to_owned()).contains("goes to no layer `other`"));
-        assert!(broken(|lock| first(lock).in_release = Digest::of(b"?")).contains("stands in no locked metadata set"));
+        assert!(
+            broken(|lock| first(lock).in_release = Some(Digest::of(b"?"))).contains("stands in no locked metadata set")
+        );
         assert!(broken(|lock| first(lock).path = "pool/../../x".to_owned()).contains("has the path"));
         assert!(broken(|lock| first(lock).path = "/etc/passwd".to_owned()).contains("has the path"));
         assert!(broken(|lock| first(lock).name = "Hello".to_owned()).contains("has no package name"));
@@ -397,6 +443,15 @@ pub(super) mod tests {
             broken(|lock| lock.platform.get_mut("linux/amd64").unwrap().layers.push("state".to_owned()))
                 .contains("has a layer `state`")
         );
+        assert!(broken(|lock| first(lock).in_release = None).contains("without a digest"));
+        let local = |lock: &mut Lock| (first(lock).archive, first(lock).in_release) = ("local".to_owned(), None);
+        assert!(broken(local).contains("is no locked input"));
+        let debug = |lock: &mut Lock| {
+            let mut section = lock.clone();
+            first(&mut section).layer = "other".to_owned();
+            lock.put(Some("debug"), section);
+        };
+        assert!(broken(debug).contains("variant `debug`: package `hello` of `linux/amd64` goes to no layer `other`"));
         assert_eq!(broken(|_| ()), "read");
     }
 

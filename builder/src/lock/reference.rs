@@ -14,7 +14,7 @@ pub enum Reference<'a> {
     Signature(&'a MetadataSet, Digest),
     /// A Packages file of a metadata set.
     PackagesFile(&'a MetadataSet, &'a PackagesFile),
-    /// A fetched file, or a file beside the spec: a key, a certificate.
+    /// A fetched file, or a file beside the spec: a key, a certificate, a package.
     Input(&'a LockedInput),
 }
 
@@ -86,7 +86,9 @@ impl Lock {
         }
         all.extend(self.inputs.iter().map(Reference::Input));
         for (_, share) in self.platform.iter().filter(|(name, _)| wanted(name)) {
-            all.extend(share.packages.iter().map(Reference::Package));
+            // A local package is an input.
+            let packages = share.packages.iter().filter(|package| package.local_path().is_none());
+            all.extend(packages.map(Reference::Package));
         }
         all
     }

@@ -1,8 +1,9 @@
 //! The canonical writer: one lock, one text. Keys stand in a fixed order, lists in the order the value gives them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Lock, LockedInput, LockedPackage, MetadataSet, PlatformLock};
+use super::{Lock, LockedInput, LockedPackage, MetadataSet, PlatformLock, VariantLock};
 
 const HEAD: &str = "# Written by tarsia from the spec beside it: change that and run `tarsia lock`.\n";
 
@@ -25,13 +26,11 @@ impl Lock {
             out.archive(set);
         }
         for input in &self.inputs {
-            out.input(input);
+            out.input("", input);
         }
-        if self.platform.is_empty() {
-            out.0.push_str("\n[platform]\n");
-        }
-        for (name, share) in &self.platform {
-            out.platform(name, share);
+        out.platforms("", &self.platform);
+        for (name, variant) in &self.variants {
+            out.variant(name, variant);
         }
         out.0
     }
@@ -83,20 +82,41 @@ impl Text {
         self.0.push_str("]\n");
     }
 
-    fn input(&mut self, input: &LockedInput) {
-        self.0.push_str("\n[[input]]\n");
+    fn variant(&mut self, name: &str, variant: &VariantLock) {
+        let _ = writeln!(self.0, "\n[variant.{}]", quoted(name));
+        self.string("spec", &variant.spec.to_string());
+        self.string("keep", &variant.keep);
+        self.number("source-date", variant.source_date);
+        if variant.source_date_given {
+            self.0.push_str("source-date-given = true\n");
+        }
+        let below = format!("variant.{}.", quoted(name));
+        for input in &variant.inputs {
+            self.input(&below, input);
+        }
+        self.platforms(&below, &variant.platform);
+    }
+
+    /// Writes an input of the table that `below` names.
+    fn input(&mut self, below: &str, input: &LockedInput) {
+        let _ = writeln!(self.0, "\n[[{below}input]]");
         self.string("kind", &input.kind);
         self.string("name", &input.name);
         self.string("digest", &input.digest.to_string());
         self.size("size", input.size);
     }
 
-    fn platform(&mut self, name: &str, share: &PlatformLock) {
-        let _ = writeln!(self.0, "\n[platform.{}]", quoted(name));
-        self.list("layers", share.layers.iter());
-        for package in &share.packages {
-            let _ = writeln!(self.0, "\n[[platform.{}.package]]", quoted(name));
-            self.package(package);
+    fn platforms(&mut self, below: &str, platforms: &BTreeMap<String, PlatformLock>) {
+        if platforms.is_empty() {
+            let _ = writeln!(self.0, "\n[{below}platform]");
+        }
+        for (name, share) in platforms {
+            let _ = writeln!(self.0, "\n[{below}platform.{}]", quoted(name));
+            self.list("layers", share.layers.iter());
+            for package in &share.packages {
+                let _ = writeln!(self.0, "\n[[{below}platform.{}.package]]", quoted(name));
+                self.package(package);
+            }
         }
     }
 
@@ -109,13 +129,18 @@ impl Text {
             self.string("source-version", version);
         }
         self.string("archive", &package.archive);
-        self.string("in-release", &package.in_release.to_string());
+        if let Some(in_release) = &package.in_release {
+            self.string("in-release", &in_release.to_string());
+        }
         self.string("path", &package.path);
         self.size("size", package.size);
         self.string("digest", &package.digest.to_string());
         self.string("why", &package.why.to_string());
         if package.script_only {
             self.0.push_str("script-only = true\n");
+        }
+        if let Some(keep) = &package.keep {
+            self.string("keep", keep);
         }
         self.string("layer", &package.layer);
     }
@@ -165,7 +190,7 @@ mod tests {
         revision = 1
         tarsia = "0.1.0"
         encoding = 1
-        rules = 1
+        rules = 2
         spec = "sha256:d4f02eaafd1a9e9de7d10972ca8e47fa7a985825c3c9c1e249c72683cb3e4f19"
         keep = "needed"
         source-date = 1750000000

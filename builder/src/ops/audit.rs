@@ -85,8 +85,8 @@ pub fn audit(name: &str, options: &AuditOptions) -> Result<Audit, Problems> {
 /// Whatever would stop a build, a stale lock among it. A broken contract is no error.
 pub fn audit_spec(world: &World<'_>, path: &Path, options: &AuditOptions) -> Result<Audit, Problems> {
     let policy = options.policy.as_deref().map(read_policy).transpose()?;
-    let mut project = Project::read(path)?;
-    refresh(world, &mut project, true, &mut Vec::new())?;
+    let mut project = Project::read(path, None)?;
+    refresh(world, path, &mut project, true, &mut Vec::new())?;
     let lock = project.locked()?;
     let wanted = super::build::wanted_platforms(lock, &options.platforms)?;
     fetch::locked_inputs(world, &project, lock, &|name| wanted.iter().any(|platform| platform.oci() == name))?;

@@ -13,7 +13,7 @@ use crate::select::Report;
 use crate::spec::Platform;
 
 use super::audit::contract;
-use super::lock::{renew, stale};
+use super::lock::{LockOptions, lock, renew, stale};
 use super::output::Outputs;
 use super::prove::prove_for_build;
 use super::{Error, Project, World, fetch, shown};
@@ -21,7 +21,7 @@ use super::{Error, Project, World, fetch, shown};
 /// What `build` is asked to do.
 #[derive(Debug, Clone, Default)]
 pub struct BuildOptions {
-    /// Where the image goes; `<name>.oci` where nothing is said and nothing is loaded.
+    /// Where the image goes; where nothing is said and nothing is loaded, `<name>.oci`, or `<name>-<variant>.oci`.
     pub outputs: Vec<String>,
     /// Load it into the container engine that is there, under the spec's name.
     pub load: bool,
@@ -31,6 +31,8 @@ pub struct BuildOptions {
     pub require_proof: bool,
     /// Which of the lock's platforms; all where empty.
     pub platforms: Vec<Platform>,
+    /// Which variant of the spec; none for the spec itself.
+    pub variant: Option<String>,
 }
 
 /// What `build` did.
@@ -51,15 +53,16 @@ pub struct BuildOutcome {
 /// # Errors
 /// Anything between spec and image; what stood at the destination stays.
 pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<BuildOutcome, Problems> {
-    let mut project = Project::read(path)?;
+    let mut project = Project::read(path, options.variant.as_deref())?;
     let mut warnings = Vec::new();
     let mut texts = options.outputs.clone();
+    let name = project.spec.image_name();
     if texts.is_empty() && !options.load {
-        texts.push(format!("{}.oci", project.spec.name));
+        texts.push(format!("{name}.oci"));
     }
-    let outputs = Outputs::parse(&texts, options.load.then_some(project.spec.name.as_str()))?;
+    let outputs = Outputs::parse(&texts, options.load.then_some(name.as_str()))?;
     let engines = outputs.engines(world.engines)?;
-    let moved = refresh(world, &mut project, options.locked, &mut warnings)?;
+    let moved = refresh(world, path, &mut project, options.locked, &mut warnings)?;
     let lock = project.locked()?;
     outputs.check_platforms(&wanted_platforms(lock, &options.platforms)?)?;
     prove_for_build(world, &project, options.require_proof, &mut warnings)?;
@@ -79,6 +82,7 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
     };
     let built = local::build(&input)?;
     warnings.extend(uncovered(path, built.reports.values()));
+    warnings.extend(unmatched(built.reports.values()));
     contract(&input, &project.spec.name, &built, &mut warnings)?;
     outputs.write(world, &built.image, &engines)?;
     warnings.extend(world.store.take_warnings());
@@ -88,6 +92,7 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
 /// Brings the lock up to the spec, or refuses where it may not be written; returns what moved.
 pub(super) fn refresh(
     world: &World<'_>,
+    path: &Path,
     project: &mut Project,
     locked: bool,
     warnings: &mut Vec<Warning>,
@@ -98,9 +103,19 @@ pub(super) fn refresh(
     }
     if locked {
         let path = shown(&project.lock_path);
-        return Err(if project.lock.is_some() { Error::Stale { path, reasons } } else { Error::NoLock { path } }.into());
+        return Err(
+            if project.whole.is_some() { Error::Stale { path, reasons } } else { Error::NoLock { path } }.into()
+        );
     }
-    let outcome = renew(world, project, &Update::None)?;
+    let outcome = match (&project.whole, &project.spec.variant) {
+        // A first lock has every section.
+        (None, Some(name)) => {
+            let outcome = lock(world, path, &LockOptions::default())?;
+            *project = Project::read(path, Some(name))?;
+            outcome
+        }
+        _ => renew(world, project, &Update::None)?,
+    };
     warnings.extend(outcome.warnings);
     Ok(outcome.moved)
 }
@@ -133,6 +148,24 @@ fn uncovered<'a>(spec: &Path, reports: impl Iterator<Item = &'a Report>) -> Opti
         ),
         hints: vec![format!("`tarsia check {}` shows the lines", shown(spec))],
     })
+}
+
+/// Returns a warning for each pattern of the spec that fits nothing on any platform.
+pub(super) fn unmatched<'a>(reports: impl Iterator<Item = &'a Report>) -> Vec<Warning> {
+    let mut everywhere: Option<BTreeSet<&(String, String)>> = None;
+    for report in reports {
+        let here: BTreeSet<&(String, String)> = report.unmatched.iter().collect();
+        everywhere = Some(match everywhere {
+            None => here,
+            Some(known) => known.intersection(&here).copied().collect(),
+        });
+    }
+    let all = everywhere.into_iter().flatten().map(|(entry, glob)| Warning {
+        code: "select::no-match",
+        message: format!("`{entry}` fits nothing: `{glob}`"),
+        hints: Vec::new(),
+    });
+    all.collect()
 }
 
 /// Returns a warning for each package with maintainer scripts that no rule covers.

@@ -8,7 +8,7 @@ use crate::layer::Workers;
 use crate::select::Report;
 use crate::spec::Platform;
 
-use super::build::unhandled;
+use super::build::{unhandled, unmatched};
 use super::lock::stale;
 use super::prove::{Proof, prove};
 use super::{Error, Project, World, fetch, shown};
@@ -20,6 +20,8 @@ pub struct CheckOptions {
     pub proof: bool,
     /// Which of the lock's platforms; all where empty.
     pub platforms: Vec<Platform>,
+    /// Which variant of the spec; none for the spec itself.
+    pub variant: Option<String>,
 }
 
 /// What `check` found; what is wrong is an error instead.
@@ -41,11 +43,11 @@ pub struct CheckOutcome {
 /// # Errors
 /// Whatever would stop a build. A stale lock and a contradicted one are a "no".
 pub fn check(world: &World<'_>, path: &Path, options: &CheckOptions) -> Result<CheckOutcome, Problems> {
-    let project = Project::read(path)?;
+    let project = Project::read(path, options.variant.as_deref())?;
     let mut outcome = CheckOutcome { packages: None, proved: false, reports: Vec::new(), warnings: Vec::new() };
     let lock = match &project.lock {
         Some(lock) => lock,
-        None if options.proof => project.locked()?,
+        None if options.proof || project.whole.is_some() => project.locked()?,
         None => {
             outcome.warnings.push(Warning {
                 code: "lock::absent",
@@ -98,6 +100,7 @@ pub fn check(world: &World<'_>, path: &Path, options: &CheckOptions) -> Result<C
         outcome.warnings.extend(unhandled(&selected.selection.report));
         outcome.reports.push((platform, selected.selection.report));
     }
+    outcome.warnings.extend(unmatched(outcome.reports.iter().map(|(_, report)| report)));
     outcome.packages = Some(packages);
     outcome.warnings.extend(world.store.take_warnings());
     Ok(outcome)

@@ -8,7 +8,7 @@ use crate::fetch::{Fetched, Fetcher, MirrorSources, Mirrors, Private, Snapshot, 
 use crate::lock::Lock;
 use crate::spec::FileSource;
 
-use super::{Error, Project, World};
+use super::{Error, Project, World, local};
 
 /// The largest file that a spec may fetch, in bytes.
 pub(super) const MAX_FETCHED: u64 = 8 << 30;
@@ -24,12 +24,12 @@ pub struct FetchOutcome {
     pub bytes: u64,
 }
 
-/// Downloads everything that the lock of the spec at `path` names.
+/// Downloads everything that the lock of the spec at `path`, or of its variant, names.
 ///
 /// # Errors
 /// No lock, no network, other bytes than the lock says.
-pub fn fetch(world: &World<'_>, path: &Path) -> Result<FetchOutcome, Problems> {
-    let project = Project::read(path)?;
+pub fn fetch(world: &World<'_>, path: &Path, variant: Option<&str>) -> Result<FetchOutcome, Problems> {
+    let project = Project::read(path, variant)?;
     let lock = project.locked()?.clone();
     locked_inputs(world, &project, &lock, &|_| true)
 }
@@ -79,7 +79,9 @@ pub(super) fn locked_inputs(
     let mirrors = mirrors(world, project, Some(lock.source_date))?;
     let fetcher = fetcher(world, &mirrors);
     let packages = lock.platform.iter().filter(|(name, _)| asked(name));
-    let wanted: Vec<Wanted> = packages.flat_map(|(_, held)| &held.packages).map(Wanted::package).collect();
+    local::store(world, project, lock, asked)?;
+    let packages = packages.flat_map(|(_, held)| &held.packages).filter(|package| package.local_path().is_none());
+    let wanted: Vec<Wanted> = packages.map(Wanted::package).collect();
     let mut outcome = FetchOutcome { wanted: wanted.len(), ..FetchOutcome::default() };
     // All that cannot be had is told together.
     let mut problems = Vec::new();

@@ -21,8 +21,12 @@ use super::Error;
 const MAX_CONTROL: u64 = 1 << 20;
 /// The most packages of an image.
 const MAX_PACKAGES: usize = 100_000;
+/// The most bytes of dpkg's own database.
+const MAX_STATUS: u64 = 16 << 20;
 /// Where a package leaves its control file.
-const STATUS: &str = "var/lib/dpkg/status.d/";
+const STATUS_D: &str = "var/lib/dpkg/status.d/";
+/// dpkg's own database.
+const STATUS: &str = "var/lib/dpkg/status";
 
 /// What `inspect` found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -222,7 +226,7 @@ type NamesByLayer = BTreeMap<usize, Vec<String>>;
 /// Returns the packages of an image, and by layer the names of those whose control file it holds.
 fn packages(image: &str, rootfs: &Rootfs<Content>) -> Result<(Vec<PackageSummary>, NamesByLayer), image::Error> {
     let control =
-        |path: &str| path.strip_prefix(STATUS).is_some_and(|name| !name.contains('/') && !name.ends_with(".md5sums"));
+        |path: &str| path.strip_prefix(STATUS_D).is_some_and(|name| !name.contains('/') && !name.ends_with(".md5sums"));
     let mut all = Vec::new();
     let mut layers = NamesByLayer::new();
     for (path, node) in rootfs.nodes.iter().filter(|(path, node)| node.kind == Kind::File && control(path)) {
@@ -230,6 +234,12 @@ fn packages(image: &str, rootfs: &Rootfs<Content>) -> Result<(Vec<PackageSummary
         let found = package(image, path, text)?;
         layers.entry(node.layer).or_default().push(found.name.clone());
         all.push(found);
+    }
+    if let Some(node) = rootfs.nodes.get(STATUS).filter(|node| node.kind == Kind::File) {
+        let text = node.content.text.as_deref().filter(|_| node.size <= MAX_STATUS);
+        let found = installed(image, text)?;
+        layers.entry(node.layer).or_default().extend(found.iter().map(|package| package.name.clone()));
+        all.extend(found);
     }
     for file in rootfs.hidden.iter().filter(|file| control(&file.path)) {
         if let Ok(found) = package(image, &file.path, file.content.text.as_deref()) {
@@ -243,6 +253,25 @@ fn packages(image: &str, rootfs: &Rootfs<Content>) -> Result<(Vec<PackageSummary
     all.truncate(MAX_PACKAGES);
     all.sort();
     Ok((all, layers))
+}
+
+/// Reads dpkg's own database.
+fn installed(image: &str, text: Option<&[u8]>) -> Result<Vec<PackageSummary>, image::Error> {
+    let wrong =
+        |problem: &str| image::Error::Invalid { image: image.to_owned(), problem: format!("`/{STATUS}` {problem}") };
+    let text = text.ok_or_else(|| wrong("is too large"))?;
+    let text = std::str::from_utf8(text).map_err(|_| wrong("is no text"))?;
+    let stanzas = deb822::parse(text).map_err(|error| wrong(&format!("is no list of packages: {error}")))?;
+    let package = |stanza: &deb822::Stanza| {
+        let field = |name| stanza.get(name).map(str::to_owned);
+        match (field("Package"), field("Version")) {
+            (Some(name), Some(version)) => {
+                Ok(PackageSummary { name, version, architecture: field("Architecture").unwrap_or_default() })
+            }
+            _ => Err(wrong("names no package or no version")),
+        }
+    };
+    stanzas.iter().map(package).collect()
 }
 
 /// Reads a package's control file.

@@ -2,18 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::archive::Index;
-use crate::diag::{Problems, Warning};
+use crate::archive::{Candidate, Index};
+use crate::diag::{Problems, Span, Warning};
 use crate::digest::Digest;
-use crate::engine::local;
+use crate::engine::local as engine;
 use crate::fetch::Fetcher;
-use crate::lock::{self, Lock, LockedInput, Move, PlatformLock};
+use crate::lock::{self, Lock, LockedInput, MetadataSet, Move, PlatformLock};
+use crate::package::Limits;
 use crate::resolve::{self, ResolveOptions, Update, resolve};
-use crate::spec::{FileSource, Platform};
+use crate::spec::{ArchiveSpec, Distro, FileSource, Platform};
 use crate::store::output::Staging;
 
+use super::local::{self, LocalDeb};
 use super::metadata::{Suite, suites};
+use super::project::not_in;
 use super::{Error, Project, World, fetch, prove, shown};
 
 /// What `lock` is asked to do.
@@ -21,6 +25,8 @@ use super::{Error, Project, World, fetch, prove, shown};
 pub struct LockOptions {
     /// Which packages move; `None` moves only what the spec's change touches.
     pub update: Update,
+    /// The one variant to lock; the spec and all of its variants where absent.
+    pub variant: Option<String>,
 }
 
 /// What `lock` did.
@@ -32,85 +38,205 @@ pub struct LockOutcome {
     pub written: bool,
     /// What moved against the lock that stood there; empty for a first lock.
     pub moved: Vec<Move>,
-    /// How many packages are locked, over all platforms.
+    /// How many packages are locked, over all platforms and sections.
     pub packages: usize,
     /// Worth saying.
     pub warnings: Vec<Warning>,
 }
 
-/// Makes or renews the lock of the spec at `path`, and writes it beside the spec.
+/// Makes or renews the lock of the spec at `path` and of its variants, and writes it beside the spec.
 ///
 /// # Errors
 /// Anything that stands between a spec and a proved lock: the spec, the archives' signatures, the network, the
 /// resolution, the disk. The lock that stood there stays.
 pub fn lock(world: &World<'_>, path: &Path, options: &LockOptions) -> Result<LockOutcome, Problems> {
-    let mut project = Project::read(path)?;
-    renew(world, &mut project, &options.update)
-}
-
-/// Makes the project's lock anew, writes it, and leaves it in `project`.
-pub(super) fn renew(world: &World<'_>, project: &mut Project, update: &Update) -> Result<LockOutcome, Problems> {
-    let mut warnings = Vec::new();
-    let (lock, indexes) = make(world, project, update, &mut warnings)?;
-    let text = lock.to_text();
-    let written = project.lock_text.as_deref() != Some(text.as_str());
-    if written {
-        let staging = Staging::file(&project.lock_path)?;
-        std::fs::write(staging.path(), &text)
-            .map_err(|source| Error::Write { path: shown(&project.lock_path), source })?;
-        staging.commit()?;
+    let first = Project::read(path, None)?;
+    if let Some(name) = &options.variant {
+        Project::read(path, Some(name))?;
     }
-    let moved = project.lock.as_ref().map(|previous| lock::moved(previous, &lock)).unwrap_or_default();
-    let packages = lock.platform.values().map(|platform| platform.packages.len()).sum();
-    project.lock = Some(lock.clone());
-    project.lock_text = Some(text);
-    // Made a moment ago from these very indexes: what `build` would prove by reading them again is proved here.
-    prove::against(world, project, &indexes)?;
-    Ok(LockOutcome { lock, written, moved, packages, warnings })
-}
-
-/// Makes a lock without writing it, and returns it with the indexes that it was made from.
-pub(super) fn make(
-    world: &World<'_>,
-    project: &Project,
-    update: &Update,
-    warnings: &mut Vec<Warning>,
-) -> Result<(Lock, Vec<Index>), Problems> {
-    let platforms = project.platforms(world);
-    let previous = project.lock.as_ref();
-    let mirrors = fetch::mirrors(world, project, previous.map(|lock| lock.source_date))?;
-    let fetcher = fetch::fetcher(world, &mirrors);
-    let indexes = if project.spec.packages.is_empty() {
-        Vec::new()
-    } else {
-        indexes(world, project, &fetcher, &platforms, update, warnings)?
+    // A lock always has the spec's own section, so a first one has all.
+    let variant = options.variant.as_deref().filter(|_| first.whole.is_some());
+    let mut projects = match variant {
+        Some(name) => vec![Project::read(path, Some(name))?],
+        None => all(path, first)?,
     };
-
-    let mut locked: BTreeMap<String, PlatformLock> = BTreeMap::new();
-    for platform in &platforms {
-        let before = previous.and_then(|lock| lock.platform.get(platform.oci()));
-        let base = local::open_base(&project.spec, &project.directory, None, world.store, *platform)?;
-        let installed = base.map(|base| resolve::installed(&base.index.installed_stanzas())).unwrap_or_default();
-        let options = ResolveOptions { previous: before, update: update.clone(), installed: &installed };
-        locked.insert(platform.oci().to_owned(), resolve(&project.spec, *platform, &indexes, &options)?);
-    }
-    if let Update::Some(asked) = update {
-        let shares = previous.iter().flat_map(|lock| lock.platform.values()).chain(locked.values());
-        let held: BTreeSet<&str> =
-            shares.flat_map(|share| &share.packages).map(|package| package.name.as_str()).collect();
+    let outcome = renew_all(world, &mut projects, &options.update)?;
+    if let Update::Some(asked) = &options.update {
+        let mut held: BTreeSet<&str> = BTreeSet::new();
+        let before = projects.iter().filter_map(|project| project.whole.as_ref());
+        for lock in before.chain([&outcome.lock]) {
+            held.extend(names(lock));
+        }
         let packages: Vec<String> = asked.iter().filter(|name| !held.contains(name.as_str())).cloned().collect();
         if !packages.is_empty() {
             return Err(Error::NotLocked { packages }.into());
         }
     }
-    let used: BTreeSet<(&str, Digest)> = locked
+    write(&mut projects, outcome, world)
+}
+
+/// Reads the variants of a spec that has been read.
+pub(super) fn all(path: &Path, first: Project) -> Result<Vec<Project>, Problems> {
+    let text = &first.spec.source.text;
+    let mut variants: Vec<Project> = Vec::new();
+    for name in &first.spec.variants {
+        variants.push(Project::of_text(path, text.clone(), Some(name))?);
+    }
+    Ok(std::iter::once(first).chain(variants).collect())
+}
+
+/// Returns the names of all packages of a lock.
+fn names(lock: &Lock) -> impl Iterator<Item = &str> {
+    let shares = lock.platform.values().chain(lock.variants.values().flat_map(|variant| variant.platform.values()));
+    shares.flat_map(|share| &share.packages).map(|package| package.name.as_str())
+}
+
+/// Makes the project's section of the lock anew, writes the lock, and leaves it in `project`.
+pub(super) fn renew(world: &World<'_>, project: &mut Project, update: &Update) -> Result<LockOutcome, Problems> {
+    let projects = std::slice::from_mut(project);
+    let outcome = renew_all(world, projects, update)?;
+    write(projects, outcome, world)
+}
+
+/// A lock that has been made and not written.
+pub(super) struct Renewed {
+    lock: Lock,
+    moved: Vec<Move>,
+    sections: Vec<(Lock, Arc<[Index]>)>,
+    warnings: Vec<Warning>,
+}
+
+/// The indexes that one section was made from, for the next one.
+#[derive(Default)]
+pub(super) struct Known {
+    distro: Option<Distro>,
+    archives: BTreeMap<String, ArchiveSpec>,
+    platforms: Vec<Platform>,
+    indexes: Option<Arc<[Index]>>,
+}
+
+impl Known {
+    /// Returns the indexes where they are those of this project too: the same archives, and every set that its lock
+    /// stands on. Reading a distribution's metadata takes longer than all else.
+    fn of(&self, project: &Project, platforms: &[Platform], previous: Option<&Lock>) -> Option<Arc<[Index]>> {
+        let indexes = self.indexes.as_ref()?;
+        let distro = project.spec.distro.as_ref().map(|distro| distro.value);
+        let bare = |archives: &BTreeMap<String, ArchiveSpec>| {
+            let mut archives = archives.clone();
+            archives.values_mut().for_each(|archive| archive.signed_by.span = Span::default());
+            archives
+        };
+        let has = |set: &MetadataSet| {
+            indexes.iter().any(|index| (&index.set.name, index.set.in_release) == (&set.name, set.in_release))
+        };
+        let fits = self.distro == distro
+            && self.platforms == platforms
+            && bare(&self.archives) == bare(&project.spec.archives)
+            && previous.is_none_or(|lock| lock.archives.iter().all(has));
+        fits.then(|| indexes.clone())
+    }
+}
+
+/// Makes the sections of `projects`, which are of one spec, the spec itself first where it is among them.
+pub(super) fn renew_all(world: &World<'_>, projects: &mut [Project], update: &Update) -> Result<Renewed, Problems> {
+    let mut whole: Option<Lock> = projects.first().and_then(|project| project.whole.clone());
+    let (mut sections, mut warnings, mut moved) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut known = Known::default();
+    for project in projects.iter_mut() {
+        let previous = project.lock.clone();
+        if previous.is_none() {
+            project.whole.clone_from(&whole);
+        }
+        let (section, indexes) = make(world, project, update, &mut known, &mut warnings)?;
+        moved.extend(previous.iter().flat_map(|previous| lock::moved(previous, &section)));
+        let variant = project.spec.variant.as_deref();
+        match &mut whole {
+            Some(whole) => whole.put(variant, section.clone()),
+            None => whole = Some(section.clone()),
+        }
+        sections.push((section, indexes));
+    }
+    let mut lock = whole.expect("the first section is the spec's own, or a lock was there");
+    if let Some(project) = projects.first() {
+        lock.variants.retain(|name, _| project.spec.variants.contains(name));
+        lock.drop_unused_sets();
+    }
+    Ok(Renewed { lock, moved: moved.into_iter().collect(), sections, warnings })
+}
+
+/// Writes a lock, and leaves its sections in `projects`.
+pub(super) fn write(projects: &mut [Project], renewed: Renewed, world: &World<'_>) -> Result<LockOutcome, Problems> {
+    let Renewed { lock, moved, sections, mut warnings } = renewed;
+    let text = lock.to_text();
+    let mut written = false;
+    for (project, (section, indexes)) in projects.iter_mut().zip(sections) {
+        if !written && project.lock_text.as_deref() != Some(text.as_str()) {
+            let staging = Staging::file(&project.lock_path)?;
+            std::fs::write(staging.path(), &text)
+                .map_err(|source| Error::Write { path: shown(&project.lock_path), source })?;
+            staging.commit()?;
+            written = true;
+        }
+        project.lock = Some(section);
+        project.whole = Some(lock.clone());
+        project.lock_text = Some(text.clone());
+        // Made a moment ago from these very indexes: what `build` would prove by reading them again is proved here.
+        prove::against(world, project, &indexes)?;
+    }
+    warnings.dedup();
+    let platforms = lock.platform.values().chain(lock.variants.values().flat_map(|variant| variant.platform.values()));
+    let packages = platforms.map(|platform| platform.packages.len()).sum();
+    Ok(LockOutcome { lock, written, moved, packages, warnings })
+}
+
+/// Makes a project's section of a lock without writing it, and returns it with the indexes that it was made from.
+pub(super) fn make(
+    world: &World<'_>,
+    project: &Project,
+    update: &Update,
+    known: &mut Known,
+    warnings: &mut Vec<Warning>,
+) -> Result<(Lock, Arc<[Index]>), Problems> {
+    let platforms = project.platforms(world);
+    let previous = project.previous();
+    let previous = previous.as_ref();
+    let debs = local::read(project)?;
+    let mirrors = fetch::mirrors(world, project, previous.map(|lock| lock.source_date))?;
+    let fetcher = fetch::fetcher(world, &mirrors);
+    let indexes: Arc<[Index]> = if project.spec.packages.is_empty() && debs.is_empty() {
+        Arc::new([])
+    } else if let Some(indexes) = known.of(project, &platforms, previous) {
+        indexes
+    } else {
+        let indexes: Arc<[Index]> = indexes(world, project, &fetcher, &platforms, update, warnings)?.into();
+        *known = Known {
+            distro: project.spec.distro.as_ref().map(|distro| distro.value),
+            archives: project.spec.archives.clone(),
+            platforms: platforms.clone(),
+            indexes: Some(indexes.clone()),
+        };
+        indexes
+    };
+
+    let mut locked: BTreeMap<String, PlatformLock> = BTreeMap::new();
+    for platform in &platforms {
+        let before = previous.and_then(|lock| lock.platform.get(platform.oci()));
+        let local = local::for_platform(project, &debs, *platform, &platforms)?;
+        let spec = resolve::with_local(&project.spec, &local);
+        let local: Vec<Candidate> = local.into_iter().map(|(_, candidate)| candidate).collect();
+        let base = engine::open_base(&project.spec, &project.directory, None, world.store, *platform)?;
+        let installed = base.map(|base| resolve::installed(&base.index.installed_stanzas())).unwrap_or_default();
+        let options = ResolveOptions { previous: before, update: update.clone(), local: &local, installed: &installed };
+        locked.insert(platform.oci().to_owned(), resolve(&spec, *platform, &indexes, &options)?);
+    }
+    let used: BTreeSet<(&str, Option<Digest>)> = locked
         .values()
         .flat_map(|platform| &platform.packages)
         .map(|package| (package.archive.as_str(), package.in_release))
         .collect();
     let mut archives: Vec<_> = indexes
         .iter()
-        .filter(|index| used.contains(&(index.set.name.as_str(), index.set.in_release)))
+        .filter(|index| used.contains(&(index.set.name.as_str(), Some(index.set.in_release))))
         .map(|index| index.set.clone())
         .collect();
     archives.sort_by(|a, b| (&a.name, &a.suite, a.in_release).cmp(&(&b.name, &b.suite, b.in_release)));
@@ -127,8 +253,9 @@ pub(super) fn make(
         source_date: world.source_date_epoch.unwrap_or(newest),
         source_date_given: world.source_date_epoch.is_some(),
         archives,
-        inputs: inputs(project, &fetcher)?,
+        inputs: inputs(project, &debs, &fetcher)?,
         platform: locked,
+        variants: BTreeMap::new(),
     };
     Ok((lock, indexes))
 }
@@ -146,7 +273,8 @@ fn indexes(
     let suites = suites(project)?;
     world.progress.start("metadata", suites.len() as u64);
     let mut indexes = Vec::new();
-    let previous = project.lock.as_ref();
+    let previous = project.previous();
+    let previous = previous.as_ref();
     if !matches!(update, Update::All)
         && let Some(previous) = previous
     {
@@ -205,9 +333,9 @@ fn locked_indexes(
     Ok(Ok(indexes))
 }
 
-/// Digests what the spec names beside packages: fetched files, keys, certificates.
-fn inputs(project: &Project, fetcher: &Fetcher<'_>) -> Result<Vec<LockedInput>, Problems> {
-    let mut inputs = Vec::new();
+/// Digests what the spec names beside packages of archives: fetched files, keys, certificates, local packages.
+fn inputs(project: &Project, debs: &[LocalDeb], fetcher: &Fetcher<'_>) -> Result<Vec<LockedInput>, Problems> {
+    let mut inputs: Vec<LockedInput> = local::inputs(debs).collect();
     for (kind, name) in local_inputs(project) {
         let bytes = project.read_input(name)?;
         inputs.push(LockedInput {
@@ -218,7 +346,7 @@ fn inputs(project: &Project, fetcher: &Fetcher<'_>) -> Result<Vec<LockedInput>, 
         });
     }
     if let (Some(base), Some((digest, size))) =
-        (&project.spec.base, local::base_digest(&project.spec, &project.directory)?)
+        (&project.spec.base, engine::base_digest(&project.spec, &project.directory)?)
     {
         inputs.push(LockedInput { kind: "base".to_owned(), name: base.text.clone(), digest, size });
     }
@@ -242,19 +370,30 @@ pub(super) fn local_inputs(project: &Project) -> Vec<(&'static str, &str)> {
 
 /// Returns why the project's lock does not fit its spec; empty where it does.
 pub(super) fn stale(project: &Project) -> Result<Vec<String>, Problems> {
-    let Some(lock) = &project.lock else { return Ok(vec!["there is none".to_owned()]) };
+    let Some(lock) = &project.lock else {
+        let variant = project.spec.variant.as_deref().filter(|_| project.whole.is_some());
+        return Ok(vec![variant.map_or_else(|| "there is none".to_owned(), not_in)]);
+    };
     let mut reasons = resolve::stale(lock, &project.spec);
-    for (kind, name) in local_inputs(project) {
-        let digest = Digest::of(&project.read_input(name)?);
+    let mut compare = |kind: &str, name: &str, digest: Digest| {
         let locked = lock.inputs.iter().find(|input| input.kind == kind && input.name == name);
         match locked {
             None => reasons.push(format!("{kind} `{name}` is not in it")),
             Some(input) if input.digest != digest => reasons.push(format!("{kind} `{name}` has other bytes")),
             Some(_) => {}
         }
+    };
+    for (kind, name) in local_inputs(project) {
+        compare(kind, name, Digest::of(&project.read_input(name)?));
+    }
+    for deb in &project.spec.debs {
+        let path = &deb.value.path;
+        let (digest, _) = local::digest_of(&project.open_package(path)?, Limits::default().max_packed)
+            .map_err(|source| Error::Read { path: path.clone(), source })?;
+        compare("package", path, digest);
     }
     if let Some(base) = &project.spec.base {
-        let digest = local::base_digest(&project.spec, &project.directory)?.map(|(digest, _)| digest);
+        let digest = engine::base_digest(&project.spec, &project.directory)?.map(|(digest, _)| digest);
         let locked = lock.inputs.iter().find(|input| input.kind == "base" && input.name == base.text);
         match locked {
             None => reasons.push(format!("base `{}` is not in it", base.text)),

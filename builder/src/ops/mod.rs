@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::diag::{Diagnose, Label, Progress, Verdict};
+use crate::diag::{Diagnose, Label, Progress, Source, Span, Verdict};
 use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
 use crate::kit::Kit;
 use crate::load::Engines;
@@ -11,6 +12,7 @@ use crate::spec::Platform;
 use crate::store::Store;
 use crate::{image, load, store};
 
+mod add;
 mod audit;
 mod build;
 mod cache;
@@ -18,15 +20,18 @@ mod check;
 mod fetch;
 mod init;
 mod inspect;
+mod local;
 mod lock;
 mod metadata;
 mod outdated;
 mod output;
 mod project;
 mod prove;
+mod remove;
 mod vendor;
 mod why;
 
+pub use add::{ChangeOptions, ChangeOutcome, add};
 pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
 pub use build::{BuildOptions, BuildOutcome, build};
 pub use cache::{gc, verify as verify_cache};
@@ -37,8 +42,9 @@ pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, Packag
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
-pub use project::Project;
+pub use project::{Project, sections};
 pub use prove::{Proof, prove};
+pub use remove::remove;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
@@ -145,6 +151,31 @@ pub enum Error {
         /// Digest in the lock.
         locked: String,
     },
+    /// A package beneath the spec's directory that cannot be opened.
+    #[error("cannot lock `{path}`")]
+    Package {
+        /// Its path as the spec says it.
+        path: String,
+        /// Why.
+        #[source]
+        source: crate::package::Error,
+    },
+    /// A package beneath the spec's directory that does not fit.
+    #[error("cannot lock `{}`: {problem}", source_text.locate(*span).0.name)]
+    LocalPackage {
+        /// The spec's text.
+        source_text: Arc<Source>,
+        /// Where the spec names it.
+        span: Span,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A word that names no package.
+    #[error("cannot read `{word}` as a package")]
+    NoWord {
+        /// As given.
+        word: String,
+    },
     /// A platform that the lock does not hold.
     #[error("cannot build for `{platform}`: the lock holds {}", held.join(", "))]
     NoPlatform {
@@ -219,6 +250,9 @@ impl Diagnose for Error {
             Self::Contradicted { .. } => "lock::contradicted",
             Self::Unproved { .. } => "lock::unproved",
             Self::InputMoved { .. } => "lock::input-moved",
+            Self::Package { source, .. } => source.code(),
+            Self::LocalPackage { .. } => "lock::local-package",
+            Self::NoWord { .. } => "spec::word",
             Self::NoPlatform { .. } => "lock::no-platform",
             Self::NoPath { .. } => "why::no-path",
             Self::NoPackage { .. } => "why::no-package",
@@ -234,7 +268,12 @@ impl Diagnose for Error {
     }
 
     fn labels(&self) -> Vec<Label> {
-        Vec::new()
+        match self {
+            Self::LocalPackage { source_text, span, .. } => {
+                vec![Label { source: source_text.clone(), span: *span, text: String::new() }]
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn hints(&self) -> Vec<String> {
@@ -248,6 +287,12 @@ impl Diagnose for Error {
             Self::InputMoved { .. } => "`tarsia lock SPEC` takes the new bytes",
             Self::NoPlatform { .. } => "name it under `platforms:` and run `tarsia lock SPEC`",
             Self::NotLocked { .. } => "name packages that the lock has; `tarsia lock --update SPEC` updates all",
+            Self::NoWord { .. } => {
+                "write `name`, `'name >= 1.22'`, `'!name'` or the path of a `.deb` beneath the spec's directory"
+            }
+            Self::LocalPackage { .. } => {
+                "a local package is chosen by its architecture: one for each platform, or `all`"
+            }
             Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::OutputTwice { .. } => "give each its own path",
@@ -256,6 +301,7 @@ impl Diagnose for Error {
             Self::Output(error) => return error.hints(),
             Self::Read { .. }
             | Self::Write { .. }
+            | Self::Package { .. }
             | Self::NoPath { .. }
             | Self::NoPackage { .. }
             | Self::Outside { .. }

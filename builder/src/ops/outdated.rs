@@ -6,7 +6,7 @@ use crate::diag::{Problems, Warning};
 use crate::lock::{self, Move};
 use crate::resolve::Update;
 
-use super::lock::make;
+use super::lock::{Known, make};
 use super::{Project, World};
 
 /// What an update of everything would do.
@@ -18,11 +18,11 @@ pub struct Outdated {
     pub warnings: Vec<Warning>,
 }
 
-/// Resolves the spec at `path` against the newest metadata, and writes nothing but the store.
-pub fn outdated(world: &World<'_>, path: &Path) -> Result<Outdated, Problems> {
-    let project = Project::read(path)?;
+/// Resolves the spec at `path`, with `variant` on top, against the newest metadata, and writes nothing but the store.
+pub fn outdated(world: &World<'_>, path: &Path, variant: Option<&str>) -> Result<Outdated, Problems> {
+    let project = Project::read(path, variant)?;
     let previous = project.locked()?.clone();
     let mut warnings = Vec::new();
-    let (newest, _) = make(world, &project, &Update::All, &mut warnings)?;
+    let (newest, _) = make(world, &project, &Update::All, &mut Known::default(), &mut warnings)?;
     Ok(Outdated { moved: lock::moved(&previous, &newest), warnings })
 }

@@ -9,6 +9,7 @@ use crate::spec::Platform;
 
 use super::build::wanted_platforms;
 use super::lock::stale;
+use super::project::sections;
 use super::prove::{judge, prove_anew};
 use super::{Error, Project, World, fetch, shown};
 
@@ -48,9 +49,11 @@ pub fn vendor(world: &World<'_>, specs: &[PathBuf], options: &VendorOptions) -> 
     let mut files = Vec::new();
     let mut name = String::new();
     for path in specs {
-        let project = Project::read(path)?;
-        gather(world, path, &project, options, &mut files, &mut warnings)?;
-        name = project.spec.name;
+        for variant in sections(path, None)? {
+            let project = Project::read(path, variant.as_deref())?;
+            gather(world, path, &project, options, &mut files, &mut warnings)?;
+            name = project.spec.name;
+        }
     }
     let output = match (&options.output, specs.len()) {
         (Some(output), _) => output.clone(),
@@ -125,6 +128,12 @@ fn beside(path: &Path, project: &Project, lock: &Lock, files: &mut Vec<(File, Co
         Ok(())
     };
     push("spec", text(path), project.spec_text.clone().into_bytes())?;
+    // What the spec extends stands beneath its directory.
+    for source in &project.spec.source.more {
+        let name = std::path::Path::new(&source.name);
+        let below = path.parent().and_then(|parent| name.strip_prefix(parent).ok()).unwrap_or(name);
+        push("spec", shown(below), source.text.clone().into_bytes())?;
+    }
     push("lock", text(&project.lock_path), project.lock_text.clone().unwrap_or_default().into_bytes())?;
     for reference in lock.references(|_| false).iter().filter(|reference| reference.is_local()) {
         let name = reference.name();

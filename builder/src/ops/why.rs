@@ -33,6 +33,8 @@ const OFFERS: usize = 3;
 pub struct WhyOptions {
     /// Which of the lock's platforms; all where empty.
     pub platforms: Vec<Platform>,
+    /// Which variant of the spec; none for the spec itself.
+    pub variant: Option<String>,
 }
 
 /// What `why` found.
@@ -132,7 +134,7 @@ pub struct PathReason {
 /// # Errors
 /// No lock; a text that is no path; whatever would stop a build from opening its packages.
 pub fn why(world: &World<'_>, path: &Path, subject: &str, options: &WhyOptions) -> Result<WhyOutcome, Problems> {
-    let project = Project::read(path)?;
+    let project = Project::read(path, options.variant.as_deref())?;
     let lock = project.locked()?;
     let mut warnings = Vec::new();
     let reasons = stale(&project)?;
@@ -304,12 +306,21 @@ fn explain_path(lock: &Lock, held: &PlatformLock, selected: &Selected, path: &Im
     let (path, links) = places.follow(path);
     let indexes = selected.packs.indexes();
     let Some(kept) = selected.selection.nodes.get(&path) else {
+        let never = selected.selection.dropped.get(&path);
         let dropped = held.packages.iter().filter_map(|package| {
             let directory = ships(indexes.get(&package.name)?, path.as_str())?;
             let shipped = format!("`{}` {} ships it", package.name, package.version);
-            Some(format!("{shipped}: {}", dropped_because(lock, package, &path, directory)))
+            let why = match never {
+                Some(never) => format!("`{never}` of the spec drops it"),
+                None => dropped_because(lock, package, &path, directory),
+            };
+            Some(format!("{shipped}: {why}"))
         });
-        return Answer::NoPath { path: path.to_string(), dropped: dropped.collect() };
+        let mut dropped: Vec<String> = dropped.collect();
+        if let Some(never) = never.filter(|_| dropped.is_empty()) {
+            dropped.push(format!("`{never}` of the spec drops it"));
+        }
+        return Answer::NoPath { path: path.to_string(), dropped };
     };
     let (origin, package) = match &kept.origin {
         Origin::Package(name) => (format!("package `{name}`"), find(held, name).map(|package| explain(held, package))),
@@ -369,9 +380,10 @@ fn dropped_because(lock: &Lock, package: &LockedPackage, path: &ImagePath, direc
     if directory {
         return "a directory is kept where something below it is".to_owned();
     }
+    let keep = package.keep.as_deref().unwrap_or(&lock.keep);
     match classes::class(path.as_str()) {
-        class @ (Class::Doc | Class::Admin) if lock.keep != "all" => {
-            format!("it is of class `{}`, which `keep: {}` drops", class.as_str(), lock.keep)
+        class @ (Class::Doc | Class::Admin) if keep != "all" => {
+            format!("it is of class `{}`, which `keep: {keep}` drops", class.as_str())
         }
         Class::Copyright => "it is a licence text, and nothing else of that package is kept".to_owned(),
         _ => "another entry stands in its place".to_owned(),

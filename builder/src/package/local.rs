@@ -171,6 +171,19 @@ pub fn read(directory: &Path, path: &str, limit: u64) -> Result<Vec<u8>, Error> 
     Root::open(directory)?.read(path, limit)
 }
 
+/// Opens one regular file beneath `directory`: a package.
+pub fn file(directory: &Path, path: &str) -> Result<File, Error> {
+    let mut opened = None;
+    Root::open(directory)?.walk(path, &Globs::new(&[], &[], path)?, &mut |found| {
+        if !matches!(found.kind, Kind::File) {
+            return Err(refused(path, "it is no regular file"));
+        }
+        opened = Some(found.open()?);
+        Ok(())
+    })?;
+    opened.ok_or_else(|| local(path, io::Error::from(io::ErrorKind::NotFound)))
+}
+
 struct Packer<'a> {
     sink: &'a File,
     data: Hasher,

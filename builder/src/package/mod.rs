@@ -21,7 +21,7 @@ mod scan;
 mod texts;
 
 pub use error::Error;
-pub use open::{Limits, decoder_memory, open_deb};
+pub use open::{Limits, control_fields, decoder_memory, open_deb};
 
 /// Version of packs: of [`PackIndex`] as stored, of what is read into it, and of the data's layout.
 ///

@@ -54,12 +54,7 @@ impl Default for Limits {
 /// result is a function of the package's bytes alone. On an error `sink` holds nothing of use.
 pub fn open_deb(deb: &File, source: Digest, sink: &File, limits: &Limits) -> Result<PackIndex, Error> {
     let members = ar::members(deb, limits.max_packed)?;
-    let control = {
-        let decode = decode::Limits { max_output: limits.max_control, ..limits.decode };
-        let tar = tar::Options { max_size: limits.max_control, ..limits.tar };
-        let decoder = decoder(deb, &members.control, &decode)?;
-        Control::read(BufReader::with_capacity(CHUNK, decoder), &members.control.name, tar)?
-    };
+    let control = control(deb, &members, limits)?;
     let mut budget = Budget::new(limits.max_facts);
     budget.take(control.scripts.iter().map(|(_, text)| text.len()).sum::<usize>() + control.triggers.len())?;
     budget.take(control.questions.iter().map(|(name, default)| name.len() + default.len()).sum())?;
@@ -89,6 +84,18 @@ pub fn open_deb(deb: &File, source: Digest, sink: &File, limits: &Limits) -> Res
         texts: data.texts,
         scans: data.scans,
     })
+}
+
+/// Returns the control fields of a package, in file order, without opening its data.
+pub fn control_fields(deb: &File, limits: &Limits) -> Result<Vec<(String, String)>, Error> {
+    Ok(control(deb, &ar::members(deb, limits.max_packed)?, limits)?.fields)
+}
+
+fn control(deb: &File, members: &ar::Members, limits: &Limits) -> Result<Control, Error> {
+    let decode = decode::Limits { max_output: limits.max_control, ..limits.decode };
+    let tar = tar::Options { max_size: limits.max_control, ..limits.tar };
+    let decoder = decoder(deb, &members.control, &decode)?;
+    Control::read(BufReader::with_capacity(CHUNK, decoder), &members.control.name, tar)
 }
 
 /// Returns how many bytes [`open_deb`] will hold for `deb`, its index aside; the most that the limits allow where the

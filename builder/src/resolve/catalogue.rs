@@ -35,20 +35,27 @@ impl<'a> Catalogue<'a> {
     ///
     /// One version that stands in several places is taken from the newest set, else by archive and suite name.
     pub fn new(indexes: &'a [Index], platform: Platform) -> Self {
-        Self::beside(&[], indexes, platform)
+        Self::beside(&[], &[], indexes, platform)
     }
 
-    /// As [`Catalogue::new`], beside the packages that a base has: of their names there is nothing else to choose.
-    pub fn beside(installed: &'a [Candidate], indexes: &'a [Index], platform: Platform) -> Self {
+    /// As [`Catalogue::new`], beside the packages that a base has, of whose names there is nothing else to choose, and
+    /// those of the spec's own directory.
+    pub fn beside(
+        installed: &'a [Candidate],
+        local: &'a [Candidate],
+        indexes: &'a [Index],
+        platform: Platform,
+    ) -> Self {
         let architecture = platform.architecture();
         let held: BTreeSet<&str> = installed.iter().map(|candidate| candidate.name.as_str()).collect();
         let mut all: Vec<(&'a Candidate, i64)> = installed.iter().map(|candidate| (candidate, 0)).collect();
-        for index in indexes {
+        let indexed = indexes.iter().map(|index| (index.candidates.as_slice(), index.set.date));
+        for (candidates, date) in indexed.chain([(local, i64::MAX)]) {
             let fits = |candidate: &&Candidate| {
                 (candidate.architecture == "all" || candidate.architecture == architecture)
                     && !held.contains(candidate.name.as_str())
             };
-            all.extend(index.candidates.iter().filter(fits).map(|candidate| (candidate, index.set.date)));
+            all.extend(candidates.iter().filter(fits).map(|candidate| (candidate, date)));
         }
         Self::of(indexes, platform, all)
     }

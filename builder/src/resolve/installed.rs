@@ -58,7 +58,7 @@ fn candidate(text: &str) -> Option<Candidate> {
         digest: Digest::of(b""),
         archive: String::new(),
         suite: String::new(),
-        in_release: Digest::of(b""),
+        in_release: None,
         name,
     })
 }

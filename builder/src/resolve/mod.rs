@@ -25,13 +25,13 @@ pub use installed::installed;
 pub use prove::{Contradiction, prove, unproved};
 pub use stale::stale;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::archive::{Candidate, Index};
 use crate::deb822::{Op, Relation, Version};
-use crate::lock::{LockedPackage, PlatformLock};
-use crate::spec::{PackageRequest, Platform, Spanned, Spec};
+use crate::lock::{LOCAL, LockedPackage, PlatformLock};
+use crate::spec::{Keep, PackageRequest, Platform, Spanned, Spec};
 use solve::Roots;
 use universe::{Bounds, Choice, Request, Universe};
 
@@ -56,6 +56,8 @@ pub struct ResolveOptions<'a> {
     pub update: Update,
     /// Packages that the base has: they meet dependencies at their version, and are neither locked nor copied.
     pub installed: &'a [Candidate],
+    /// Packages of the spec's own directory; [`with_local`] asks for them.
+    pub local: &'a [Candidate],
 }
 
 /// Returns the packages of `spec` on `platform`, why each is in, and the layer it goes to.
@@ -70,7 +72,7 @@ pub fn resolve(
     if spec.packages.is_empty() {
         return Ok(PlatformLock::default());
     }
-    resolve_from(spec, &Catalogue::beside(options.installed, indexes, platform), options)
+    resolve_from(spec, &Catalogue::beside(options.installed, options.local, indexes, platform), options)
 }
 
 /// As [`resolve`], from a catalogue that several resolutions share, and that holds what is installed.
@@ -119,6 +121,12 @@ pub fn resolve_from(
             }
         })
         .collect();
+    let mut keeps: BTreeMap<universe::Id, Keep> = BTreeMap::new();
+    for (request, choices) in spec.packages.iter().zip(&required) {
+        if let (Some(keep), Some(id)) = (request.value.keep, reasons::first_chosen(choices, &chosen)) {
+            keeps.insert(id, keep);
+        }
+    }
     let plan = layers::plan(&planned, spec.layers.max, options.previous);
     let mut packages: Vec<LockedPackage> = reasons
         .into_iter()
@@ -138,6 +146,7 @@ pub fn resolve_from(
                 digest: candidate.digest,
                 why: reason.why,
                 script_only: reason.script_only,
+                keep: keeps.get(&id).map(|keep| keep.as_str().to_owned()),
                 layer: plan.layer_of.get(&candidate.name).cloned().unwrap_or_default(),
             }
         })
@@ -158,6 +167,17 @@ fn older(spec: &Spec, requests: &[Request<'_>], catalogue: &Catalogue<'_>, bound
         format!("an older `{name}` would do: ask for `{name} = {version}`")
     })
     .collect()
+}
+
+/// Returns `spec` as asking for these packages of its own directory, each in the place of the entry that names its
+/// file, and for no other version of them.
+pub fn with_local(spec: &Spec, local: &[(Spanned<Option<Keep>>, Candidate)]) -> Spec {
+    let asked = local.iter().map(|(entry, candidate)| {
+        let version = Some(("=".to_owned(), candidate.version.to_string()));
+        let (name, from) = (candidate.name.clone(), Some(LOCAL.to_owned()));
+        Spanned { value: PackageRequest { name, version, from, keep: entry.value }, span: entry.span }
+    });
+    Spec { packages: spec.packages.iter().cloned().chain(asked).collect(), ..spec.clone() }
 }
 
 fn solve(universe: &Universe<'_, '_>, roots: &Roots) -> Option<BTreeSet<universe::Id>> {

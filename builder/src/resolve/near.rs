@@ -17,7 +17,7 @@ pub(super) fn missing(
     universe: &Universe<'_, '_>,
     choices: &[Choice],
 ) -> Missing {
-    let PackageRequest { name, version, from } = &request.value;
+    let PackageRequest { name, version, from, .. } = &request.value;
     let everywhere = || universe.everywhere(name);
     let (what, hints) = if spec.excluded.iter().any(|excluded| excluded.value == *name) {
         let what = format!("`{name}` is asked for and excluded");

@@ -68,11 +68,11 @@ pub fn prove(
     for (platform, share) in &lock.platform {
         let mut whole = Vec::new();
         for package in &share.packages {
-            let in_unproved = |set: &&MetadataSet| set.name == package.archive && set.in_release == package.in_release;
-            if unproved.iter().any(in_unproved) {
-                continue;
-            }
-            let key = (package.archive.as_str(), package.in_release, package.name.as_str());
+            let in_unproved =
+                |set: &&MetadataSet| set.name == package.archive && Some(set.in_release) == package.in_release;
+            // Nobody signed a local package: its file is held against its digest wherever it is read.
+            let Some(in_release) = package.in_release.filter(|_| !unproved.iter().any(in_unproved)) else { continue };
+            let key = (package.archive.as_str(), in_release, package.name.as_str());
             let architecture = platform.strip_prefix("linux/").unwrap_or(platform);
             let none = Vec::new();
             let stanzas = stanzas.get(&key).unwrap_or(&none);
@@ -152,11 +152,12 @@ fn complete(platform: Platform, spec: &Spec, locked: &[&Candidate], found: &mut 
     }
 }
 
-/// Holds `source_date` against the dates of the sets, unless the lock says that it was given. Locks of revision 0 do not
-/// say.
+/// Holds `source_date` against the dates of the sets, unless the lock says that it was given. Locks before revision
+/// 2 do not say.
 fn source_date(lock: &Lock, found: &mut BTreeSet<Contradiction>) {
-    let newest = lock.archives.iter().map(|set| set.date).max().unwrap_or(0);
-    if lock.revision > 0 && !lock.source_date_given && lock.source_date != newest {
+    let packages = lock.platform.values().flat_map(|share| &share.packages);
+    let newest = packages.filter_map(|package| lock.set_of(package)).map(|set| set.date).max().unwrap_or(0);
+    if lock.revision > 1 && !lock.source_date_given && lock.source_date != newest {
         found.insert(Contradiction {
             platform: String::new(),
             subject: "source-date".to_owned(),

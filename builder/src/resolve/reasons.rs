@@ -53,7 +53,8 @@ pub(super) fn reasons(
         .collect()
 }
 
-fn first_chosen(choices: &[Choice], chosen: &BTreeSet<Id>) -> Option<Id> {
+/// Returns the first of these choices that is chosen.
+pub(super) fn first_chosen(choices: &[Choice], chosen: &BTreeSet<Id>) -> Option<Id> {
     choices.iter().flat_map(|choice| &choice.ids).copied().find(|id| chosen.contains(id))
 }
 

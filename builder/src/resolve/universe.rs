@@ -84,7 +84,7 @@ impl<'c, 'a> Universe<'c, 'a> {
             let in_set = |id: &Id| {
                 locked.is_some_and(|p| {
                     let candidate = catalogue.candidate(*id);
-                    p.in_release == candidate.in_release && p.archive == candidate.archive
+                    p.in_release.is_some() && p.in_release == candidate.in_release && p.archive == candidate.archive
                 })
             };
             ids.sort_by(|a, b| {

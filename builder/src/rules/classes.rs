@@ -127,6 +127,13 @@ pub fn class(path: &str) -> Class {
             return *class;
         }
     }
+    // A Java runtime brings its manual pages in a home of its own.
+    if let Some((_, "man")) = path.strip_prefix("usr/lib/jvm/").and_then(|rest| {
+        let (home, below) = rest.split_once('/')?;
+        Some((home, below.split('/').next()?))
+    }) {
+        return Class::Doc;
+    }
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension {
@@ -214,6 +221,9 @@ mod tests {
             ("usr/share/doc/libssl3/changelog.Debian.gz", "doc"),
             ("usr/share/doc/x/examples/copyright", "doc"),
             ("usr/share/man/man1/x.1.gz", "doc"),
+            ("usr/lib/jvm/java-21/man", "doc"),
+            ("usr/lib/jvm/java-21/man/man1/java.1.gz", "doc"),
+            ("usr/lib/jvm/java-21/lib/man", "payload"),
             ("usr/share/mandatory", "payload"),
             ("usr/lib/x86_64-linux-gnu/libx.la", "doc"),
             ("usr/lib/x86_64-linux-gnu/ImageMagick/coders/gif.la", "payload"),

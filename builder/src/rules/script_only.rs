@@ -37,6 +37,10 @@ const EDGES: &[(&str, &str)] = &[
     ("dash", "debianutils"),
     // `ss`, by which its postinst looks for another server on port 80.
     ("nginx", "iproute2"),
+    // `mountpoint`, by which its postinst looks for /proc.
+    ("openjdk-17-jre-headless", "util-linux"),
+    ("openjdk-21-jre-headless", "util-linux"),
+    ("openjdk-25-jre-headless", "util-linux"),
 ];
 
 /// Returns whether the package `name` serves maintainer scripts alone.
@@ -60,6 +64,8 @@ mod tests {
         assert!(!is_script_only("perl-base"));
         assert!(is_script_only_dependency("base-files", "mawk"));
         assert!(is_script_only_dependency("dash", "debianutils"));
+        assert!(is_script_only_dependency("openjdk-21-jre-headless", "util-linux"));
+        assert!(!is_script_only_dependency("openjdk-21-jre-headless", "libc6"));
         assert!(!is_script_only_dependency("dash", "libc6"));
         assert!(!is_script_only_dependency("mawk", "libc6"));
     }

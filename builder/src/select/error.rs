@@ -145,6 +145,28 @@ pub enum Error {
     /// A base whose directories are laid out as before merged /usr, under packages that are laid out as after.
     #[error("cannot put packages on the base: its {0} is a directory, and in Debian's packages it is a link into /usr")]
     Unmerged(String),
+    /// A pattern that is no glob.
+    #[error("cannot select by `{glob}`: {problem}")]
+    Glob {
+        /// The pattern.
+        glob: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A `never` drops what something kept needs.
+    #[error("cannot drop {path} of `{owner}` by `{never}`: {needed}")]
+    Never {
+        /// Which entry.
+        never: String,
+        /// What it drops.
+        path: ImagePath,
+        /// Whose it is.
+        owner: String,
+        /// What needs it, as a sentence.
+        needed: String,
+        /// The entry.
+        place: Option<Place>,
+    },
     /// Symbolic links that lead in a circle.
     #[error("cannot follow {0}: too many symbolic links")]
     Loop(ImagePath),
@@ -160,7 +182,8 @@ impl Error {
             | Self::Account { place, .. }
             | Self::Number { place, .. }
             | Self::Field { place, .. }
-            | Self::Certificate { place, .. } => place.as_ref(),
+            | Self::Certificate { place, .. }
+            | Self::Never { place, .. } => place.as_ref(),
             _ => None,
         }
     }
@@ -183,6 +206,8 @@ impl Diagnose for Error {
             Self::Field { .. } => "select::field",
             Self::Certificate { .. } => "select::certificate",
             Self::Unmerged(_) => "select::unmerged-base",
+            Self::Glob { .. } => "select::glob",
+            Self::Never { .. } => "select::never",
             Self::Loop(_) => "select::loop",
             Self::Local(_) => "select::local",
         }
@@ -208,6 +233,10 @@ impl Diagnose for Error {
                 vec![format!("define it: `{section}: {{{name}: {{{number}: 10001}}}}`")]
             }
             Self::Unmerged(_) => vec!["build on a base with merged /usr, or leave `packages` out".to_owned()],
+            Self::Never { path, .. } => vec![
+                "drop what needs it as well".to_owned(),
+                format!("or drop it even so: `{{path: {path}, force: true}}`"),
+            ],
             Self::Taken { line, .. } => vec![format!("write `{line}` into the spec")],
             Self::Number { kind, .. } => vec![format!("give the {kind} another number")],
             _ => Vec::new(),

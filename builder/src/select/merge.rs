@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::choice::Choice;
 use super::error::{Error, Place};
 use super::scripted::Scripted;
 use super::{Report, SelectInput, paths, replaces};
@@ -12,9 +13,6 @@ use crate::package::{Entry, EntryKind, FileFacts, PackIndex};
 use crate::rules::classes::{self, Class};
 use crate::spec::Keep;
 use crate::tree::{ImagePath, Meta, Origin};
-
-/// The most symbolic links followed in one path (Linux' own limit).
-const MAX_LINKS: u32 = 40;
 
 /// Directories that an image has whatever packages say, where no package says it.
 const KNOWN_MODES: &[(&str, u32)] = &[("root", 0o700), ("run/lock", 0o1777), ("tmp", 0o1777), ("var/tmp", 0o1777)];
@@ -96,6 +94,13 @@ pub(super) struct Node<'a> {
     pub(super) what: What<'a>,
 }
 
+/// What a `never` has taken out.
+pub(super) struct Refused<'a> {
+    /// Which one.
+    pub(super) never: usize,
+    pub(super) node: Node<'a>,
+}
+
 /// What packages say of a directory.
 struct Shipped {
     /// Index of the package whose word counts so far.
@@ -117,6 +122,11 @@ pub(super) struct Tree<'a> {
     pub(super) base: Option<&'a PackIndex>,
     pub(super) local: &'a PackIndex,
     pub(super) report: Report,
+    pub(super) choice: Choice,
+    /// What an `also` alone keeps, with its number.
+    pub(super) also: BTreeMap<ImagePath, usize>,
+    /// What would stand in the tree but for a `never`.
+    pub(super) refused: BTreeMap<ImagePath, Refused<'a>>,
     /// What [`Owner::Script`] points at.
     pub(super) deeds: Vec<Deed>,
     /// Paths (no leading slash, rewritten) that a package moves aside for another: where to, and whose stays.
@@ -135,6 +145,9 @@ impl<'a> Tree<'a> {
             base: input.base,
             local: &input.local.index,
             report: scripted.report(),
+            choice: Choice::of(input.spec, !platform.packages.is_empty())?,
+            also: BTreeMap::new(),
+            refused: BTreeMap::new(),
             deeds: Vec::new(),
             diversions: scripted.diversions(),
         };
@@ -145,7 +158,7 @@ impl<'a> Tree<'a> {
             let missing = || Error::Missing(locked.name.clone());
             let index = input.packs.get(&locked.name).ok_or_else(missing)?;
             let key = *input.pack_keys.get(&locked.name).ok_or_else(missing)?;
-            if locked.script_only && locked.why != Why::Requested {
+            if locked.script_only && locked.why != Why::Requested && !tree.brings(index) {
                 for entry in &index.entries {
                     tree.drop_entry("script-only", entry);
                 }
@@ -156,6 +169,12 @@ impl<'a> Tree<'a> {
                 .iter()
                 .position(|name| *name == locked.layer)
                 .ok_or_else(|| Error::Layer { package: locked.name.clone(), layer: locked.layer.clone() })?;
+            let keep = match locked.keep.as_deref() {
+                None => keep,
+                Some("runtime") => Keep::Runtime,
+                Some("all") => Keep::All,
+                Some(other) => return Err(Error::Keep(other.to_owned())),
+            };
             let reason = match &locked.why {
                 Why::Implicit(rule) => format!("implicit: {rule}"),
                 _ => format!("keep: {}", keep.as_str()),
@@ -176,13 +195,24 @@ impl<'a> Tree<'a> {
         Ok(tree)
     }
 
+    /// Returns whether an `also` keeps something of a package that falls away otherwise.
+    fn brings(&mut self, index: &PackIndex) -> bool {
+        let mut files = index.entries.iter().filter(|entry| entry.kind != EntryKind::Directory);
+        files.any(|entry| {
+            let path = paths::rewrite(&entry.path, false);
+            self.choice.also(path.as_deref().unwrap_or(&entry.path)).is_some()
+        })
+    }
+
     /// Adds the entries of the last package.
     fn add_package(&mut self, keep: Keep) -> Result<(), Error> {
         let number = self.packages.len() - 1;
         let package = &self.packages[number];
         let (name, index) = (package.name, package.index);
         let requested = package.locked.why == Why::Requested;
+        let falls_away = package.locked.script_only && !requested;
         let list = match &package.locked.why {
+            _ if falls_away => Some(&[][..]),
             Why::Implicit(_) => classes::implicit_keeps(name),
             _ => None,
         };
@@ -212,6 +242,9 @@ impl<'a> Tree<'a> {
         let mut licences = Vec::new();
         for (number, (path, _, entry)) in entries.iter().enumerate() {
             let directory = entry.kind == EntryKind::Directory;
+            if falls_away && classes::class(path.as_str()) == Class::Copyright {
+                licences.push(number);
+            }
             kept[number] = if let Some(list) = list {
                 list.binary_search(&path.as_str()).is_ok() && !(directory && parents.contains(path.as_str()))
             } else if directory && parents.contains(path.as_str()) {
@@ -236,9 +269,25 @@ impl<'a> Tree<'a> {
                 }
             };
         }
-        let keeps = requested || kept.contains(&true);
+        let (mut dropped, mut payload) = (vec![None; entries.len()], kept.contains(&true));
+        for (number, (path, _, entry)) in entries.iter().enumerate() {
+            if entry.kind == EntryKind::Directory && parents.contains(path.as_str()) {
+                continue;
+            }
+            let also = self.choice.also(path.as_str());
+            if let Some(also) = also.filter(|_| !kept[number]) {
+                self.also.insert((*path).clone(), also);
+                (kept[number], payload) = (true, true);
+            }
+            let never = self.choice.never(path.as_str());
+            if let Some(never) = never.filter(|_| kept[number] || licences.contains(&number)) {
+                (kept[number], dropped[number]) = (false, Some(never));
+            }
+        }
+        // A package of which `never` drops everything is not in the image; one that ships nothing is, where it is named.
+        let keeps = kept.contains(&true) || requested && !payload;
         if keeps {
-            for number in licences {
+            for number in licences.into_iter().filter(|number| dropped[*number].is_none()) {
                 kept[number] = true;
             }
         }
@@ -250,16 +299,24 @@ impl<'a> Tree<'a> {
         } else {
             BTreeMap::new()
         };
-        for ((path, at, entry), kept) in entries.iter().zip(kept) {
+        for (((path, at, entry), kept), dropped) in entries.iter().zip(kept).zip(dropped) {
             if !kept {
                 if entry.kind != EntryKind::Directory {
-                    let class = if list.is_some() { "implicit" } else { classes::class(path.as_str()).as_str() };
+                    let class = match list {
+                        _ if dropped.is_some() => "never",
+                        _ if falls_away => "script-only",
+                        Some(_) => "implicit",
+                        None => classes::class(path.as_str()).as_str(),
+                    };
                     self.drop_entry(class, entry);
                 }
-                continue;
+                if dropped.is_none() {
+                    continue;
+                }
             }
             let entry: &Entry = entry;
             let (what, meta) = match &entry.kind {
+                EntryKind::Directory if dropped.is_some() => (What::Directory, entry),
                 EntryKind::Directory => {
                     self.packages[number].bare.push(path.clone());
                     continue;
@@ -283,7 +340,11 @@ impl<'a> Tree<'a> {
                 mtime: meta.mtime.min(index.date).max(0),
                 xattrs: meta.xattrs.clone(),
             };
-            self.add_node(path, Node { owner: Owner::Package(number), meta, what })?;
+            let node = Node { owner: Owner::Package(number), meta, what };
+            match dropped {
+                Some(never) => drop(self.refused.entry(path.clone()).or_insert(Refused { never, node })),
+                None => self.add_node(path, node)?,
+            }
         }
         Ok(())
     }
@@ -486,58 +547,6 @@ impl<'a> Tree<'a> {
             entry.is_some_and(|entry| matches!(&entry.kind, EntryKind::File(other) if other.digest == facts.digest))
         };
         index.texts.iter().find(|(at, _)| holds(*at)).map(|(_, text)| Cow::Borrowed(text.as_slice()))
-    }
-
-    /// Returns where `path` leads after every symbolic link, the last one too; the result may not exist.
-    pub(super) fn resolve(&self, path: &ImagePath) -> Result<ImagePath, Error> {
-        self.walk(path, true)
-    }
-
-    /// Returns where `path` stands after the symbolic links of its ancestors, the last component left alone.
-    pub(super) fn resolve_parent(&self, path: &ImagePath) -> Result<ImagePath, Error> {
-        self.walk(path, false)
-    }
-
-    fn walk(&self, path: &ImagePath, last: bool) -> Result<ImagePath, Error> {
-        let mut rest: Vec<String> = path.as_str().rsplit('/').map(str::to_owned).collect();
-        let mut done = String::new();
-        let mut links = 0;
-        while let Some(component) = rest.pop() {
-            match component.as_str() {
-                "" | "." => continue,
-                ".." => {
-                    done.truncate(done.rfind('/').unwrap_or(0));
-                    continue;
-                }
-                _ => {}
-            }
-            let length = done.len();
-            if !done.is_empty() {
-                done.push('/');
-            }
-            done.push_str(&component);
-            if rest.is_empty() && !last {
-                break;
-            }
-            if let Some(Node { what: What::Symlink(target), .. }) = self.nodes.get(done.as_str()) {
-                links += 1;
-                if links > MAX_LINKS {
-                    return Err(Error::Loop(path.clone()));
-                }
-                done.truncate(if target.starts_with('/') { 0 } else { length });
-                rest.extend(target.rsplit('/').map(str::to_owned));
-            }
-        }
-        if done.is_empty() {
-            return Ok(ImagePath::root());
-        }
-        ImagePath::parse(&done).map_err(|error| Error::Local(error.to_string()))
-    }
-
-    /// Returns the regular file that `path` leads to, if any.
-    pub(super) fn file(&self, path: &ImagePath) -> Option<&Node<'a>> {
-        let real = self.resolve(path).ok()?;
-        self.nodes.get(real.as_str()).filter(|node| matches!(node.what, What::File { .. } | What::Inline(_)))
     }
 
     /// Adds what a derivation makes, with the directories it needs, unless something stands there already.

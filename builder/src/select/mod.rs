@@ -7,11 +7,14 @@ mod apply;
 mod base;
 mod caches;
 mod certificates;
+mod choice;
 mod error;
+mod follow;
 mod keystore;
 mod ldcache;
 mod local;
 mod merge;
+mod needs;
 mod pam;
 mod paths;
 mod plan;
@@ -19,6 +22,7 @@ mod replaces;
 mod scripted;
 mod scripts;
 mod state;
+mod status;
 mod systemd;
 mod sysusers;
 #[cfg(test)]
@@ -69,7 +73,7 @@ impl<'a> SelectInput<'a> {
 
 /// Selects one platform's files and cuts them into plans.
 ///
-/// A package layer's plan depends on the packages of the lock alone; the lock's `source_date` and the spec's files
+/// A package layer's plan depends on the packages of the lock, and on what the spec says of their paths; the lock's `source_date` and the spec's files
 /// reach `state` and `files`, and take entries out of package layers only where a spec's file stands in their place.
 pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     let keep = match input.lock.keep.as_str() {
@@ -96,13 +100,18 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     certificates::derive(&mut tree, input, source_date)?;
     ldcache::derive(&mut tree, input.platform, source_date)?;
     caches::report(&mut tree);
-    state::status(&mut tree)?;
+    status::derive(&mut tree, input.spec.sbom.dpkg_db, source_date)?;
+    state::drop_derived(&mut tree);
+    needs::check(&tree, input)?;
     let layers = plan::layers(&tree, input, &input.platform_lock()?.layers)?;
     let nodes = plan::nodes(&tree);
+    let dropped = tree.refused.iter().filter(|(path, _)| !tree.nodes.contains_key(path.as_str()));
+    let dropped = dropped.map(|(path, refused)| (path.clone(), format!("never[{}]", refused.never))).collect();
     let mut report = tree.report;
     report.notes.sort();
+    report.unmatched = tree.choice.unmatched();
     report.unhandled.sort();
-    Ok(Selection { layers, nodes, user, report })
+    Ok(Selection { layers, nodes, dropped, user, report })
 }
 
 /// Reads the maintainer scripts of packages, by name, as if they were installed together into a fresh root.
@@ -128,6 +137,8 @@ pub struct Selection {
     pub layers: Vec<LayerPlan>,
     /// Every node of the image by path, with its origin and reason.
     pub nodes: BTreeMap<ImagePath, Kept>,
+    /// What would be in the image but for an entry of `never`, with that entry (`never[1]`).
+    pub dropped: BTreeMap<ImagePath, String>,
     /// `uid:gid` of `run.user`.
     pub user: (u32, u32),
     /// What was left out, by class, and which scripts no rule covers.
@@ -150,10 +161,12 @@ pub struct Kept {
 /// What selection has to say beside the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Entries and bytes dropped, by class (`doc`, `admin`, `script-only`).
+    /// Entries and bytes dropped, by class (`doc`, `admin`, `script-only`) or by `never`.
     pub dropped: BTreeMap<String, (u64, u64)>,
     /// Maintainer scripts that no rule covers: (package, script, the lines concerned).
     pub unhandled: Vec<(String, String, Vec<String>)>,
+    /// Entries of `also` and `never` that fit nothing: (`never[1]`, glob).
+    pub unmatched: Vec<(String, String)>,
     /// Maintainer scripts that rules cover, or that have no effect in a fresh root.
     #[serde(default)]
     pub handled: Vec<HandledScript>,

@@ -115,6 +115,7 @@ pub(super) fn nodes(tree: &Tree<'_>) -> BTreeMap<ImagePath, Kept> {
     let kept = tree.nodes.iter().map(|(path, node)| {
         let origin = tree.origin(node.owner);
         let reason = match node.owner {
+            Owner::Package(_) if tree.also.contains_key(path) => format!("also[{}]", tree.also[path]),
             Owner::Package(number) | Owner::Status(number) => tree.packages[number].reason.clone(),
             Owner::Derived(rule) => format!("rule {rule}"),
             Owner::Script(number) => {

@@ -1,10 +1,8 @@
 //! What maintainer scripts would have made: links, users, directories, name service, time zone, alternatives.
 
-use std::collections::BTreeMap;
-
 use super::apply::is_kept;
 use super::error::Error;
-use super::merge::{Owner, Tree, What};
+use super::merge::{Owner, Refused, Tree, What};
 use super::paths;
 use super::users::Accounts;
 use crate::spec::Platform;
@@ -79,55 +77,19 @@ pub(super) fn defaults(tree: &mut Tree<'_>, accounts: &Accounts, source_date: i6
     Ok(())
 }
 
-/// Adds each kept package's trimmed dpkg metadata, in the package's own layer and with its date.
-pub(super) fn status(tree: &mut Tree<'_>) -> Result<(), Error> {
-    let mut files: Vec<(usize, String, String)> = Vec::new();
-    for (number, package) in tree.packages.iter().enumerate().filter(|(_, package)| package.keeps) {
-        let mut control = String::new();
-        for (name, value) in &package.index.control {
-            if name.eq_ignore_ascii_case("Status") {
-                continue;
-            }
-            let mut lines = value.lines();
-            let first = lines.next().unwrap_or_default();
-            control.push_str(name);
-            control.push(':');
-            if !first.is_empty() {
-                control.push(' ');
-                control.push_str(first.trim_start());
-            }
-            control.push('\n');
-            for line in lines {
-                match line.chars().next() {
-                    Some(' ' | '\t') => {}
-                    Some(_) => control.push(' '),
-                    None => control.push_str(" ."),
-                }
-                control.push_str(line);
-                control.push('\n');
-            }
+/// Takes out what a derivation made and a `never` of the spec drops.
+pub(super) fn drop_derived(tree: &mut Tree<'_>) {
+    let derived = tree.nodes.iter().filter(|(_, node)| matches!(node.owner, Owner::Derived(_) | Owner::Status(_)));
+    let derived: Vec<ImagePath> = derived.map(|(path, _)| path.clone()).collect();
+    // What is below comes first, so that a directory that loses everything can go too.
+    for path in derived.into_iter().rev() {
+        let Some(never) = tree.choice.never(path.as_str()) else { continue };
+        let after = tree.nodes.range(path.clone()..).nth(1);
+        if after.is_some_and(|(next, _)| next.is_within(&path)) {
+            continue;
         }
-        let mut sums = BTreeMap::new();
-        for (sum, path) in &package.index.md5sums {
-            let path = paths::rewrite(path, false).unwrap_or_else(|| path.clone());
-            if let Some(node) = tree.nodes.get(path.as_str())
-                && node.owner == Owner::Package(number)
-            {
-                sums.insert(path, sum);
-            }
-        }
-        let sums: String = sums.iter().map(|(path, sum)| format!("{sum}  {path}\n")).collect();
-        files.push((number, package.name.to_owned(), control));
-        if !sums.is_empty() {
-            files.push((number, format!("{}.md5sums", package.name), sums));
+        if let Some(node) = tree.nodes.remove(path.as_str()) {
+            tree.refused.insert(path, Refused { never, node });
         }
     }
-    for (number, name, text) in files {
-        let path = ImagePath::parse(&format!("var/lib/dpkg/status.d/{name}"))
-            .map_err(|error| Error::Local(error.to_string()))?;
-        let meta = Meta::root(0o644, tree.packages[number].index.date.max(0));
-        let node = super::merge::Node { owner: Owner::Status(number), meta, what: What::Inline(text.into_bytes()) };
-        tree.insert(path, node, None)?;
-    }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::diag::{Diagnose as _, Source, Span};
 use crate::lock::{LockedPackage, Why};
 use crate::package::{Entry, EntryKind, FileFacts};
-use crate::spec::{Compression, FileEntry, FileSource, LayerSpec, Run, Spanned, UserSpec};
+use crate::spec::{FileEntry, FileSource, Run, Spanned, UserSpec};
 
 const DATE: i64 = 1000;
 
@@ -78,26 +78,8 @@ impl World {
             volumes: Vec::new(),
             stop_signal: None,
         };
-        let spec = Spec {
-            source: Source::new("web.yaml", "version: 1\n"),
-            name: "web".into(),
-            distro: None,
-            platforms: Vec::new(),
-            archives: BTreeMap::new(),
-            packages: Vec::new(),
-            excluded: Vec::new(),
-            keep: Keep::Runtime,
-            files: Vec::new(),
-            users: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            certificates: Vec::new(),
-            run,
-            labels: BTreeMap::new(),
-            layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
-            checks: None,
-            base: None,
-            digest: Digest::of(b"spec"),
-        };
+        let bare = Spec::parse(&Source::new("web.yaml", "version: 1\n"), "web").unwrap();
+        let spec = Spec { run, ..bare };
         let platform = PlatformLock { layers: vec!["one".into(), "two".into()], packages: Vec::new() };
         let lock = Lock {
             version: 1,
@@ -112,6 +94,7 @@ impl World {
             archives: Vec::new(),
             inputs: Vec::new(),
             platform: BTreeMap::from([("linux/amd64".into(), platform)]),
+            variants: BTreeMap::new(),
         };
         let local = LocalPack { index: index("local"), entry_of: Vec::new(), certificates: Vec::new() };
         Self { packs: BTreeMap::new(), keys: BTreeMap::new(), lock, spec, local }
@@ -127,12 +110,13 @@ impl World {
             source: name.into(),
             source_version: None,
             archive: "debian".into(),
-            in_release: Digest::of(b""),
+            in_release: Some(Digest::of(b"")),
             path: String::new(),
             size: 0,
             digest: pack.source,
             why,
             script_only: name == "debconf",
+            keep: None,
             layer: layer.into(),
         };
         self.keys.insert(name.into(), pack.source);
@@ -147,7 +131,7 @@ impl World {
         let number = u32::try_from(self.spec.files.len()).unwrap();
         self.local.entry_of.resize(self.local.index.entries.len(), number);
         let to = ImagePath::parse(&self.local.index.entries[before].path).unwrap();
-        let value = FileEntry { what, to, owner: owner.map(str::to_owned), group: None, mode: None };
+        let value = FileEntry { what, to, owner: owner.map(str::to_owned), group: None, mode: None, component: None };
         self.spec.files.push(Spanned { value, span: Span { start: 0, end: 7 } });
         self
     }

@@ -281,7 +281,7 @@ mod tests {
             ("version: 1\nchecks: {licenses: {deny: [MIT]}}\n", "`licenses` is not there yet"),
             ("version: 1\nchecks: {files: {\"/[\": absent}}\n", "`/[` is no glob"),
             ("version: 1\nchecks: {allow: [{path: /x, finding: root-user, because: why}]}\n", "stands at no path"),
-            ("", "it is no YAML document"),
+            ("", "it is empty"),
         ] {
             let found = policy(text).unwrap_err();
             assert!(found.contains(expected), "{text}: {found}");

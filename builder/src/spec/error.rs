@@ -19,7 +19,11 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot read spec `{}`: {}", self.source.name, self.message)
+        let name = match self.labels.first() {
+            Some((span, _)) => self.source.locate(*span).0.name.clone(),
+            None => self.source.name.clone(),
+        };
+        write!(f, "cannot read spec `{name}`: {}", self.message)
     }
 }
 
@@ -88,6 +92,12 @@ pub enum Error {
     /// Two parts that cannot both hold.
     #[error("{0}")]
     Conflict(Box<Problem>),
+    /// A file that the spec extends and that cannot be had.
+    #[error("{0}")]
+    Extends(Box<Problem>),
+    /// A variant that the spec does not have.
+    #[error("{0}")]
+    NoVariant(Box<Problem>),
     /// A part of the language whose engine is not there yet.
     #[error("{0}")]
     NotYet(Box<Problem>),
@@ -119,6 +129,8 @@ impl Error {
             | Self::Type(problem)
             | Self::Value(problem)
             | Self::Conflict(problem)
+            | Self::Extends(problem)
+            | Self::NoVariant(problem)
             | Self::NotYet(problem) => Some(problem),
         }
     }
@@ -142,6 +154,8 @@ impl Diagnose for Error {
             Self::Type(_) => "spec::type",
             Self::Value(_) => "spec::value",
             Self::Conflict(_) => "spec::conflict",
+            Self::Extends(_) => "spec::extends",
+            Self::NoVariant(_) => "spec::no-variant",
             Self::NotYet(_) => "spec::not-yet",
         }
     }
@@ -170,9 +184,10 @@ impl Diagnose for Error {
 /// Makes a mistake of one kind: a variant of [`Error`].
 type Kind = fn(Box<Problem>) -> Error;
 
-/// Mistakes found so far in one text.
+/// Mistakes found so far in the texts of one spec.
 pub(super) struct Report {
-    source: Arc<Source>,
+    /// The spec's own text, then those that it extends; spans are places in this row (see [`Source`]).
+    sources: Vec<Arc<Source>>,
     found: Vec<(Kind, Problem)>,
     left_out: usize,
     scratch: Problem,
@@ -182,18 +197,58 @@ impl Report {
     /// Returns a report on `source` without mistakes.
     pub(super) fn new(source: &Arc<Source>) -> Self {
         let scratch = Problem { source: source.clone(), message: String::new(), labels: Vec::new(), hints: Vec::new() };
-        Self { source: source.clone(), found: Vec::new(), left_out: 0, scratch }
+        Self { sources: vec![source.clone()], found: Vec::new(), left_out: 0, scratch }
     }
 
-    /// Returns the text reported on.
+    /// Returns the spec's own text.
     pub(super) fn source(&self) -> &Arc<Source> {
-        &self.source
+        &self.sources[0]
+    }
+
+    /// Returns the spec's own text with all others behind it.
+    pub(super) fn joined(&self) -> Arc<Source> {
+        let first = &self.sources[0];
+        match &self.sources[1..] {
+            [] => first.clone(),
+            more => Arc::new(Source { more: more.to_vec(), ..Source::clone(first) }),
+        }
+    }
+
+    /// Returns what stands at `span`.
+    pub(super) fn text(&self, span: Span) -> &str {
+        let mut base = 0;
+        for source in &self.sources {
+            let end = base + source.text.len();
+            if span.start <= end {
+                return source.text.get(span.start - base..span.end.clamp(span.start, end) - base).unwrap_or_default();
+            }
+            base = end + 1;
+        }
+        ""
+    }
+
+    /// Adds a text with the mistakes that were found in it, and returns where its spans begin.
+    pub(super) fn absorb(&mut self, other: Self) -> usize {
+        let base = self.sources.iter().map(|source| source.text.len() + 1).sum();
+        self.sources.extend(other.sources);
+        self.left_out += other.left_out;
+        for (kind, mut problem) in other.found {
+            if self.found.len() >= MAX_PROBLEMS {
+                self.left_out += 1;
+                continue;
+            }
+            for (span, _) in &mut problem.labels {
+                *span = Span { start: span.start + base, end: span.end + base };
+            }
+            self.found.push((kind, problem));
+        }
+        base
     }
 
     /// Adds a mistake at `span`.
     pub(super) fn add(&mut self, kind: Kind, span: Span, message: impl Into<String>) -> &mut Problem {
         let problem = Problem {
-            source: self.source.clone(),
+            source: self.sources[0].clone(),
             message: message.into(),
             labels: vec![(span, String::new())],
             hints: Vec::new(),
@@ -227,11 +282,13 @@ impl Report {
 
     /// Returns all mistakes in source order, or nothing.
     pub(super) fn into_problems(self) -> Option<Problems> {
-        let mut all: Vec<Error> = self.found.into_iter().map(|(kind, problem)| kind(Box::new(problem))).collect();
+        let source = self.joined();
+        let whole = |problem: Problem| Box::new(Problem { source: source.clone(), ..problem });
+        let mut all: Vec<Error> = self.found.into_iter().map(|(kind, problem)| kind(whole(problem))).collect();
         all.sort_by_key(Error::start);
         if self.left_out > 0 {
             all.push(Error::Limit(Box::new(Problem {
-                source: self.source,
+                source,
                 message: format!("{} more mistakes are not shown", self.left_out),
                 labels: Vec::new(),
                 hints: Vec::new(),

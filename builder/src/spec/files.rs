@@ -10,7 +10,7 @@ use super::error::{Error, Report};
 use super::form;
 use super::lower::{image_path, local, number, texts, twice};
 use super::node::Node;
-use super::{FileEntry, FileSource, Spanned};
+use super::{Component, FileEntry, FileSource, Spanned};
 use crate::diag::Span;
 use crate::digest::Digest;
 use crate::tree::ImagePath;
@@ -40,10 +40,21 @@ pub(super) fn files(root: &Node, report: &mut Report) -> Vec<Spanned<FileEntry>>
             owner: owner(node.get("owner"), report),
             group: owner(node.get("group"), report),
             mode: node.get("mode").and_then(Node::text).and_then(form::parse_mode),
+            component: component(node.get("component")),
         };
         all.push(Spanned { value, span: node.span });
     }
     all
+}
+
+fn component(node: Option<&Node>) -> Option<Component> {
+    let text = |name: &str| node.and_then(|node| node.get(name)?.text()).map(str::to_owned);
+    Some(Component {
+        name: text("name")?,
+        version: text("version")?,
+        license: text("license"),
+        supplier: text("supplier"),
+    })
 }
 
 /// Returns what an entry writes and where; `None` where its shape is wrong, which has been reported.

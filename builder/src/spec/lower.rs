@@ -10,8 +10,8 @@ use super::form;
 use super::node::{Key, Node, Value};
 use super::shape::not_yet;
 use super::{
-    ArchiveSpec, Compression, Distro, Keep, LayerSpec, PackageRequest, Platform, Run, Spanned, Spec, base, checks,
-    files, users,
+    ArchiveSpec, Compression, Distro, DpkgDb, Keep, LayerSpec, LocalPackage, Never, PackageRequest, Platform, Run,
+    SbomSpec, Spanned, Spec, base, checks, files, users,
 };
 use crate::diag::Span;
 use crate::digest::Digest;
@@ -21,11 +21,13 @@ use crate::tree::ImagePath;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Names of the distro's own archives.
 const DISTRO_ARCHIVES: &[&str] = &["debian", "debian-security"];
+/// What stands for an archive where a package is a file of the spec's own.
+const LOCAL_ARCHIVE: &str = super::LOCAL;
 
 /// Returns the spec that `root` says, with `stem` for a name; mistakes go to `report`.
 pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
     let mut canonical = String::new();
-    root.canonical(&["name"], &mut canonical);
+    root.canonical(&["name", "extends", "variants"], &mut canonical);
     let name = name(root, stem, report);
     let distro = root.get("distro").and_then(|node| {
         let value = node.text().and_then(Distro::from_word)?;
@@ -33,12 +35,14 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
     });
     let archives = archives(root, distro.is_some(), report);
     let (packages, excluded) = packages(root, distro.is_some(), report);
+    let debs = debs(root, report);
     let users = users::users(root, report);
     let groups = users::groups(root, &users, report);
     let run = run(root, report);
     let named = users.contains_key(&run.user.value) || users::BUILT_IN.iter().any(|(user, _)| *user == run.user.value);
     if packages.is_empty()
         && root.get("base").is_none()
+        && debs.is_empty()
         && !named
         && !run.user.value.starts_with(|first: char| first.is_ascii_digit())
     {
@@ -47,14 +51,19 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
             .hint(format!("add `{}: {{uid: 10001}}` under `users`", run.user.value));
     }
     Spec {
-        source: report.source().clone(),
+        source: report.joined(),
         name,
+        variant: None,
+        variants: variants(root),
         distro,
         platforms: platforms(root, report),
         archives,
         packages,
+        debs,
         excluded,
-        keep: keep(root, report),
+        keep: keep(root.get("keep"), report).unwrap_or(Keep::Runtime),
+        also: also(root, report),
+        never: never(root, report),
         files: files::files(root, report),
         users,
         groups,
@@ -62,6 +71,7 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
         run,
         labels: texts_by_key(root.get("labels")),
         layers: layers(root, report),
+        sbom: sbom(root),
         checks: checks::checks(root, report),
         base: base::base(root, report),
         digest: Digest::of(canonical.as_bytes()),
@@ -79,6 +89,14 @@ fn name(root: &Node, stem: &str, report: &mut Report) -> String {
             .hint("add `name:` with lower-case letters, digits and single `.`, `_` or `-` between them");
     }
     stem.to_owned()
+}
+
+fn variants(root: &Node) -> Vec<String> {
+    let entries = root.get("variants").map(Node::entries).unwrap_or_default();
+    let there = entries.iter().filter(|(_, node)| node.value != Value::Null);
+    let mut names: Vec<String> = there.map(|(key, _)| key.text.clone()).collect();
+    names.sort();
+    names
 }
 
 fn platforms(root: &Node, report: &mut Report) -> Vec<Spanned<Platform>> {
@@ -100,6 +118,12 @@ fn archives(root: &Node, distro: bool, report: &mut Report) -> BTreeMap<String, 
             report
                 .add(Error::Conflict, key.span, format!("archive `{}` is the distro's own", key.text))
                 .hint("give it another name, or leave `distro` out");
+            continue;
+        }
+        if key.text == LOCAL_ARCHIVE {
+            report
+                .add(Error::Conflict, key.span, format!("archive `{LOCAL_ARCHIVE}` is the spec's own directory"))
+                .hint("give it another name");
             continue;
         }
         let text = |name: &str| node.get(name).and_then(Node::text);
@@ -177,10 +201,12 @@ fn packages(root: &Node, distro: bool, report: &mut Report) -> Requests {
             Some(text.to_owned())
         });
         let version = version.map(|(relation, version)| (relation.to_owned(), version.to_owned()));
-        requests.push(Spanned { value: PackageRequest { name: name.to_owned(), version, from }, span: node.span });
+        let keep = keep(node.get("keep"), report);
+        let value = PackageRequest { name: name.to_owned(), version, from, keep };
+        requests.push(Spanned { value, span: node.span });
     }
     let listed = root.get("packages").map(Node::items).unwrap_or_default();
-    if let Some(first) = listed.first()
+    if let Some(first) = listed.iter().find(|node| node.get("deb").is_none())
         && root.get("distro").is_none()
         && declared.is_empty()
     {
@@ -192,15 +218,64 @@ fn packages(root: &Node, distro: bool, report: &mut Report) -> Requests {
     (requests, excluded)
 }
 
-fn keep(root: &Node, report: &mut Report) -> Keep {
-    let Some(node) = root.get("keep") else { return Keep::Runtime };
-    match node.text() {
-        Some("needed") => {
-            not_yet(report, node.span, "keep: needed");
-            Keep::Needed
+fn debs(root: &Node, report: &mut Report) -> Vec<Spanned<LocalPackage>> {
+    let mut all: Vec<Spanned<LocalPackage>> = Vec::new();
+    for node in root.get("packages").map(Node::items).unwrap_or_default() {
+        let Some(path) = local(node.get("deb")) else { continue };
+        match all.iter().find(|known| known.value.path == path.value) {
+            Some(first) => twice(report, path.span, first.span, &format!("package file `{}`", path.value)),
+            None => {
+                let keep = keep(node.get("keep"), report);
+                all.push(Spanned { value: LocalPackage { path: path.value, keep }, span: path.span });
+            }
         }
-        Some("all") => Keep::All,
-        _ => Keep::Runtime,
+    }
+    all
+}
+
+fn keep(node: Option<&Node>, report: &mut Report) -> Option<Keep> {
+    let node = node?;
+    let keep = Keep::from_word(node.text()?)?;
+    if keep == Keep::Needed {
+        not_yet(report, node.span, "keep: needed");
+    }
+    Some(keep)
+}
+
+fn also(root: &Node, report: &mut Report) -> Vec<Spanned<String>> {
+    let nodes = root.get("also").map(Node::items).unwrap_or_default();
+    nodes.iter().filter_map(|node| Some(Spanned { value: glob(node, report)?, span: node.span })).collect()
+}
+
+fn never(root: &Node, report: &mut Report) -> Vec<Spanned<Never>> {
+    let mut all = Vec::new();
+    for node in root.get("never").map(Node::items).unwrap_or_default() {
+        let Some(glob) = glob(node.get("path").unwrap_or(node), report) else { continue };
+        let force = node.get("force").and_then(Node::bool).unwrap_or(false);
+        all.push(Spanned { value: Never { glob, force }, span: node.span });
+    }
+    all
+}
+
+/// Returns a glob over paths in the image.
+fn glob(node: &Node, report: &mut Report) -> Option<String> {
+    let text = node.text()?;
+    if let Err(error) = globset::Glob::new(text) {
+        report.add_unless_known(Error::Value, node.span, format!("`{text}` is no glob: {}", error.kind()));
+    }
+    Some(text.to_owned())
+}
+
+fn sbom(root: &Node) -> SbomSpec {
+    let get = |key: &str| root.get("sbom").and_then(|sbom| sbom.get(key));
+    SbomSpec {
+        formats: texts(get("formats")),
+        author: get("author").and_then(Node::text).map(str::to_owned),
+        dpkg_db: match get("dpkg-db").and_then(Node::text) {
+            Some("status") => DpkgDb::Status,
+            Some("none") => DpkgDb::None,
+            _ => DpkgDb::StatusD,
+        },
     }
 }
 

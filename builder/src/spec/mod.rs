@@ -1,13 +1,15 @@
 //! The spec: what a person asks for. Parsing is pure; reading files is [`read`]'s alone.
 //!
-//! A text passes four rooms: `node` (YAML to a tree with places), `shape` (the tree against the table of the language),
-//! `lower` (the tree to a [`Spec`], with what parts must hold together), and out. Mistakes of the last two are told
-//! together, in source order. What the language has and no engine carries out yet is checked like the rest and then
-//! refused with the code `spec::not-yet`: nothing is quietly ignored.
+//! A text passes five rooms: `node` (YAML to a tree with places), `shape` (the tree against the table of the language),
+//! `extend` (one tree from the spec, what it extends, and a variant), `lower` (the tree to a [`Spec`], with what parts
+//! must hold together), and out. Mistakes are told together, in source order. What the language has and no engine
+//! carries out yet is checked like the rest and then refused with the code `spec::not-yet`: nothing is quietly ignored.
 
 mod base;
 mod checks;
+mod edit;
 mod error;
+mod extend;
 mod files;
 mod form;
 mod lower;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 
 pub use base::BaseImage;
 pub use checks::{Checks, Exception, FileRule, Finding, Policy, Trial};
+pub use edit::{EditError, PackageWord, add, remove};
 pub use error::{Error, IoError, Problem};
 pub use schema::schema;
 pub use starter::starter;
@@ -36,6 +39,9 @@ pub use crate::codec::Compression;
 use crate::diag::{Problems, Source, Span};
 use crate::digest::Digest;
 use crate::tree::ImagePath;
+
+/// Stands for an archive where a package is a file beneath the spec's directory.
+pub const LOCAL: &str = "local";
 
 /// A value with the place it stands at in the spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +59,10 @@ pub struct Spec {
     pub source: Arc<Source>,
     /// `name`; never in the digest of an image. The file's stem where the spec has none.
     pub name: String,
+    /// Which of `variants` this is; `None` for the spec without any.
+    pub variant: Option<String>,
+    /// Names of all `variants`, sorted.
+    pub variants: Vec<String>,
     /// `distro`.
     pub distro: Option<Spanned<Distro>>,
     /// `platforms`; empty where the spec leaves it to the host.
@@ -61,10 +71,16 @@ pub struct Spec {
     pub archives: BTreeMap<String, ArchiveSpec>,
     /// `packages` without exclusions, in the spec's order.
     pub packages: Vec<Spanned<PackageRequest>>,
+    /// `{deb: …}` entries of `packages`, in the spec's order.
+    pub debs: Vec<Spanned<LocalPackage>>,
     /// `"!pkg"` entries.
     pub excluded: Vec<Spanned<String>>,
     /// `keep`; the default where absent.
     pub keep: Keep,
+    /// `also`: globs of what is kept whatever `keep` says.
+    pub also: Vec<Spanned<String>>,
+    /// `never`: globs of what is dropped.
+    pub never: Vec<Spanned<Never>>,
     /// `files`, in the spec's order.
     pub files: Vec<Spanned<FileEntry>>,
     /// `users` of the spec alone (the built-in ones are added in selection).
@@ -79,21 +95,36 @@ pub struct Spec {
     pub labels: BTreeMap<String, String>,
     /// `layers`, with defaults filled in.
     pub layers: LayerSpec,
+    /// `sbom`, with defaults filled in.
+    pub sbom: SbomSpec,
     /// `checks`.
     pub checks: Option<Checks>,
     /// `base`.
     pub base: Option<BaseImage>,
-    /// Digest of the explicit keys in canonical form, `name` left out.
+    /// Digest of the explicit keys in canonical form, after `extends` and the variant; `name`, `extends` and `variants`
+    /// left out.
     pub digest: Digest,
 }
 
+/// Gives a file beneath the spec's directory by its path there: its text, or what is wrong with it.
+pub type ReadFile<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
 impl Spec {
-    /// Parses a spec; `stem` is its file's name without the ending, its name where the text has none.
+    /// Parses a spec that extends nothing; `stem` is its file's name without the ending, its name where the text has
+    /// none.
     pub fn parse(source: &Arc<Source>, stem: &str) -> Result<Self, Problems> {
+        Self::load(source, stem, None, &|_| Err("there are no files beside this text".to_owned()))
+    }
+
+    /// Parses a spec with what it extends, which `read` gives, and with one of its variants on top.
+    ///
+    /// # Errors
+    /// All mistakes of all texts, each with its place; a file that cannot be had; a variant that is not there.
+    pub fn load(source: &Arc<Source>, stem: &str, variant: Option<&str>, read: ReadFile<'_>) -> Result<Self, Problems> {
         let mut report = error::Report::new(source);
         let spec = node::parse(&mut report).map(|root| {
-            shape::check(&root, &shape::Shape::Map(&table::SPEC), &table::SPEC, &mut report);
-            lower::lower(&root, stem, &mut report)
+            let root = extend::whole(root, variant, read, &mut report);
+            Self { variant: variant.map(str::to_owned), ..lower::lower(&root, stem, &mut report) }
         });
         if spec.is_none() && report.is_empty() {
             report.add(Error::Syntax, Span::default(), "it is no YAML document");
@@ -101,6 +132,14 @@ impl Spec {
         match (report.into_problems(), spec) {
             (None, Some(spec)) => Ok(spec),
             (problems, _) => Err(problems.expect("a text without a tree has a problem")),
+        }
+    }
+
+    /// Returns the name of its image: `name`, with the variant's behind it.
+    pub fn image_name(&self) -> String {
+        match &self.variant {
+            Some(variant) => format!("{}-{variant}", self.name),
+            None => self.name.clone(),
         }
     }
 }
@@ -205,6 +244,62 @@ pub struct PackageRequest {
     pub version: Option<(String, String)>,
     /// Archive it must come from.
     pub from: Option<String>,
+    /// How much of it is kept, where that is not what the spec keeps of all.
+    pub keep: Option<Keep>,
+}
+
+/// A package file beneath the spec's directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalPackage {
+    /// Path relative to the spec's directory, as of [`FileSource::Copy`].
+    pub path: String,
+    /// As of [`PackageRequest::keep`].
+    pub keep: Option<Keep>,
+}
+
+/// One entry of `never`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Never {
+    /// What is dropped, as a glob over paths in the image.
+    pub glob: String,
+    /// Even where something kept needs it.
+    pub force: bool,
+}
+
+/// `sbom`: what is told of the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SbomSpec {
+    /// `spdx`, `cyclonedx`, `spdx3`; empty where the spec names none.
+    pub formats: Vec<String>,
+    /// Who makes the image.
+    pub author: Option<String>,
+    /// Form of dpkg's database in the image.
+    pub dpkg_db: DpkgDb,
+}
+
+/// Form of dpkg's database in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DpkgDb {
+    /// `/var/lib/dpkg/status.d/NAME`, as distroless images have it: each package's in its own layer.
+    #[default]
+    StatusD,
+    /// `/var/lib/dpkg/status` and `info/`, as dpkg itself reads and writes them.
+    Status,
+    /// None.
+    None,
+}
+
+/// What an SBOM says of a file that no package ships.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// SPDX licence expression.
+    pub license: Option<String>,
+    /// Who supplies it.
+    pub supplier: Option<String>,
 }
 
 /// How much of the packages is kept.
@@ -219,6 +314,11 @@ pub enum Keep {
 }
 
 impl Keep {
+    /// Returns the level for a word of spec or lock.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Needed, Self::Runtime, Self::All].into_iter().find(|keep| keep.as_str() == word)
+    }
+
     /// Returns the word used in spec and lock.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -243,6 +343,8 @@ pub struct FileEntry {
     pub group: Option<String>,
     /// Permission bits; `None` for the default of its kind.
     pub mode: Option<u32>,
+    /// What an SBOM says of it.
+    pub component: Option<Component>,
 }
 
 /// What a `files` entry writes.

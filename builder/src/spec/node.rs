@@ -81,6 +81,20 @@ impl Node {
         if let Value::Bool(value) = self.value { Some(value) } else { None }
     }
 
+    /// Moves every place in the tree `by` bytes on.
+    pub(super) fn shift(&mut self, by: usize) {
+        let on = |span: &mut Span| *span = Span { start: span.start + by, end: span.end + by };
+        on(&mut self.span);
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.shift(by)),
+            Value::Map(entries) => entries.iter_mut().for_each(|(key, node)| {
+                on(&mut key.span);
+                node.shift(by);
+            }),
+            _ => {}
+        }
+    }
+
     /// Writes the node as JSON without spaces, keys sorted bytewise, leaving out the top-level keys in `without`.
     ///
     /// The bytes depend on values alone: comments, layout, quoting and the order of keys do not reach them.

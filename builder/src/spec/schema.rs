@@ -7,7 +7,15 @@ use super::table::SPEC;
 
 /// Returns the JSON Schema of specs.
 pub fn schema() -> Value {
-    let mut schema = fields(&SPEC, false);
+    // What extends another spec may leave out what that one says, and removes by `null`.
+    let mut part = fields(&SPEC, true);
+    part["required"] = json!(["version"]);
+    let mut schema = json!({
+        "type": "object",
+        "if": {"properties": {"extends": {"type": "string"}}, "required": ["extends"]},
+        "then": part,
+        "else": fields(&SPEC, false),
+    });
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("Tarsia spec");
     schema
@@ -43,22 +51,11 @@ fn item(shape: &Shape, nulls: bool) -> Value {
         Shape::Int(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Word(words) => json!({"enum": words}),
-        Shape::List(inner) => json!({"type": "array", "items": item(inner, nulls)}),
-        Shape::Some(inner) => json!({"type": "array", "items": item(inner, nulls), "minItems": 1}),
+        Shape::List(inner) => json!({"type": "array", "items": item(inner, false)}),
+        Shape::Some(inner) => json!({"type": "array", "items": item(inner, false), "minItems": 1}),
         Shape::Map(inner) => fields(inner, nulls),
         Shape::Tagged(kinds) => {
-            let kinds: Vec<Value> = kinds
-                .iter()
-                .map(|(tag, inner)| {
-                    let mut schema = fields(inner, nulls);
-                    // The tag tells the kinds apart, so it stays required where all else may be left out.
-                    if nulls {
-                        schema["required"] = json!([tag]);
-                    }
-                    schema
-                })
-                .collect();
-            json!({"oneOf": kinds})
+            json!({"oneOf": kinds.iter().map(|(_, inner)| fields(inner, nulls)).collect::<Vec<_>>()})
         }
         Shape::Free(form, inner) => free(form.pattern, value(inner, nulls)),
         Shape::Partial(form, inner) => free(form.pattern, value(inner, true)),

@@ -105,6 +105,21 @@ pub(super) fn check(node: &Node, shape: &Shape, root: &'static Fields, report: &
     Walk { root, report }.value(node, shape, Mode { nulls: false, later: true });
 }
 
+/// Holds a document that adds to another one against `root`: `null` removes, and what the other one says may be absent.
+/// The version of the language it says itself.
+pub(super) fn check_part(node: &Node, root: &'static Fields, report: &mut Report) {
+    let mut walk = Walk { root, report };
+    walk.value(node, &Shape::Map(root), Mode { nulls: true, later: true });
+    if node.get("version").is_none() {
+        walk.missing(node, root, "version").hint("add `version: 1`");
+    }
+}
+
+/// Holds what was put together from parts against `root`: everything that is required is there.
+pub(super) fn check_sum(node: &Node, root: &'static Fields, report: &mut Report) {
+    Walk { root, report }.value(node, &Shape::Map(root), Mode { nulls: false, later: false });
+}
+
 struct Walk<'a> {
     root: &'static Fields,
     report: &'a mut Report,
@@ -165,15 +180,16 @@ impl Walk<'_> {
                 if matches!(shape, Shape::Some(_)) && items.is_empty() {
                     self.report.add(Error::Value, node.span, "this list must not be empty");
                 }
+                // What stands in a list is whole: lists are appended, never merged item by item.
                 for node in items {
-                    self.value(node, item, mode);
+                    self.value(node, item, Mode { nulls: false, ..mode });
                 }
             }
             (Shape::Map(fields), Value::Map(entries)) => self.map(node, entries, fields, mode, None),
             (Shape::Tagged(kinds), Value::Map(entries)) => self.tagged(node, entries, kinds, mode),
             (Shape::Free(form, inner), Value::Map(entries)) => self.free(entries, form, inner, mode),
             (Shape::Partial(form, inner), Value::Map(entries)) => {
-                self.free(entries, form, inner, Mode { nulls: true, later: false });
+                self.free(entries, form, inner, Mode { nulls: true, ..mode });
             }
             _ => {
                 self.wrong_kind(node, shape);
@@ -227,7 +243,7 @@ impl Walk<'_> {
         };
         let mut span = node.span;
         if matches!(node.value, Value::List(_) | Value::Map(_)) {
-            let text = &self.report.source().text[span.start..span.end];
+            let text = self.report.text(span);
             span.end = span.start + text.lines().next().map_or(0, |line| line.trim_end().len());
         }
         let problem = self.report.add(Error::Type, span, format!("expected {}, found {found}", kind(shape)));
@@ -274,7 +290,7 @@ impl Walk<'_> {
     }
 
     fn missing(&mut self, node: &Node, fields: &Fields, name: &str) -> &mut super::error::Problem {
-        let text = &self.report.source().text[node.span.start..node.span.end];
+        let text = self.report.text(node.span);
         let end = node.span.start + text.lines().next().map_or(0, |line| line.trim_end().len());
         let span = crate::diag::Span { start: node.span.start, end };
         self.report
@@ -405,7 +421,8 @@ fn hint_for(form: &Form, text: &str) -> Option<String> {
     None
 }
 
-fn fits(value: &Value, shape: &Shape) -> bool {
+/// Returns whether a value is of the kind that `shape` wants.
+pub(super) fn fits(value: &Value, shape: &Shape) -> bool {
     matches!(
         (shape, value),
         (Shape::Text(_) | Shape::Word(_), Value::Text(_))

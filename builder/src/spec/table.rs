@@ -48,21 +48,15 @@ const NAMED_PACKAGE: Fields = Fields {
     keys: &[
         key!(required "name", Shape::Text(REQUEST), "Package name, perhaps with a relation and a version."),
         key!("from", Shape::Text(LABEL), "Archive it must come from."),
-        key!(later "keep", KEEP, "How much of this package is kept."),
+        key!("keep", KEEP, "How much of this package is kept (what the spec keeps of all)."),
     ],
 };
 
 const LOCAL_PACKAGE: Fields = Fields {
     what: "a local package",
     keys: &[
-        Field {
-            name: "deb",
-            shape: Shape::Text(DEB),
-            about: "A package file beneath the spec's directory, locked by digest.",
-            required: true,
-            later: true,
-        },
-        key!(later "keep", KEEP, "How much of this package is kept."),
+        key!(required "deb", Shape::Text(DEB), "A package file beneath the spec's directory, locked by digest."),
+        key!("keep", KEEP, "How much of this package is kept (what the spec keeps of all)."),
     ],
 };
 
@@ -95,7 +89,7 @@ const COPY: Fields = Fields {
             Shape::Text(MODE),
             "Quoted octal mode of files (\"0644\", or \"0755\" where the owner may execute)."
         ),
-        key!(later "component", Shape::Map(&COMPONENT), "What the SBOM says of it."),
+        key!("component", Shape::Map(&COMPONENT), "What the SBOM says of it."),
     ],
 };
 
@@ -110,7 +104,7 @@ const FETCH: Fields = Fields {
         key!("owner", OWNER_SHAPE, "User name or number (0)."),
         key!("group", OWNER_SHAPE, "Group name or number (the owner's)."),
         key!("mode", Shape::Text(MODE), "Quoted octal mode of a file that is not unpacked (\"0644\")."),
-        key!(later "component", Shape::Map(&COMPONENT), "What the SBOM says of it."),
+        key!("component", Shape::Map(&COMPONENT), "What the SBOM says of it."),
     ],
 };
 
@@ -262,8 +256,8 @@ macro_rules! common {
             key!("packages", PACKAGES, "Packages to install, and `\"!name\"` for those that never are."),
             key!("keep", KEEP, "How much of the packages is kept (runtime)."),
             key!(later "features", Shape::List(&Shape::Text(FEATURE)), "Named things that no static reading can see."),
-            key!(later "also", Shape::List(&Shape::Text(GLOB)), "Globs that are kept whatever the closure says."),
-            key!(later "never", Shape::List(&Shape::Either(&[Shape::Text(GLOB), Shape::Map(&NEVER)])), "Globs that are dropped."),
+            key!("also", Shape::List(&Shape::Text(GLOB)), "Globs of what packages ship that is kept whatever `keep` says."),
+            key!("never", Shape::List(&Shape::Either(&[Shape::Text(GLOB), Shape::Map(&NEVER)])), "Globs of what packages ship or tarsia derives that is dropped."),
             key!(later "rules", Shape::Text(LOCAL), "Directory of own closure rules."),
             key!(later "slices", Shape::Text(LOCAL), "Directory of slice definitions in chisel's format."),
             key!("files", FILES, "Files of your own."),
@@ -274,7 +268,7 @@ macro_rules! common {
             key!("run", Shape::Map(&RUN), "What becomes the image's config."),
             key!("labels", Shape::Free(WORD, &Shape::Text(TEXT)), "Labels of the image."),
             key!("layers", Shape::Map(&LAYERS), "How layers are cut and stored."),
-            key!(later "sbom", Shape::Map(&SBOM), "SBOMs."),
+            key!("sbom", Shape::Map(&SBOM), "SBOMs."),
             key!("checks", Shape::Map(&CHECKS), "A contract: the build fails where it is broken."),
             $($last,)*
         ]
@@ -289,7 +283,7 @@ pub(super) static SPEC: Fields = Fields {
     keys: common!(
         key!(required "version", Shape::Int(1, 1), "Version of the spec language."),
         key!("name", Shape::Text(NAME), "Name of the image; never in its digest. The file's name where absent."),
-        key!(later "extends", Shape::Text(LOCAL), "Spec that this one adds to.");
-        key!(later "variants", Shape::Partial(LABEL, &Shape::Map(&VARIANT)), "Named changes, built with `--variant`.")
+        key!("extends", Shape::Text(LOCAL), "Spec that this one adds to, beneath its directory: maps merge, lists append, `null` removes.");
+        key!("variants", Shape::Partial(LABEL, &Shape::Map(&VARIANT)), "Named changes, built with `--variant`.")
     ),
 };

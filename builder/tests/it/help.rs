@@ -25,6 +25,8 @@ fn the_program() {
 
     Commands:
       init         Write a starter spec
+      add          Add packages to a spec and its lock
+      remove       Remove packages from a spec and its lock
       check        Check a spec and its lock without building
       lock         Pin every input of a spec
       outdated     Show what an update would move
@@ -73,6 +75,78 @@ fn init() {
 }
 
 #[test]
+fn add() {
+    assert_snapshot!(help(&["add", "-h"]), @r"
+    Add packages to a spec and its lock
+
+    Usage: tarsia add [OPTIONS] <SPEC> <PKG>...
+
+    Arguments:
+      <SPEC>    Spec to change
+      <PKG>...  Packages to add: `name`, 'name >= 1.22', '!name' (never installed), or a .deb
+
+    Options:
+          --no-lock  Leave the lock as it is
+      -h, --help     Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
+          --offline                 Use no network
+
+    Machine options:
+          --threads <N>    Threads to use [default: one per core]
+          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn remove() {
+    assert_snapshot!(help(&["remove", "-h"]), @r"
+    Remove packages from a spec and its lock
+
+    Usage: tarsia remove [OPTIONS] <SPEC> <PKG>...
+
+    Arguments:
+      <SPEC>    Spec to change
+      <PKG>...  Packages to remove, as the spec names them
+
+    Options:
+          --no-lock  Leave the lock as it is
+      -h, --help     Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
+          --offline                 Use no network
+
+    Machine options:
+          --threads <N>    Threads to use [default: one per core]
+          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
 fn check() {
     assert_snapshot!(help(&["check", "-h"]), @r"
     Check a spec and its lock without building
@@ -84,6 +158,7 @@ fn check() {
 
     Options:
           --proof               Prove the lock against the signed archives
+          --variant <NAME>      Variant of the spec to work on
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help
 
@@ -121,6 +196,7 @@ fn lock() {
 
     Options:
           --update [<PKG>...]  Take the newest of these packages, or of all where none is named
+          --variant <NAME>     Variant of the spec to work on
       -h, --help               Print help
 
     Store options:
@@ -155,7 +231,8 @@ fn outdated() {
       <SPEC>...  Specs to look at
 
     Options:
-      -h, --help  Print help
+          --variant <NAME>  Variant of the spec to work on
+      -h, --help            Print help
 
     Store options:
           --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
@@ -189,7 +266,8 @@ fn fetch() {
       <SPEC>...  Specs to fetch for
 
     Options:
-      -h, --help  Print help
+          --variant <NAME>  Variant of the spec to work on
+      -h, --help            Print help
 
     Store options:
           --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
@@ -231,6 +309,7 @@ fn build() {
                                 into podman
           --locked              Write no lock; a stale one is an error
           --require-proof       Refuse a lock that cannot be proved against its signed archives
+          --variant <NAME>      Variant of the spec to work on
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help
 
@@ -267,6 +346,7 @@ fn why() {
       <PACKAGE|PATH>  Package, or path in the image
 
     Options:
+          --variant <NAME>      Variant of the spec to work on
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help
 
@@ -337,6 +417,8 @@ fn audit() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
     Machine options:

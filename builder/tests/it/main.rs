@@ -16,6 +16,7 @@ mod golden;
 mod help;
 mod hostile;
 mod keystore;
+mod language;
 mod layout;
 mod look;
 mod map;

@@ -59,6 +59,29 @@ pub(crate) fn built() -> &'static Place {
 }
 
 #[test]
+fn a_library_that_is_needed_is_dropped_by_force_alone() {
+    let place = Place::new();
+    let spec = |never: &str| {
+        let text = "version: 1\ndistro: debian/13\nplatforms: [linux/amd64]\npackages: [python3]\n\
+                    run: {entrypoint: [/usr/bin/python3]}\n";
+        place.write("py.yaml", format!("{text}never: [{never}]\n"));
+        let store = built().path("store");
+        place.tarsia(["build", "py.yaml"]).env("TARSIA_STORE", store).output().unwrap()
+    };
+    for (never, who) in [
+        ("\"/usr/lib/**/libexpat.so*\"", "/usr/bin/python3.13 of `python3.13-minimal` needs `libexpat.so.1`"),
+        ("\"/lib64/ld-*\"", "is loaded by it"),
+        ("/usr/bin/python3.13", "the image runs `/usr/bin/python3`"),
+    ] {
+        let said = spec(never);
+        assert_eq!(said.status.code(), Some(2), "{said:?}");
+        assert!(String::from_utf8_lossy(&said.stderr).contains(who), "{said:?}");
+    }
+    let said = spec("{path: \"/usr/lib/**/libexpat.so*\", force: true}");
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+}
+
+#[test]
 fn hello_runs() {
     let bundle = Bundle::unpack(&image("hello"));
     assert_eq!(bundle.user(), (65532, 65532));

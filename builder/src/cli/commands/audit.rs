@@ -9,7 +9,7 @@ use tarsia::ops::{self, Audit, AuditOptions};
 use tarsia::policy::Found;
 
 use crate::cli::Answer;
-use crate::cli::arguments::{MachineFlags, NetworkFlags, PlatformFlag, StoreFlags};
+use crate::cli::arguments::{PlatformFlag, WorldFlags};
 use crate::cli::output::plain;
 use crate::cli::session::Session;
 use crate::cli::size::{counted, human_size};
@@ -29,13 +29,7 @@ pub(crate) struct Arguments {
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
-    pub(crate) store: StoreFlags,
-
-    #[command(flatten)]
-    pub(crate) network: NetworkFlags,
-
-    #[command(flatten)]
-    pub(crate) machine: MachineFlags,
+    pub(crate) world: WorldFlags,
 }
 
 /// Checks an image, and prints what breaks its contract; the answer is no where something does.
@@ -44,8 +38,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
     let path = Path::new(&arguments.subject);
     let is_spec = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") && !path.is_dir();
     let audit = if is_spec {
-        let flags = (&arguments.store, &arguments.network, &arguments.machine);
-        session.in_world(flags, path, |world| ops::audit_spec(world, path, &options))?
+        session.in_world(&arguments.world, path, |world| ops::audit_spec(world, path, &options))?
     } else {
         ops::audit(&arguments.subject, &options)?
     };

@@ -8,7 +8,7 @@ use tarsia::diag::Problems;
 use tarsia::ops::{self, BuildOptions};
 
 use crate::cli::Answer;
-use crate::cli::arguments::{MachineFlags, NetworkFlags, PlatformFlag, StoreFlags};
+use crate::cli::arguments::{PlatformFlag, VariantFlag, WorldFlags};
 use crate::cli::error::Error;
 use crate::cli::moves;
 use crate::cli::session::Session;
@@ -39,16 +39,13 @@ pub(crate) struct Arguments {
     pub(crate) require_proof: bool,
 
     #[command(flatten)]
+    pub(crate) variant: VariantFlag,
+
+    #[command(flatten)]
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
-    pub(crate) store: StoreFlags,
-
-    #[command(flatten)]
-    pub(crate) network: NetworkFlags,
-
-    #[command(flatten)]
-    pub(crate) machine: MachineFlags,
+    pub(crate) world: WorldFlags,
 }
 
 /// Builds each spec and prints one digest per image.
@@ -62,12 +59,12 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         locked: arguments.locked,
         require_proof: arguments.require_proof,
         platforms: arguments.platform.platforms.clone(),
+        variant: arguments.variant.variant.clone(),
     };
-    let flags = (&arguments.store, &arguments.network, &arguments.machine);
     let beside = arguments.outputs.iter().find_map(|output| ops::directory_of_output(output));
     // Where a store of its own would stand, if one is needed: beside the image.
     let output = beside.map_or_else(|| arguments.specs[0].clone(), |directory| directory.join("image"));
-    session.in_world(flags, &output, |world| {
+    session.in_world(&arguments.world, &output, |world| {
         let mut json = Vec::new();
         for spec in &arguments.specs {
             let built = ops::build(world, spec, &options)?;
@@ -76,6 +73,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
             session.finished(&format!("Built `{}`", built.outputs.join("`, `")));
             json.push(json!({
                 "spec": spec.display().to_string(),
+                "variant": arguments.variant.variant,
                 "digest": built.digest.to_string(),
                 "outputs": built.outputs,
                 "moved": moves::json(&built.moved),

@@ -8,7 +8,8 @@ use tarsia::diag::Problems;
 use tarsia::ops::{self, CheckOptions};
 
 use crate::cli::Answer;
-use crate::cli::arguments::{MachineFlags, NetworkFlags, PlatformFlag, StoreFlags};
+use crate::cli::arguments::{PlatformFlag, VariantFlag, WorldFlags};
+use crate::cli::sections::{named, sections};
 use crate::cli::session::Session;
 
 /// Flags of `check`.
@@ -23,25 +24,22 @@ pub(crate) struct Arguments {
     pub(crate) proof: bool,
 
     #[command(flatten)]
+    pub(crate) variant: VariantFlag,
+
+    #[command(flatten)]
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
-    pub(crate) store: StoreFlags,
-
-    #[command(flatten)]
-    pub(crate) network: NetworkFlags,
-
-    #[command(flatten)]
-    pub(crate) machine: MachineFlags,
+    pub(crate) world: WorldFlags,
 }
 
 /// Checks specs and their locks; with `--proof`, the locks against the signed archives.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
-    let options = CheckOptions { proof: arguments.proof, platforms: arguments.platform.platforms.clone() };
-    let flags = (&arguments.store, &arguments.network, &arguments.machine);
-    session.in_world(flags, arguments.specs[0].as_path(), |world| {
+    session.in_world(&arguments.world, arguments.specs[0].as_path(), |world| {
         let mut answers = Vec::new();
-        for spec in &arguments.specs {
+        for (spec, variant) in sections(&arguments.specs, &arguments.variant)? {
+            let (proof, platforms) = (arguments.proof, arguments.platform.platforms.clone());
+            let options = CheckOptions { proof, platforms, variant: variant.clone() };
             let found = ops::check(world, spec, &options)?;
             session.warnings(&found.warnings);
             for (platform, report) in &found.reports {
@@ -60,8 +58,8 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
             }
             let proved = if found.proved { ", proved" } else { "" };
             session.finished(&match found.packages {
-                Some(count) => format!("Checked `{}`: {count} packages{proved}", spec.display()),
-                None => format!("Checked `{}`", spec.display()),
+                Some(count) => format!("Checked {}: {count} packages{proved}", named(spec, variant.as_deref())),
+                None => format!("Checked {}", named(spec, variant.as_deref())),
             });
             let reports: Vec<_> = found
                 .reports
@@ -70,6 +68,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
                 .collect();
             answers.push(json!({
                 "spec": spec.display().to_string(),
+                "variant": variant,
                 "packages": found.packages,
                 "proved": found.proved,
                 "reports": reports,

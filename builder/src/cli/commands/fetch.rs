@@ -8,7 +8,8 @@ use tarsia::diag::Problems;
 use tarsia::ops;
 
 use crate::cli::Answer;
-use crate::cli::arguments::{MachineFlags, NetworkFlags, StoreFlags};
+use crate::cli::arguments::{VariantFlag, WorldFlags};
+use crate::cli::sections::{named, sections};
 use crate::cli::session::Session;
 use crate::cli::size::human_size;
 
@@ -20,31 +21,28 @@ pub(crate) struct Arguments {
     pub(crate) specs: Vec<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) store: StoreFlags,
+    pub(crate) variant: VariantFlag,
 
     #[command(flatten)]
-    pub(crate) network: NetworkFlags,
-
-    #[command(flatten)]
-    pub(crate) machine: MachineFlags,
+    pub(crate) world: WorldFlags,
 }
 
 /// Downloads all that the locks name.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
-    let flags = (&arguments.store, &arguments.network, &arguments.machine);
-    session.in_world(flags, &arguments.specs[0], |world| {
+    session.in_world(&arguments.world, &arguments.specs[0], |world| {
         let mut json = Vec::new();
-        for spec in &arguments.specs {
-            let outcome = ops::fetch(world, spec)?;
+        for (spec, variant) in sections(&arguments.specs, &arguments.variant)? {
+            let outcome = ops::fetch(world, spec, variant.as_deref())?;
             session.finished(&format!(
-                "Fetched {} of {} files of `{}`, {}",
+                "Fetched {} of {} files of {}, {}",
                 outcome.fetched,
                 outcome.wanted,
-                spec.display(),
+                named(spec, variant.as_deref()),
                 human_size(outcome.bytes)
             ));
             json.push(json!({
                 "spec": spec.display().to_string(),
+                "variant": variant,
                 "wanted": outcome.wanted,
                 "fetched": outcome.fetched,
                 "bytes": outcome.bytes,

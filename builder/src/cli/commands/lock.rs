@@ -9,7 +9,7 @@ use tarsia::ops::{self, LockOptions};
 use tarsia::resolve::Update;
 
 use crate::cli::Answer;
-use crate::cli::arguments::{MachineFlags, NetworkFlags, StoreFlags};
+use crate::cli::arguments::{VariantFlag, WorldFlags};
 use crate::cli::error::Error;
 use crate::cli::moves;
 use crate::cli::session::Session;
@@ -28,13 +28,10 @@ pub(crate) struct Arguments {
     update: Option<Vec<String>>,
 
     #[command(flatten)]
-    pub(crate) store: StoreFlags,
+    pub(crate) variant: VariantFlag,
 
     #[command(flatten)]
-    pub(crate) network: NetworkFlags,
-
-    #[command(flatten)]
-    pub(crate) machine: MachineFlags,
+    pub(crate) world: WorldFlags,
 }
 
 impl Arguments {
@@ -61,9 +58,8 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         Some(packages) if packages.is_empty() => Update::All,
         Some(packages) => Update::Some(packages.into_iter().collect()),
     };
-    let options = LockOptions { update };
-    let flags = (&arguments.store, &arguments.network, &arguments.machine);
-    session.in_world(flags, &specs[0], |world| {
+    let options = LockOptions { update, variant: arguments.variant.variant.clone() };
+    session.in_world(&arguments.world, &specs[0], |world| {
         let mut answers = Vec::new();
         for spec in &specs {
             let outcome = ops::lock(world, spec, &options)?;

@@ -1,5 +1,6 @@
 //! One file per command: its flags, and a function that calls the library and prints the answer.
 
+pub(crate) mod add;
 pub(crate) mod audit;
 pub(crate) mod build;
 pub(crate) mod cache;
@@ -11,6 +12,7 @@ pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod outdated;
+pub(crate) mod remove;
 pub(crate) mod schema;
 pub(crate) mod vendor;
 pub(crate) mod why;

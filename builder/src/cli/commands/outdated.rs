@@ -8,8 +8,9 @@ use tarsia::diag::Problems;
 use tarsia::ops;
 
 use crate::cli::Answer;
-use crate::cli::arguments::{MachineFlags, NetworkFlags, StoreFlags};
+use crate::cli::arguments::{VariantFlag, WorldFlags};
 use crate::cli::moves;
+use crate::cli::sections::sections;
 use crate::cli::session::Session;
 use crate::cli::size::counted;
 
@@ -21,25 +22,29 @@ pub(crate) struct Arguments {
     pub(crate) specs: Vec<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) store: StoreFlags,
+    pub(crate) variant: VariantFlag,
 
     #[command(flatten)]
-    pub(crate) network: NetworkFlags,
-
-    #[command(flatten)]
-    pub(crate) machine: MachineFlags,
+    pub(crate) world: WorldFlags,
 }
 
 /// Prints what `lock --update` would move, and moves nothing.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
-    let flags = (&arguments.store, &arguments.network, &arguments.machine);
-    session.in_world(flags, &arguments.specs[0], |world| {
+    session.in_world(&arguments.world, &arguments.specs[0], |world| {
         let (mut text, mut json, mut count) = (String::new(), Vec::new(), 0);
-        for spec in &arguments.specs {
-            let outdated = ops::outdated(world, spec)?;
+        for (spec, variant) in sections(&arguments.specs, &arguments.variant)? {
+            let outdated = ops::outdated(world, spec, variant.as_deref())?;
             session.warnings(&outdated.warnings);
-            text.push_str(&moves::text(&outdated.moved));
-            json.push(json!({ "spec": spec.display().to_string(), "moved": moves::json(&outdated.moved) }));
+            let moved = moves::text(&outdated.moved);
+            if let Some(variant) = variant.as_deref().filter(|_| !moved.is_empty()) {
+                text.push_str(&format!("variant {variant}:\n"));
+            }
+            text.push_str(&moved);
+            json.push(json!({
+                "spec": spec.display().to_string(),
+                "variant": variant,
+                "moved": moves::json(&outdated.moved),
+            }));
             count += outdated.moved.len();
         }
         session.answer(&json, &text)?;

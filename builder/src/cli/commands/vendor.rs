@@ -8,7 +8,7 @@ use tarsia::diag::Problems;
 use tarsia::ops::{self, VendorOptions};
 
 use crate::cli::Answer;
-use crate::cli::arguments::{MachineFlags, NetworkFlags, PlatformFlag, StoreFlags};
+use crate::cli::arguments::{PlatformFlag, WorldFlags};
 use crate::cli::session::Session;
 use crate::cli::size::{counted, human_size};
 
@@ -31,13 +31,7 @@ pub(crate) struct Arguments {
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
-    pub(crate) store: StoreFlags,
-
-    #[command(flatten)]
-    pub(crate) network: NetworkFlags,
-
-    #[command(flatten)]
-    pub(crate) machine: MachineFlags,
+    pub(crate) world: WorldFlags,
 }
 
 /// Writes what the locks name, and prints where it stands.
@@ -47,9 +41,8 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         require_proof: arguments.require_proof,
         platforms: arguments.platform.platforms.clone(),
     };
-    let flags = (&arguments.store, &arguments.network, &arguments.machine);
     let beside = arguments.output.as_ref().unwrap_or(&arguments.specs[0]);
-    session.in_world(flags, beside, |world| {
+    session.in_world(&arguments.world, beside, |world| {
         let outcome = ops::vendor(world, &arguments.specs, &options)?;
         session.warnings(&outcome.warnings);
         let output = outcome.output.display().to_string();

@@ -8,7 +8,7 @@ use tarsia::diag::Problems;
 use tarsia::ops::{self, PackageReason, PathReason, WhyOptions, WhyOutcome};
 
 use crate::cli::Answer;
-use crate::cli::arguments::{MachineFlags, NetworkFlags, PlatformFlag, StoreFlags};
+use crate::cli::arguments::{PlatformFlag, VariantFlag, WorldFlags};
 use crate::cli::session::Session;
 use crate::cli::size::human_size;
 
@@ -24,23 +24,20 @@ pub(crate) struct Arguments {
     pub(crate) subject: String,
 
     #[command(flatten)]
+    pub(crate) variant: VariantFlag,
+
+    #[command(flatten)]
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
-    pub(crate) store: StoreFlags,
-
-    #[command(flatten)]
-    pub(crate) network: NetworkFlags,
-
-    #[command(flatten)]
-    pub(crate) machine: MachineFlags,
+    pub(crate) world: WorldFlags,
 }
 
 /// Prints the chain of reasons; the answer is no where what was asked for is not in.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
-    let options = WhyOptions { platforms: arguments.platform.platforms.clone() };
-    let flags = (&arguments.store, &arguments.network, &arguments.machine);
-    session.in_world(flags, &arguments.spec, |world| {
+    let options =
+        WhyOptions { platforms: arguments.platform.platforms.clone(), variant: arguments.variant.variant.clone() };
+    session.in_world(&arguments.world, &arguments.spec, |world| {
         let found = ops::why(world, &arguments.spec, &arguments.subject, &options)?;
         session.warnings(&found.warnings);
         session.answer(&found, &text(&found))?;

@@ -33,6 +33,7 @@ fn lock(spec: &Spec) -> Lock {
         archives: Vec::new(),
         inputs: Vec::new(),
         platform: platform.into(),
+        variants: BTreeMap::new(),
     }
 }
 

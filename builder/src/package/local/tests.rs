@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -6,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 use crate::diag::{Diagnose, Source, Span};
-use crate::spec::{Compression, Keep, LayerSpec, Run, Spanned};
+use crate::spec::Spanned;
 
 #[allow(clippy::duplicate_mod, reason = "one fixture for unit and integration tests")]
 #[path = "../../../tests/it/deb.rs"]
@@ -18,39 +17,12 @@ fn spanned<T>(value: T) -> Spanned<T> {
 }
 
 fn spec(files: Vec<FileEntry>) -> Spec {
-    Spec {
-        source: Source::new("web.yaml", ""),
-        name: "web".to_owned(),
-        distro: None,
-        platforms: Vec::new(),
-        archives: BTreeMap::new(),
-        packages: Vec::new(),
-        excluded: Vec::new(),
-        keep: Keep::Needed,
-        files: files.into_iter().map(spanned).collect(),
-        users: BTreeMap::new(),
-        groups: BTreeMap::new(),
-        certificates: Vec::new(),
-        run: Run {
-            user: spanned("nonroot".to_owned()),
-            entrypoint: Vec::new(),
-            cmd: Vec::new(),
-            env: BTreeMap::new(),
-            workdir: "/".to_owned(),
-            ports: Vec::new(),
-            volumes: Vec::new(),
-            stop_signal: None,
-        },
-        labels: BTreeMap::new(),
-        layers: LayerSpec { max: 12, compression: Compression::Zstd(3) },
-        checks: None,
-        base: None,
-        digest: Digest::of(b""),
-    }
+    let bare = Spec::parse(&Source::new("web.yaml", "version: 1\n"), "web").unwrap();
+    Spec { files: files.into_iter().map(spanned).collect(), ..bare }
 }
 
 fn entry(what: FileSource, to: &str) -> FileEntry {
-    FileEntry { what, to: ImagePath::parse(to).unwrap(), owner: None, group: None, mode: None }
+    FileEntry { what, to: ImagePath::parse(to).unwrap(), owner: None, group: None, mode: None, component: None }
 }
 
 fn copy(path: &str, to: &str) -> FileEntry {

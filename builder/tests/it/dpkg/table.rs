@@ -112,7 +112,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         runs: ANY,
-        paths: &["etc/alternatives/*.[1-8].gz"],
+        paths: &["etc/alternatives{,/*.[1-8].gz}"],
         kinds: &[Missing],
         because: "a link to a manual page, which is dropped with the documentation",
     },
@@ -127,6 +127,27 @@ pub(super) const ROWS: &[Row] = &[
         paths: &["var/lib/php/modules/*{,/**}"],
         kinds: &[Missing],
         because: "what phpenmod remembers for the next run of a script; the modules are enabled without it",
+    },
+    Row {
+        runs: &["postgres"],
+        paths: &[
+            "var/lib/postgresql/17{,/**}",
+            "etc/postgresql/17{,/**}",
+            "var/log/postgresql/postgresql-17-main.log",
+            "var/cache/postgresql{,/dicts}",
+        ],
+        kinds: &[Missing],
+        because: "a cluster belongs to who runs the image, as does its secret key; initdb makes one",
+    },
+    Row {
+        runs: &["postgres"],
+        paths: &[
+            "etc/ssl/certs/ssl-cert-snakeoil.pem",
+            "etc/ssl/certs/????????.0",
+            "etc/ssl/private/ssl-cert-snakeoil.key",
+        ],
+        kinds: &[Missing],
+        because: "a private key in an image would be known to everybody who has the image",
     },
     Row {
         runs: ANY,

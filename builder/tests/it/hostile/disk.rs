@@ -230,10 +230,13 @@ fn a_store_of_somebody_else() {
     mends(&place, "store");
 }
 
+/// A name, what stands at the output, and a word of the message.
+type Foreign<'a> = (&'a str, &'a dyn Fn(&Path), &'a str);
+
 #[test]
 fn outputs_of_somebody_else() {
     let (place, _) = locked();
-    let outputs: [(&str, &dyn Fn(&Path), &str); 5] = [
+    let outputs: [Foreign<'_>; 5] = [
         (
             "a directory with files of its own",
             &|path| {

@@ -1,7 +1,7 @@
 //! Archive metadata that is broken, by whoever stands between: and, worse, well signed.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tarsia::digest::Digest;
 
@@ -12,7 +12,7 @@ use crate::signing;
 use crate::world::{DATE, spec};
 
 /// What a case does to a good archive at this directory.
-type Harm = Box<dyn Fn(&PathBuf)>;
+type Harm = Box<dyn Fn(&Path)>;
 
 fn place() -> (Place, PathBuf) {
     let place = Place::new();
@@ -22,7 +22,7 @@ fn place() -> (Place, PathBuf) {
 }
 
 /// Signs another Release in the place of the good one.
-fn signed(root: &PathBuf, change: impl Fn(&str) -> String) {
+fn signed(root: &Path, change: impl Fn(&str) -> String) {
     let path = root.join("dists/test/InRelease");
     let text = std::fs::read_to_string(&path).unwrap();
     let body = text.split("\n\n").nth(1).unwrap().split("-----BEGIN PGP SIGNATURE").next().unwrap();
@@ -31,7 +31,7 @@ fn signed(root: &PathBuf, change: impl Fn(&str) -> String) {
 }
 
 /// Puts an index in the place of the good ones, and signs it.
-fn indexed(root: &PathBuf, name: &str, bytes: &[u8]) {
+fn indexed(root: &Path, name: &str, bytes: &[u8]) {
     let directory = root.join("dists/test/main/binary-amd64");
     for name in ["Packages", "Packages.gz"] {
         std::fs::remove_file(directory.join(name)).unwrap();
@@ -276,8 +276,8 @@ fn metadata() {
         (
             "a bomb of many lines",
             index("Packages.gz", |_| bomb(b'\n', 768 << 20)),
-            "archive::index-content",
-            "more than",
+            "archive::index-syntax",
+            "blank lines",
         ),
         ("no text at all", index("Packages", |_| vec![0xff; 4096]), "archive::index-syntax", ""),
         (
