@@ -125,6 +125,8 @@ impl World {
             spec: self.spec.digest,
             keep: self.spec.keep.as_str().to_owned(),
             source_date: DATE,
+            source_date_given: false,
+            variants: Default::default(),
             archives: vec![index.set.clone()],
             inputs: Vec::new(),
             platform: BTreeMap::from([(PLATFORM.oci().to_owned(), share)]),

@@ -16,6 +16,23 @@ pub enum MultiArch {
     Allowed,
 }
 
+/// `Priority` of a package, the highest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// The field is absent; apt ranks that before all others.
+    Unstated,
+    /// `required`.
+    Required,
+    /// `important`.
+    Important,
+    /// `standard`.
+    Standard,
+    /// `optional`.
+    Optional,
+    /// `extra`, and every other word.
+    Extra,
+}
+
 /// A package that can be chosen; everything it says was signed, or stands in a file of the spec's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
@@ -41,8 +58,18 @@ pub struct Candidate {
     pub provides: Vec<Dependency>,
     /// `Replaces`.
     pub replaces: Vec<Dependency>,
+    /// `Recommends` as written: they install nothing, and only the names that they mention matter.
+    pub recommends: Box<str>,
+    /// `Suggests`, likewise.
+    pub suggests: Box<str>,
+    /// `Enhances`, likewise.
+    pub enhances: Box<str>,
     /// `Essential: yes`.
     pub essential: bool,
+    /// `Protected: yes`, or `Important: yes` as apt called it.
+    pub protected: bool,
+    /// `Priority`.
+    pub priority: Priority,
     /// `Installed-Size` in KiB, 0 where absent.
     pub installed_size_kib: u64,
     /// `Filename`: path below the archive's base, without `..`.
@@ -55,6 +82,6 @@ pub struct Candidate {
     pub archive: String,
     /// Suite it stands in.
     pub suite: String,
-    /// Digest of the InRelease that signs it; `None` for a package of the spec's own directory.
+    /// Digest of the InRelease, or of the Release, that signs it; `None` for a package of the spec's own directory.
     pub in_release: Option<Digest>,
 }

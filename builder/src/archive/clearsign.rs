@@ -1,4 +1,4 @@
-//! The frame of an InRelease, read before any OpenPGP code sees a byte (RFC 9580 section 7).
+//! The frame of an InRelease, or of Release and Release.gpg, read before any OpenPGP code sees a byte (RFC 9580 section 7).
 //!
 //! Exactly one message, nothing before or after it, `Hash:` headers alone. What leaves here as [`Clearsigned::text`]
 //! is the very text that is hashed, so no reader can see something else than the signer signed.
@@ -82,33 +82,7 @@ impl Clearsigned {
             signed.push_str(content.trim_end_matches([' ', '\t']));
             signed.push('\n');
         }
-        // Headers of the signature block are not signed; two that tools write are passed over.
-        loop {
-            let (number, line) = next()?;
-            if line.is_empty() {
-                break;
-            }
-            if !line.starts_with("Version: ") && !line.starts_with("Comment: ") {
-                return Err(wrong(number, "its signature block has an unknown header"));
-            }
-        }
-        let mut encoded = Vec::new();
-        let mut checksum = false;
-        loop {
-            let (number, line) = next()?;
-            if line == "-----END PGP SIGNATURE-----" {
-                break;
-            }
-            if checksum || line.is_empty() || line.len() > 76 {
-                return Err(wrong(number, "its signature block is malformed"));
-            }
-            // RFC 9580 section 6.1: the checksum decides nothing.
-            if line.starts_with('=') && line.len() == 5 {
-                checksum = true;
-            } else {
-                encoded.extend_from_slice(line.as_bytes());
-            }
-        }
+        let encoded = signature_block(&mut next)?;
         if next().is_ok() {
             return Err(wrong(0, "it goes on after the signature"));
         }
@@ -128,6 +102,72 @@ impl Clearsigned {
         }
         bytes
     }
+}
+
+/// Reads the packets of a detached signature (Release.gpg): armoured as one block, or binary (RFC 9580 section 6).
+pub(super) fn detached(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    if bytes.len() > MAX_IN_RELEASE {
+        return Err(wrong(0, "its signature is larger than 4 MiB"));
+    }
+    if bytes.first().is_some_and(|byte| byte & 0x80 != 0) {
+        return Ok(bytes.to_vec());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| wrong(0, "its signature is neither armoured nor binary"))?;
+    let mut lines = (1..).zip(text.strip_suffix('\n').unwrap_or(text).split('\n'));
+    let mut next = move || lines.next().ok_or_else(|| wrong(0, "its signature ends too early"));
+    let (number, line) = next()?;
+    if line != "-----BEGIN PGP SIGNATURE-----" {
+        return Err(wrong(number, "its signature does not start with a signature block"));
+    }
+    let encoded = signature_block(&mut next)?;
+    if next().is_ok() {
+        return Err(wrong(0, "it goes on after the signature"));
+    }
+    base64(&encoded).ok_or_else(|| wrong(0, "its signature block is not base64"))
+}
+
+/// Checks a Release that another file signs: what is signed is its very bytes.
+pub(super) fn plain(bytes: &[u8]) -> Result<&str, Error> {
+    if bytes.len() > MAX_IN_RELEASE {
+        return Err(wrong(0, "it is larger than 4 MiB"));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| wrong(0, "it is not UTF-8"))?;
+    if text.bytes().any(|byte| (byte < 0x20 && byte != b'\t' && byte != b'\n') || byte == 0x7f) {
+        return Err(wrong(0, "it has a control character"));
+    }
+    Ok(text)
+}
+
+/// Reads what stands between the first and the last line of a signature block, and returns its base64.
+fn signature_block<'a>(next: &mut impl FnMut() -> Result<(u64, &'a str), Error>) -> Result<Vec<u8>, Error> {
+    // Headers of the signature block are not signed; two that tools write are passed over.
+    loop {
+        let (number, line) = next()?;
+        if line.is_empty() {
+            break;
+        }
+        if !line.starts_with("Version: ") && !line.starts_with("Comment: ") {
+            return Err(wrong(number, "its signature block has an unknown header"));
+        }
+    }
+    let mut encoded = Vec::new();
+    let mut checksum = false;
+    loop {
+        let (number, line) = next()?;
+        if line == "-----END PGP SIGNATURE-----" {
+            break;
+        }
+        if checksum || line.is_empty() || line.len() > 76 {
+            return Err(wrong(number, "its signature block is malformed"));
+        }
+        // RFC 9580 section 6.1: the checksum decides nothing.
+        if line.starts_with('=') && line.len() == 5 {
+            checksum = true;
+        } else {
+            encoded.extend_from_slice(line.as_bytes());
+        }
+    }
+    Ok(encoded)
 }
 
 fn wrong(line: u64, what: &'static str) -> Error {

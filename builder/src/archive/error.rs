@@ -17,7 +17,7 @@ pub enum Error {
         what: String,
     },
     /// The bytes are not one clear-signed message in its strict form.
-    #[error("cannot read InRelease{}: {what}", at(*line))]
+    #[error("cannot read the signed Release{}: {what}", at(*line))]
     Frame {
         /// Line, counted from 1; 0 where no line is to blame.
         line: u64,
@@ -139,6 +139,14 @@ pub enum Error {
         /// What the Release has instead, in words.
         offered: String,
     },
+    /// The Release of a flat archive signs no list.
+    #[error("cannot read `{archive}` `{suite}`: its Release signs no Packages file beside it")]
+    NoFlatPackages {
+        /// Archive.
+        archive: String,
+        /// Directory asked for.
+        suite: String,
+    },
     /// A Packages file that this Release does not sign.
     #[error("cannot use `{path}`: the Release of `{archive}` `{suite}` does not sign it")]
     NotSigned {
@@ -238,7 +246,7 @@ impl Diagnose for Error {
             Self::Expired { .. } => "archive::expired",
             Self::Future { .. } => "archive::future",
             Self::Rollback { .. } => "archive::rollback",
-            Self::NoPackages { .. } => "archive::no-packages",
+            Self::NoPackages { .. } | Self::NoFlatPackages { .. } => "archive::no-packages",
             Self::NotSigned { .. } => "archive::not-signed",
             Self::IndexRead { .. } => "archive::index-read",
             Self::IndexDigest { .. } => "archive::index-digest",
@@ -259,6 +267,9 @@ impl Diagnose for Error {
                 vec!["the mirror is behind the one the lock was made from: try another with `--mirror`".to_owned()]
             }
             Self::NoPackages { offered, .. } => vec![offered.clone()],
+            Self::NoFlatPackages { .. } => {
+                vec!["the `suite` of an archive that is not flat has no slash at its end".to_owned()]
+            }
             Self::IndexDigest { .. } => {
                 vec!["the mirror may be in the middle of an update: try again, or another with `--mirror`".to_owned()]
             }

@@ -1,17 +1,23 @@
 //! Packages files become an [`Index`].
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
+
+use rayon::prelude::*;
 
 use super::release::{decimal, is_relative_path};
-use super::{Candidate, Error, MultiArch, Release};
+use super::{Candidate, Error, MultiArch, Priority, Release};
+use crate::codec::decode::{self, Format, Limits, decoder};
 use crate::deb822::{self, Dependency, Stanza, Stanzas, Version, is_package_name, parse_dependencies};
 use crate::digest::Digest;
 use crate::lock::{LOCAL, MetadataSet, PackagesFile};
 
 /// The most bytes of an unpacked Packages file.
 const MAX_INDEX: u64 = 512 << 20;
-/// The most memory that unpacking one takes: a window of 128 MiB and what belongs to it.
-const MAX_MEMORY: u64 = 160 << 20;
+/// Bytes of a block of stanzas that is parsed at once, and how many are read ahead.
+const BLOCK: usize = 512 << 10;
+const BLOCKS: usize = 8;
+/// The most bytes that are looked through for the end of a stanza, above the largest that is taken.
+const MAX_STANZA: usize = 5 << 20;
 
 /// The verified list of one suite: what its signed Packages files say of one architecture and of `all`.
 ///
@@ -82,19 +88,16 @@ impl Part<'_> {
         let plain = self.path.rsplit_once('.').map_or(self.path, |(plain, _)| plain);
         let signed = self.release.file(plain).map(|(_, size)| size);
         let limit = signed.unwrap_or(MAX_INDEX).min(MAX_INDEX);
-        let mut rest: &[u8] = &packed;
-        let unpacked = match self.path.rsplit_once('.').map(|(_, suffix)| suffix) {
-            Some("xz") => {
-                let stream = liblzma::stream::Stream::new_stream_decoder(MAX_MEMORY, 0)
-                    .map_err(|error| self.content(error.to_string()))?;
-                self.stanzas(liblzma::bufread::XzDecoder::new_stream(&mut rest, stream), limit, candidates)?
-            }
-            Some("gz") => self.stanzas(flate2::bufread::GzDecoder::new(&mut rest), limit, candidates)?,
-            _ => self.stanzas(&mut rest, limit, candidates)?,
+        let format = match self.path.rsplit_once('.').map(|(_, suffix)| suffix) {
+            Some("xz") => Format::Xz,
+            Some("zst") => Format::Zstd,
+            Some("gz") => Format::Gzip,
+            _ => Format::Stored,
         };
-        if !rest.is_empty() {
-            return Err(self.content("it goes on after its end".to_owned()));
-        }
+        // Its size is signed or bounded, so its ratio does not matter.
+        let limits = Limits { max_output: limit, max_ratio: u64::MAX, ..Limits::default() };
+        let reader = decoder(format, io::Cursor::new(packed), &limits).map_err(|error| self.content(said(&error)))?;
+        let unpacked = self.stanzas(reader, candidates)?;
         match signed {
             Some(size) if size != unpacked => {
                 Err(self.content(format!("signed are {size} bytes unpacked, it has {unpacked}")))
@@ -104,35 +107,49 @@ impl Part<'_> {
     }
 
     /// Reads all stanzas of the unpacked `reader` and returns its length.
-    fn stanzas(self, reader: impl Read, limit: u64, candidates: &mut Vec<Candidate>) -> Result<u64, Error> {
-        let mut bounded = Bounded { reader, limit, length: 0 };
-        let mut stanzas = Stanzas::new(BufReader::with_capacity(128 << 10, &mut bounded));
-        for stanza in &mut stanzas {
+    ///
+    /// Blocks of whole stanzas are read ahead while those before them are parsed, on several threads.
+    fn stanzas(self, reader: impl Read + Send, candidates: &mut Vec<Candidate>) -> Result<u64, Error> {
+        let mut blocks = Blocks { reader, rest: Vec::new(), line: 1, length: 0, over: false };
+        let mut ready = blocks.several();
+        loop {
+            let now = ready.map_err(|error| self.content(unpacking(&error)))?;
+            if now.is_empty() {
+                return Ok(blocks.length);
+            }
+            let parse = || now.par_iter().map(|(line, text)| self.block(*line, text)).collect::<Vec<_>>();
+            let (parsed, next) = rayon::join(parse, || blocks.several());
+            for block in parsed {
+                candidates.extend(block?);
+            }
+            ready = next;
+        }
+    }
+
+    /// Parses a block of stanzas that starts on `line` of its file.
+    fn block(self, line: u64, text: &[u8]) -> Result<Vec<Candidate>, Error> {
+        let mut candidates = Vec::new();
+        for stanza in Stanzas::starting_at(text, line) {
+            let (archive, suite, path) = self.place();
             let stanza = match stanza {
                 Ok(stanza) => stanza,
-                Err(deb822::Error::Read(error)) => return Err(self.content(error.to_string())),
-                Err(source) => {
-                    let (archive, suite, path) = self.place();
-                    return Err(Error::IndexSyntax { archive, suite, path, source });
-                }
+                Err(source) => return Err(Error::IndexSyntax { archive, suite, path, source }),
             };
             match self.candidate(&stanza) {
                 Ok(candidate) => candidates.extend(candidate),
                 Err(what) => {
-                    let (archive, suite, path) = self.place();
-                    let package = deb822::shown(stanza.get("Package").unwrap_or_default()).into();
                     return Err(Error::Package {
                         archive,
                         suite,
                         path,
-                        package,
+                        package: deb822::shown(stanza.get("Package").unwrap_or("unnamed")).into(),
                         line: stanza.line(),
                         what: what.into(),
                     });
                 }
             }
         }
-        Ok(bounded.length)
+        Ok(candidates)
     }
 
     fn place(self) -> (String, String, String) {
@@ -152,7 +169,8 @@ impl Part<'_> {
         }
         let architecture = fields.required("Architecture")?;
         let wanted = self.path.rsplit('/').nth(1).and_then(|directory| directory.strip_prefix("binary-"));
-        if architecture != "all" && Some(architecture) != wanted {
+        // The list of a flat archive is of every architecture.
+        if architecture != "all" && wanted.is_some_and(|wanted| wanted != architecture) {
             return Ok(None);
         }
         fields.candidate(self.release, architecture).map(Some)
@@ -165,7 +183,7 @@ struct Fields<'a> {
     values: [Option<&'a str>; NAMES.len()],
 }
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 22] = [
     "Package",
     "Version",
     "Architecture",
@@ -177,6 +195,12 @@ const NAMES: [&str; 16] = [
     "Breaks",
     "Provides",
     "Replaces",
+    "Recommends",
+    "Suggests",
+    "Enhances",
+    "Priority",
+    "Protected",
+    "Important",
     "Essential",
     "Installed-Size",
     "Filename",
@@ -238,10 +262,18 @@ impl<'a> Fields<'a> {
             return Err(unfit("Source", source));
         }
         Version::parse(source_version).map_err(text)?;
-        let essential = match self.get("Essential") {
-            None | Some("no") => false,
-            Some("yes") => true,
-            Some(other) => return Err(unfit("Essential", other)),
+        let flag = |field: &str| match self.get(field) {
+            None | Some("no") => Ok(false),
+            Some("yes") => Ok(true),
+            Some(other) => Err(unfit(field, other)),
+        };
+        let priority = match self.get("Priority") {
+            None => Priority::Unstated,
+            Some("required") => Priority::Required,
+            Some("important") => Priority::Important,
+            Some("standard") => Priority::Standard,
+            Some("optional") => Priority::Optional,
+            Some(_) => Priority::Extra,
         };
         let installed_size_kib = match self.get("Installed-Size") {
             None => 0,
@@ -273,7 +305,12 @@ impl<'a> Fields<'a> {
             breaks: relations("Breaks")?,
             provides: relations("Provides")?,
             replaces: relations("Replaces")?,
-            essential,
+            recommends: self.get("Recommends").unwrap_or_default().into(),
+            suggests: self.get("Suggests").unwrap_or_default().into(),
+            enhances: self.get("Enhances").unwrap_or_default().into(),
+            essential: flag("Essential")?,
+            protected: flag("Protected")? || flag("Important")?,
+            priority,
             installed_size_kib,
             path: path.to_owned(),
             size,
@@ -303,20 +340,58 @@ impl Candidate {
     }
 }
 
-/// A reader that ends in an error above `limit` bytes.
-struct Bounded<R> {
+/// Cuts a text into blocks of whole stanzas.
+struct Blocks<R> {
     reader: R,
-    limit: u64,
+    /// Read already, and not handed out.
+    rest: Vec<u8>,
+    /// The line that `rest` starts on.
+    line: u64,
+    /// Bytes read.
     length: u64,
+    over: bool,
 }
 
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.reader.read(buffer)?;
-        self.length += count as u64;
-        if self.length > self.limit {
-            return Err(io::Error::other(format!("it unpacks to more than {} bytes", self.limit)));
+impl<R: Read> Blocks<R> {
+    /// Returns the next blocks, each with its first line; none at the end.
+    fn several(&mut self) -> io::Result<Vec<(u64, Vec<u8>)>> {
+        let mut blocks = Vec::new();
+        while blocks.len() < BLOCKS
+            && let Some(block) = self.next()?
+        {
+            let line = self.line;
+            self.line += memchr::memchr_iter(b'\n', &block).count() as u64;
+            blocks.push((line, block));
         }
-        Ok(count)
+        Ok(blocks)
     }
+
+    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut wanted = BLOCK;
+        while !self.over {
+            let room = wanted.saturating_sub(self.rest.len()) as u64;
+            self.length += (&mut self.reader).take(room).read_to_end(&mut self.rest)? as u64;
+            self.over = self.rest.len() < wanted;
+            if let Some(end) = memchr::memmem::rfind(&self.rest, b"\n\n").filter(|_| !self.over) {
+                let rest = self.rest.split_off(end + 2);
+                return Ok(Some(std::mem::replace(&mut self.rest, rest)));
+            }
+            // A stanza that is larger than this is refused when it is parsed.
+            if wanted > MAX_STANZA {
+                break;
+            }
+            wanted += BLOCK;
+        }
+        Ok((!self.rest.is_empty()).then(|| std::mem::take(&mut self.rest)))
+    }
+}
+
+/// Returns what a decoder says, without the words that this module's own messages begin with.
+fn said(error: &decode::Error) -> String {
+    let text = error.to_string();
+    text.split_once("data: ").map_or(text.clone(), |(_, what)| what.to_owned())
+}
+
+fn unpacking(error: &io::Error) -> String {
+    decode::Error::of(error).map_or_else(|| error.to_string(), said)
 }

@@ -6,7 +6,7 @@ use pgp::composed::{Deserializable as _, SignedPublicKey};
 use pgp::packet::{Packet, PacketParser, Signature};
 
 use super::certificate::{Certificate, acceptable};
-use super::clearsign::{Clearsigned, Hash};
+use super::clearsign::{self, Clearsigned, Hash};
 use super::{Error, Release};
 use crate::digest::Digest;
 use crate::spec::Distro;
@@ -100,8 +100,39 @@ impl Keyring {
     /// is named in the error, if there are too few that do.
     pub fn verify(&self, archive: &str, suite: &str, in_release: &[u8], policy: &Policy) -> Result<Release, Error> {
         let message = Clearsigned::read(in_release)?;
-        let signatures = read_signatures(&message.packets)?;
-        let hashed = message.hashed();
+        let (packets, hashed) = (&message.packets, message.hashed());
+        let (signers, refused) = self.signers(archive, packets, &hashed, Some(&message.hashes), policy)?;
+        weigh((archive, suite), &signers, refused, policy)?;
+        let digests = (Digest::of(in_release), None);
+        Release::read(archive, suite, &message.text, digests, signers.into_iter().collect(), policy)
+    }
+
+    /// As [`Keyring::verify`], for a Release whose signatures stand in a file of their own, Release.gpg.
+    pub fn verify_detached(
+        &self,
+        archive: &str,
+        suite: &str,
+        (release, signature): (&[u8], &[u8]),
+        policy: &Policy,
+    ) -> Result<Release, Error> {
+        let text = clearsign::plain(release)?;
+        let packets = clearsign::detached(signature)?;
+        let (signers, refused) = self.signers(archive, &packets, release, None, policy)?;
+        weigh((archive, suite), &signers, refused, policy)?;
+        let digests = (Digest::of(release), Some(Digest::of(signature)));
+        Release::read(archive, suite, text, digests, signers.into_iter().collect(), policy)
+    }
+
+    /// Returns the certificates whose signature over `hashed` holds, and what is wrong with the others.
+    fn signers(
+        &self,
+        archive: &str,
+        packets: &[u8],
+        hashed: &[u8],
+        hashes: Option<&[Hash]>,
+        policy: &Policy,
+    ) -> Result<(BTreeSet<String>, Vec<String>), Error> {
+        let signatures = read_signatures(packets)?;
         let mut signers = BTreeSet::new();
         let mut refused = Vec::new();
         for signature in &signatures {
@@ -110,9 +141,9 @@ impl Keyring {
                 if limit.is_some_and(|limit| limit != archive) {
                     continue;
                 }
-                let Some(verdict) = certificate.judge(signature, &hashed, policy.now, policy.fresh) else { continue };
+                let Some(verdict) = certificate.judge(signature, hashed, policy.now, policy.fresh) else { continue };
                 known = true;
-                match verdict.and_then(|()| declared(&message.hashes, signature)) {
+                match verdict.and_then(|()| hashes.map_or(Ok(()), |hashes| declared(hashes, signature))) {
                     Ok(()) => {
                         signers.insert(certificate.fingerprint.clone());
                     }
@@ -126,27 +157,35 @@ impl Keyring {
                 refused.push(format!("a signature is by a key that is not in the keyring: {issuers}"));
             }
         }
-        let needed = policy.min_signatures.max(1);
-        if signers.len() < needed as usize {
-            return Err(Error::Signatures {
-                archive: archive.to_owned(),
-                suite: suite.to_owned(),
-                good: signers.len(),
-                needed,
-                refused,
-            });
-        }
-        for key in &policy.require_key {
-            let wanted: String =
-                key.chars().filter(|c| !c.is_ascii_whitespace()).map(|c| c.to_ascii_uppercase()).collect();
-            if !signers.contains(wanted.strip_prefix("0X").unwrap_or(&wanted)) {
-                let (archive, suite) = (archive.to_owned(), suite.to_owned());
-                return Err(Error::RequiredKey { archive, suite, key: key.clone(), refused });
-            }
-        }
-        let signers = signers.into_iter().collect();
-        Release::read(archive, suite, &message.text, Digest::of(in_release), signers, policy)
+        Ok((signers, refused))
     }
+}
+
+/// Holds the signers against the policy.
+fn weigh(
+    (archive, suite): (&str, &str),
+    signers: &BTreeSet<String>,
+    refused: Vec<String>,
+    policy: &Policy,
+) -> Result<(), Error> {
+    let needed = policy.min_signatures.max(1);
+    if signers.len() < needed as usize {
+        return Err(Error::Signatures {
+            archive: archive.to_owned(),
+            suite: suite.to_owned(),
+            good: signers.len(),
+            needed,
+            refused,
+        });
+    }
+    for key in &policy.require_key {
+        let wanted: String = key.chars().filter(|c| !c.is_ascii_whitespace()).map(|c| c.to_ascii_uppercase()).collect();
+        if !signers.contains(wanted.strip_prefix("0X").unwrap_or(&wanted)) {
+            let (archive, suite) = (archive.to_owned(), suite.to_owned());
+            return Err(Error::RequiredKey { archive, suite, key: key.clone(), refused });
+        }
+    }
+    Ok(())
 }
 
 /// Returns an error where the message does not declare the signature's hash.

@@ -20,7 +20,7 @@ mod signing;
 #[cfg(test)]
 mod tests;
 
-pub use candidate::{Candidate, MultiArch};
+pub use candidate::{Candidate, MultiArch, Priority};
 pub use distro::{DistroArchive, archives_of};
 pub use error::Error;
 pub use index::Index;

@@ -15,6 +15,7 @@ pub struct Release {
     suite: String,
     codename: Option<String>,
     digest: Digest,
+    signature: Option<Digest>,
     date: i64,
     valid_until: Option<i64>,
     signers: Vec<String>,
@@ -31,7 +32,7 @@ impl Release {
         archive: &str,
         suite: &str,
         text: &str,
-        digest: Digest,
+        (digest, signature): (Digest, Option<Digest>),
         signers: Vec<String>,
         policy: &Policy,
     ) -> Result<Self, Error> {
@@ -46,7 +47,8 @@ impl Release {
         };
         let codename = stanza.get("Codename").map(str::to_owned);
         let named = stanza.get("Suite");
-        if named != Some(&suite) && codename.as_ref() != Some(&suite) {
+        // A flat archive has no name to be asked for by.
+        if !suite.ends_with('/') && named != Some(&suite) && codename.as_ref() != Some(&suite) {
             let found: Vec<_> = [named, codename.as_deref()]
                 .into_iter()
                 .flatten()
@@ -81,6 +83,7 @@ impl Release {
             suite,
             codename,
             digest,
+            signature,
             date,
             valid_until,
             signers,
@@ -107,7 +110,7 @@ impl Release {
         self.codename.as_deref()
     }
 
-    /// Returns the digest of the InRelease.
+    /// Returns the digest of the InRelease, or of the Release that another file signs.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -147,19 +150,25 @@ impl Release {
         self.files.get(path).copied()
     }
 
-    /// Returns the Packages files of `components` for `architecture`, each in its smallest form, sorted by path.
+    /// Returns the Packages files of `components` for `architecture`, each in its smallest form, sorted by path; of a
+    /// flat archive the one that it has.
     ///
     /// Where the archive lists packages for all architectures apart, their files are among them.
     pub fn packages_files(&self, components: &[String], architecture: &str) -> Result<Vec<PackagesFile>, Error> {
+        let listed_as = |path: &str| {
+            [".xz", ".zst", ".gz", ""].iter().find_map(|suffix| {
+                let path = format!("{path}{suffix}");
+                let (digest, size) = self.file(&path)?;
+                Some(PackagesFile { path, digest, size })
+            })
+        };
+        if self.suite.ends_with('/') {
+            let (archive, suite) = (self.archive.clone(), self.suite.clone());
+            return Ok(vec![listed_as("Packages").ok_or(Error::NoFlatPackages { archive, suite })?]);
+        }
         let mut files = Vec::new();
         for component in components {
-            let find = |architecture: &str| {
-                [".xz", ".gz", ""].iter().find_map(|suffix| {
-                    let path = format!("{component}/binary-{architecture}/Packages{suffix}");
-                    let (digest, size) = self.file(&path)?;
-                    Some(PackagesFile { path, digest, size })
-                })
-            };
+            let find = |architecture: &str| listed_as(&format!("{component}/binary-{architecture}/Packages"));
             files.push(find(architecture).ok_or_else(|| Error::NoPackages {
                 archive: self.archive.clone(),
                 suite: self.suite.clone(),
@@ -182,8 +191,8 @@ impl Release {
 
     /// Returns where `file` lies by its hash, below the suite, where the archive serves it so.
     pub fn by_hash_path(&self, file: &PackagesFile) -> Option<String> {
-        let (directory, _) = file.path.rsplit_once('/')?;
-        self.by_hash.then(|| format!("{directory}/by-hash/SHA256/{}", file.digest.hex()))
+        let directory = file.path.rsplit_once('/').map(|(directory, _)| format!("{directory}/")).unwrap_or_default();
+        self.by_hash.then(|| format!("{directory}by-hash/SHA256/{}", file.digest.hex()))
     }
 
     /// Returns what a lock says of this Release, with the files read.
@@ -194,6 +203,7 @@ impl Release {
             name: self.archive.clone(),
             suite: self.suite.clone(),
             in_release: self.digest,
+            signature: self.signature,
             date: self.date,
             valid_until: self.valid_until,
             signers: self.signers.clone(),
@@ -230,6 +240,7 @@ impl Fields {
                 line.split_ascii_whitespace().collect::<Vec<_>>().try_into().map_err(|_| wrong())?;
             let digest = Digest::from_hex(digest).map_err(|_| wrong())?;
             let size = decimal(size).ok_or_else(wrong)?;
+            let path = path.strip_prefix("./").unwrap_or(path);
             if !is_relative_path(path) {
                 return Err(wrong());
             }

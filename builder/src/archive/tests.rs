@@ -314,11 +314,13 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
 const PLAIN: &str = "main/binary-amd64/Packages";
 const XZ: &str = "main/binary-amd64/Packages.xz";
 const GZ: &str = "main/binary-amd64/Packages.gz";
+const ZST: &str = "main/binary-amd64/Packages.zst";
 
 #[test]
 fn candidates_are_what_the_stanzas_say() {
     let (xz, gz) = (xz(PACKAGES.as_bytes()), gz(PACKAGES.as_bytes()));
-    let all: &[(&str, &[u8])] = &[(PLAIN, PACKAGES.as_bytes()), (XZ, &xz), (GZ, &gz)];
+    let zst = zstd::stream::encode_all(PACKAGES.as_bytes(), 3).unwrap();
+    let all: &[(&str, &[u8])] = &[(PLAIN, PACKAGES.as_bytes()), (XZ, &xz), (GZ, &gz), (ZST, &zst)];
     let read = index(all, all, "amd64").unwrap();
     assert_eq!(read.set.packages[0].path, XZ);
     assert_eq!((read.set.name.as_str(), read.set.suite.as_str(), read.set.date), ("acme", "trixie", DATE));
@@ -356,7 +358,7 @@ fn a_list_that_is_not_the_signed_one_is_refused() {
     assert!(check(&[(PLAIN, plain)], &[(PLAIN, &plain[1..])]).contains("bytes, read were"));
     assert!(check(&[(PLAIN, plain)], &[(PLAIN, &[plain, b"x"].concat())]).contains("bytes, read were"));
     let long = [packed.as_slice(), &packed].concat();
-    assert!(check(&[(XZ, &long)], &[(XZ, &long)]).contains("goes on after its end"));
+    assert!(check(&[(XZ, &long)], &[(XZ, &long)]).contains("bytes follow its end"));
     let short = &packed[..packed.len() - 4];
     assert!(check(&[(XZ, short)], &[(XZ, short)]).contains("cannot unpack"));
     assert!(check(&[(XZ, plain)], &[(XZ, plain)]).contains("cannot unpack"));

@@ -108,6 +108,10 @@ pub(crate) struct NetworkFlags {
     #[arg(value_delimiter = ' ', value_parser = parse_mirror)]
     pub(crate) mirrors: Vec<MirrorFlag>,
 
+    /// Trust the authorities in this PEM file too
+    #[arg(long, value_name = "FILE", env = "TARSIA_CA", hide_env_values = true)]
+    pub(crate) ca: Option<PathBuf>,
+
     /// Vendored inputs to look into before the network
     #[arg(long, value_name = "DIR|FILE", env = "TARSIA_VENDOR", hide_env_values = true)]
     pub(crate) vendor: Option<PathBuf>,

@@ -7,6 +7,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use tarsia::fetch::Credentials;
 use tarsia::load::Engines;
 use tarsia::spec::Platform;
 
@@ -51,6 +52,8 @@ pub(crate) struct Environment {
     pub(crate) colour: bool,
     /// The machine's apt sources, sorted by path: file name and text. `.list` is the one-line format, `.sources` deb822.
     pub(crate) apt_sources: Vec<(String, String)>,
+    /// Logins for private archives: `NETRC` or `.netrc` in the home directory, then apt's `auth.conf`.
+    pub(crate) credentials: Credentials,
     /// Where container engines may be.
     pub(crate) engines: Engines,
     /// Numbers of the signals that this process was started to ignore, as `nohup` does with SIGHUP.
@@ -79,6 +82,7 @@ impl Environment {
             terminal,
             colour: terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|name| name != "dumb"),
             apt_sources: apt_sources(Path::new("/etc/apt")),
+            credentials: credentials(variable("NETRC"), variable("HOME"), Path::new("/etc/apt")),
             engines: engines(&variable),
             ignored_signals: std::fs::read_to_string("/proc/self/status")
                 .map_or_else(|_| Vec::new(), |status| ignored_signals(&status)),
@@ -129,6 +133,24 @@ fn apt_sources(apt: &Path) -> Vec<(String, String)> {
     paths.into_iter().filter_map(read).collect()
 }
 
+/// Reads the files that hold logins, in the order in which they count. One that cannot be read holds none.
+fn credentials(netrc: Option<OsString>, home: Option<OsString>, apt: &Path) -> Credentials {
+    let own = netrc.map(PathBuf::from).or_else(|| home.map(|home| Path::new(&home).join(".netrc")));
+    let mut paths: Vec<PathBuf> = own.into_iter().collect();
+    paths.push(apt.join("auth.conf"));
+    let mut parts: Vec<PathBuf> = match std::fs::read_dir(apt.join("auth.conf.d")) {
+        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+        Err(_) => Vec::new(),
+    };
+    parts.retain(|path| path.extension().is_some_and(|end| end == "conf"));
+    parts.sort();
+    let mut credentials = Credentials::default();
+    for text in paths.into_iter().chain(parts).filter_map(|path| std::fs::read_to_string(path).ok()) {
+        credentials.add(&text);
+    }
+    credentials
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +162,27 @@ mod tests {
         assert_eq!(cache(path("x"), path("/h")), Some("/h/.cache".into()));
         assert_eq!(cache(None, path("/h")), Some("/h/.cache".into()));
         assert_eq!(cache(None, None), None);
+    }
+
+    #[test]
+    fn logins_come_from_netrc_first_and_then_from_apt() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("auth.conf.d")).unwrap();
+        for (name, text) in [
+            (".netrc", "machine a.example login one password 1"),
+            ("auth.conf", "machine a.example login two password 2\nmachine b.example login three password 3"),
+            ("auth.conf.d/x.conf", "machine c.example login four password 4"),
+            ("auth.conf.d/x.conf.bak", "machine d.example login five password 5"),
+        ] {
+            std::fs::write(place.path().join(name), text).unwrap();
+        }
+        let read = |netrc: Option<OsString>| credentials(netrc, Some(place.path().into()), place.path());
+        let users = |credentials: &Credentials| {
+            let of = |host: &str| credentials.of(&format!("https://{host}.example/")).map(|login| login.user.clone());
+            ["a", "b", "c", "d"].map(|host| of(host).unwrap_or_default()).join(" ")
+        };
+        assert_eq!(users(&read(None)), "one three four ");
+        assert_eq!(users(&read(Some(place.path().join("none").into()))), "two three four ");
     }
 
     #[test]

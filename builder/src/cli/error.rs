@@ -19,6 +19,9 @@ pub(crate) enum Error {
     /// `SOURCE_DATE_EPOCH` is set and no number.
     #[error("cannot read `SOURCE_DATE_EPOCH`: `{0}` is no number of seconds")]
     SourceDateEpoch(String),
+    /// The file of `--ca`.
+    #[error("cannot read `{0}`")]
+    Authorities(String, #[source] io::Error),
     /// A name that no spec can have.
     #[error("cannot start a spec named `{0}`: a name is made of a-z, 0-9, `.`, `_` and `-`")]
     Name(String),
@@ -46,6 +49,7 @@ impl Diagnose for Error {
             Self::NoStore => "cli::no-store",
             Self::NoPlatform => "cli::no-platform",
             Self::SourceDateEpoch(_) => "cli::source-date-epoch",
+            Self::Authorities(..) => "cli::ca",
             Self::Name(_) => "cli::name",
             Self::Distro(_) => "cli::distro",
             Self::NoManual(_) => "cli::no-manual",

@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 use tarsia::diag::{Problems, Warning};
-use tarsia::fetch::{FetchOptions, MachineClock, apt_sources};
+use tarsia::fetch::{FetchOptions, HttpOptions, MachineClock, apt_sources};
 use tarsia::kit::Kit;
 use tarsia::lock::MAX_TIME;
 use tarsia::ops::World;
 use tarsia::store::{Store, StoreOptions};
 
-use super::arguments::{Globals, StoreFlags, WorldFlags};
+use super::arguments::{Globals, NetworkFlags, StoreFlags, WorldFlags};
 use super::environment::Environment;
 use super::error::Error;
 use super::network::Network;
@@ -52,12 +52,16 @@ impl Session {
         let world = World {
             store: &store,
             vendor: vendor.as_ref(),
-            transport: &Network::default(),
+            transport: &Network::new(HttpOptions { certificates: authorities(network)?, ..HttpOptions::default() }),
             now: self.environment.now,
             host: self.environment.platform.ok_or(Error::NoPlatform)?,
             apt: &self.apt_mirrors(),
             mirrors: &network.mirrors,
-            fetch: &FetchOptions { offline: network.offline, ..FetchOptions::default() },
+            fetch: &FetchOptions {
+                offline: network.offline,
+                credentials: self.environment.credentials.clone(),
+                ..FetchOptions::default()
+            },
             clock: &MachineClock::starting_at(self.environment.now),
             offline: network.offline,
             source_date_epoch: self.source_date_epoch()?,
@@ -170,4 +174,11 @@ impl Session {
     fn style(&self) -> render::Style {
         render::Style { colour: self.environment.colour, code: self.globals.verbose }
     }
+}
+
+/// Reads the file of certificate authorities that the flag names.
+fn authorities(flags: &NetworkFlags) -> Result<Vec<Vec<u8>>, Error> {
+    let read =
+        |path: &PathBuf| std::fs::read(path).map_err(|cause| Error::Authorities(path.display().to_string(), cause));
+    flags.ca.iter().map(read).collect()
 }

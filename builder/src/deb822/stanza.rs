@@ -127,6 +127,11 @@ impl<R: BufRead> Stanzas<R> {
         Self { reader, line: 1, done: false }
     }
 
+    /// Returns the stanzas of `reader`, whose first line has the number `line` in its file.
+    pub fn starting_at(reader: R, line: u64) -> Self {
+        Self { reader, line, done: false }
+    }
+
     /// Returns the reader, where it stands after the last stanza returned.
     pub fn into_inner(self) -> R {
         self.reader

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
+use super::credentials::Access;
 use super::error::{Error, Failure};
 use super::transport::{Clock, Request, Response, Transport, TransportError};
 use super::{FetchOptions, STAGE};
@@ -34,6 +35,15 @@ impl Expected {
     }
 }
 
+/// Where a file is asked for, and how.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    pub(super) url: String,
+    pub(super) access: Access,
+    /// The archive it is asked for, where it is one's, and whether that has logins.
+    pub(super) archive: Option<(String, bool)>,
+}
+
 /// What downloads are made with.
 pub(super) struct Tools<'a> {
     pub(super) store: &'a Store,
@@ -55,7 +65,7 @@ enum Step {
 /// A download in progress.
 struct Download<'a> {
     tools: &'a Tools<'a>,
-    url: &'a str,
+    address: &'a Address,
     expected: Expected,
     writer: BlobWriter,
     /// Most bytes there ever were, restarts included.
@@ -65,16 +75,16 @@ struct Download<'a> {
     patched: bool,
 }
 
-/// Downloads `url` in at most `attempts` attempts without headway. The writer holds the bytes that were expected, not
+/// Downloads the file at `address` in at most `attempts` attempts without headway. The writer holds the bytes that were expected, not
 /// committed yet.
 pub(super) fn download(
     tools: &Tools<'_>,
-    url: &str,
+    address: &Address,
     expected: Expected,
     attempts: u32,
 ) -> Result<Result<BlobWriter, Failure>, Error> {
     let writer = tools.store.write_blob()?;
-    let mut download = Download { tools, url, expected, writer, furthest: 0, etag: None, patched: false };
+    let mut download = Download { tools, address, expected, writer, furthest: 0, etag: None, patched: false };
     let mut failed = 0;
     loop {
         let before = download.furthest;
@@ -107,7 +117,8 @@ pub(super) fn local(
     expected: Expected,
 ) -> Result<Result<BlobWriter, Failure>, Error> {
     let writer = tools.store.write_blob()?;
-    let mut download = Download { tools, url: "", expected, writer, furthest: 0, etag: None, patched: false };
+    let address = Address { url: String::new(), access: Access::default(), archive: None };
+    let mut download = Download { tools, address: &address, expected, writer, furthest: 0, etag: None, patched: false };
     if let Some(failure) = download.wrong_size(length) {
         return Ok(Err(failure));
     }
@@ -136,7 +147,12 @@ impl Download<'_> {
             self.restart()?;
         }
         let offset = self.writer.length();
-        let request = Request { url: self.url.to_owned(), offset, if_range: self.etag.clone() };
+        let request = Request {
+            url: self.address.url.clone(),
+            offset,
+            if_range: self.etag.clone(),
+            access: self.address.access.clone(),
+        };
         let response = match self.tools.transport.get(&request) {
             Ok(response) => response,
             Err(TransportError::Refused(why)) => return Ok(Step::Over(Failure::Refused(why))),
@@ -241,7 +257,11 @@ impl Download<'_> {
     }
 
     fn unwritten(&self, error: io::Error) -> Error {
-        Error::Store(store::Error::write(format!("`{}`", self.url), self.tools.store.root(), error))
+        Error::Store(store::Error::write(
+            format!("`{}`", super::shown(&self.address.url)),
+            self.tools.store.root(),
+            error,
+        ))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::http::CERTIFICATE;
+
 use crate::diag::Diagnose;
 use crate::digest::Digest;
 use crate::kit;
@@ -73,6 +75,17 @@ pub enum Error {
 pub enum Failure {
     /// It has no such file, or does not give it: the HTTP status.
     Status(u16),
+    /// The server lets nobody in without a login, or not with this one.
+    Denied {
+        /// The HTTP status.
+        status: u16,
+        /// The archive's name.
+        archive: String,
+        /// Host and port.
+        host: String,
+        /// What is known of a login.
+        login: Known,
+    },
     /// The address, or where it leads to, is refused.
     Refused(String),
     /// The network failed, again and again.
@@ -85,13 +98,46 @@ pub enum Failure {
     Rejected(String),
 }
 
+/// What is known of a login for a server that lets nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// It was shown, and refused.
+    Refused,
+    /// The machine has none for this address.
+    None,
+    /// The archive is not said to have any.
+    NotAsked,
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(f, "HTTP status {status}"),
+            Self::Denied { status, archive, login, .. } => match login {
+                Known::Refused => write!(f, "HTTP status {status}: it refuses the login for archive `{archive}`"),
+                Known::None => write!(f, "HTTP status {status}: no login is known for archive `{archive}` there"),
+                Known::NotAsked => write!(f, "HTTP status {status}: archive `{archive}` asks for a login"),
+            },
             Self::Digest(digest) => write!(f, "its bytes are {digest}"),
             Self::Refused(why) | Self::Network(why) | Self::Size(why) | Self::Rejected(why) => f.write_str(why),
         }
+    }
+}
+
+impl Failure {
+    /// Returns what would open a door that is shut.
+    fn way_in(&self) -> Option<String> {
+        let Self::Denied { archive, host, login, .. } = self else { return None };
+        Some(match login {
+            Known::Refused => {
+                format!("check login and password of `machine {host}` in `~/.netrc` and apt's `auth.conf.d`")
+            }
+            Known::None => format!(
+                "add `machine {host} login USER password PASSWORD` to `~/.netrc` or a file of apt's `auth.conf.d`; \
+                 without `http://` before the host it is for https alone"
+            ),
+            Known::NotAsked => format!("add `auth: netrc` to `{archive}` under `archives`"),
+        })
     }
 }
 
@@ -124,6 +170,14 @@ fn lines(names: &[String]) -> String {
     names.iter().map(|name| format!("\n  {name}")).collect()
 }
 
+impl Error {
+    /// Returns whether every address said that it has no such file.
+    pub fn is_absent(&self) -> bool {
+        let absent = |failure: &Failure| matches!(failure, Failure::Status(403 | 404 | 410));
+        matches!(self, Self::Unavailable { tried, .. } if tried.iter().all(|(_, failure)| absent(failure)))
+    }
+}
+
 impl Diagnose for Error {
     fn code(&self) -> &'static str {
         match self {
@@ -142,6 +196,23 @@ impl Diagnose for Error {
         match self {
             Self::Offline { .. } => {
                 vec!["run the same once without `--offline`, or `tarsia fetch` where there is a lock".to_owned()]
+            }
+            Self::Unavailable { tried, .. } | Self::Mismatch { tried, .. }
+                if tried.iter().any(|(_, failure)| matches!(failure, Failure::Denied { .. })) =>
+            {
+                let mut hints: Vec<String> = tried.iter().filter_map(|(_, failure)| failure.way_in()).collect();
+                hints.dedup();
+                hints
+            }
+            Self::Unavailable { tried, .. }
+                if tried
+                    .iter()
+                    .any(|(_, failure)| matches!(failure, Failure::Refused(why) if why.contains(CERTIFICATE))) =>
+            {
+                vec![
+                    "name the server's certificate authority with `--ca FILE`, or with `ca:` under `archives`"
+                        .to_owned(),
+                ]
             }
             Self::NotVendored { .. } => {
                 vec!["vendor what the lock names now with `tarsia vendor SPEC`, or leave `--offline` out".to_owned()]

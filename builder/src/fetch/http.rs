@@ -1,9 +1,11 @@
 //! [`Transport`] over HTTP and TLS, and over `file:` addresses.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap, HeaderName};
@@ -15,6 +17,9 @@ use super::transport::{Request, Response, Transport, TransportError};
 
 /// The most redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
+
+/// What rustls says where a server's certificate is not trusted.
+pub(super) const CERTIFICATE: &str = "invalid peer certificate";
 
 /// Pieces of a body that wait for their reader.
 const PIECES: usize = 16;
@@ -57,6 +62,9 @@ impl Default for HttpOptions {
 /// Gets `https:` and `http:` addresses over the network, and `file:` addresses from disk.
 pub struct HttpTransport {
     client: reqwest::Client,
+    /// Those that trust further authorities, by these.
+    clients: Mutex<BTreeMap<Arc<[u8]>, reqwest::Client>>,
+    options: HttpOptions,
     /// Always there until drop.
     runtime: Option<Runtime>,
     idle_timeout: Duration,
@@ -65,41 +73,42 @@ pub struct HttpTransport {
 impl HttpTransport {
     /// Returns a transport with connections and threads of its own.
     pub fn new(options: &HttpOptions) -> Result<Self, TransportError> {
-        let refused = |what: &str, error: &dyn std::error::Error| {
-            TransportError::Refused(format!("cannot use {what}: {}", causes(error)))
-        };
-        let mut client = reqwest::Client::builder()
-            .user_agent(concat!("tarsia/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(options.connect_timeout)
-            .referer(false)
-            .redirect(reqwest::redirect::Policy::custom(redirect));
-        match &options.proxies {
-            Proxies::Environment => {}
-            Proxies::None => client = client.no_proxy(),
-            Proxies::All(address) => {
-                let proxy = reqwest::Proxy::all(address).map_err(|error| refused("the proxy", &error))?;
-                client = client.no_proxy().proxy(proxy);
-            }
-        }
-        for text in &options.certificates {
-            let all = reqwest::Certificate::from_pem_bundle(text).map_err(|error| refused("a certificate", &error))?;
-            for certificate in all {
-                client = client.add_root_certificate(certificate);
-            }
-        }
-        let client = client.build().map_err(|error| refused("the network", &error))?;
+        let client = client(options, None)?;
+        let refused = |error: io::Error| TransportError::Refused(format!("cannot use the network: {}", causes(&error)));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("fetch")
             .enable_all()
             .build()
-            .map_err(|error| refused("the network", &error))?;
-        Ok(Self { client, runtime: Some(runtime), idle_timeout: options.idle_timeout })
+            .map_err(refused)?;
+        let clients = Mutex::default();
+        Ok(Self {
+            client,
+            clients,
+            options: options.clone(),
+            runtime: Some(runtime),
+            idle_timeout: options.idle_timeout,
+        })
+    }
+
+    /// Returns the client that trusts what the request says.
+    fn client(&self, request: &Request) -> Result<reqwest::Client, TransportError> {
+        let Some(authorities) = &request.access.authorities else { return Ok(self.client.clone()) };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(authorities) {
+            return Ok(client.clone());
+        }
+        let client = client(&self.options, Some(authorities))?;
+        clients.insert(authorities.clone(), client.clone());
+        Ok(client)
     }
 
     fn http(&self, url: reqwest::Url, request: &Request) -> Result<Response, TransportError> {
         let runtime = self.runtime.as_ref().ok_or_else(|| TransportError::Refused("the network is shut".to_owned()))?;
-        let mut asked = self.client.get(url).header(header::ACCEPT_ENCODING, "identity");
+        let mut asked = self.client(request)?.get(url).header(header::ACCEPT_ENCODING, "identity");
+        if let Some(login) = &request.access.login {
+            asked = asked.basic_auth(&login.user, Some(&login.password));
+        }
         if request.offset > 0 {
             asked = asked.header(header::RANGE, format!("bytes={}-", request.offset));
             if let Some(tag) = &request.if_range {
@@ -113,7 +122,12 @@ impl HttpTransport {
             Ok(Err(error)) if error.is_redirect() || error.is_builder() => {
                 return Err(TransportError::Refused(causes(&error.without_url())));
             }
-            Ok(Err(error)) => return Err(TransportError::Failed(causes(&error.without_url()))),
+            Ok(Err(error)) => {
+                let why = causes(&error.without_url());
+                // Who is not trusted now will not be in a second.
+                let final_word = why.contains(CERTIFICATE);
+                return Err(if final_word { TransportError::Refused(why) } else { TransportError::Failed(why) });
+            }
             Err(_) => return Err(TransportError::Failed(format!("no answer within {} s", idle.as_secs()))),
         };
         let headers = answer.headers();
@@ -145,6 +159,36 @@ impl HttpTransport {
         let body = Box::new(Body { receiver, piece: Default::default(), read: 0, over: false });
         Ok(Response { status, length, content_range, etag, retry_after, body })
     }
+}
+
+/// Returns a client that trusts the machine's authorities, those of the options, and these.
+fn client(options: &HttpOptions, authorities: Option<&[u8]>) -> Result<reqwest::Client, TransportError> {
+    let refused = |what: &str, error: &dyn std::error::Error| {
+        TransportError::Refused(format!("cannot use {what}: {}", causes(error)))
+    };
+    let mut client = reqwest::Client::builder()
+        .user_agent(concat!("tarsia/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(options.connect_timeout)
+        .referer(false)
+        .redirect(reqwest::redirect::Policy::custom(redirect));
+    match &options.proxies {
+        Proxies::Environment => {}
+        Proxies::None => client = client.no_proxy(),
+        Proxies::All(address) => {
+            let proxy = reqwest::Proxy::all(address).map_err(|error| refused("the proxy", &error))?;
+            client = client.no_proxy().proxy(proxy);
+        }
+    }
+    for text in options.certificates.iter().map(Vec::as_slice).chain(authorities) {
+        let all = reqwest::Certificate::from_pem_bundle(text).map_err(|error| refused("a certificate", &error))?;
+        if all.is_empty() {
+            return Err(TransportError::Refused("cannot use a certificate: its file holds none".to_owned()));
+        }
+        for certificate in all {
+            client = client.add_root_certificate(certificate);
+        }
+    }
+    client.build().map_err(|error| refused("the network", &error))
 }
 
 impl Transport for HttpTransport {
@@ -282,7 +326,12 @@ mod tests {
     }
 
     fn request(url: &str, offset: u64) -> Request {
-        Request { url: url.to_owned(), offset, if_range: (offset > 0).then(|| "\"tag\"".to_owned()) }
+        Request {
+            url: url.to_owned(),
+            offset,
+            if_range: (offset > 0).then(|| "\"tag\"".to_owned()),
+            access: Default::default(),
+        }
     }
 
     /// Serves one answer per connection and returns the requests' heads.

@@ -1,6 +1,7 @@
 //! Which addresses an archive's files are asked from, in order. A lock names no host; this is where hosts come in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The snapshot service: the distro's archives as they were at every moment. The only host name in the program.
 const SNAPSHOT: &str = "https://snapshot.debian.org/archive";
@@ -21,6 +22,17 @@ pub(super) fn is_snapshot(url: &str) -> bool {
 pub struct Mirrors {
     /// By archive name; without a slash at the end.
     pub by_archive: BTreeMap<String, Vec<String>>,
+    /// What else belongs to asking an archive, where anything does.
+    pub private: BTreeMap<String, Private>,
+}
+
+/// How an archive is asked that is not open to all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Private {
+    /// Logins of the machine go to the hosts that they are meant for.
+    pub auth: bool,
+    /// PEM text of certificate authorities that its servers may show as well.
+    pub authorities: Option<Arc<[u8]>>,
 }
 
 /// A `--mirror` flag: `[ARCHIVE=]URI`.
@@ -72,7 +84,7 @@ impl Mirrors {
     /// Returns the mirrors of these archives; an archive that the spec does not name is the distro's.
     pub fn order(archives: &[&str], sources: &MirrorSources<'_>) -> Self {
         let by_archive = archives.iter().map(|archive| ((*archive).to_owned(), bases(archive, sources))).collect();
-        Self { by_archive }
+        Self { by_archive, private: BTreeMap::new() }
     }
 
     /// Returns the addresses of a file below an archive's base, best first.

@@ -6,6 +6,7 @@
 //! Which versions are wanted, and whether a lock is true, is decided elsewhere.
 
 pub mod apt_sources;
+mod credentials;
 mod download;
 mod error;
 mod http;
@@ -18,17 +19,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-pub use error::{Error, Failure};
+pub use credentials::{Access, Credentials, Login};
+pub use error::{Error, Failure, Known};
 pub use http::{HttpOptions, HttpTransport, Proxies};
-pub use mirrors::{MirrorFlag, MirrorSources, Mirrors, Snapshot};
+pub use mirrors::{MirrorFlag, MirrorSources, Mirrors, Private, Snapshot};
 pub use transport::{Clock, MachineClock, Request, Response, Transport, TransportError};
 
 use crate::diag::{Problems, Progress};
 use crate::digest::Digest;
 use crate::kit::Kit;
-use crate::lock::{LockedPackage, PackagesFile};
+use crate::lock::{LockedPackage, PackagesFile, suite_directory};
 use crate::store::{BlobWriter, Store};
-use download::{Expected, Tools, download, local};
+use download::{Address, Expected, Tools, download, local};
 
 /// The most bytes of an InRelease file.
 pub const MAX_IN_RELEASE: u64 = 4 << 20;
@@ -49,11 +51,20 @@ pub struct FetchOptions {
     pub low_speed: u64,
     /// How long it may be too slow.
     pub low_speed_time: Duration,
+    /// Logins for archives that ask for them.
+    pub credentials: Credentials,
 }
 
 impl Default for FetchOptions {
     fn default() -> Self {
-        Self { offline: false, parallel: 6, attempts: 5, low_speed: 1024, low_speed_time: Duration::from_secs(30) }
+        Self {
+            offline: false,
+            parallel: 6,
+            attempts: 5,
+            low_speed: 1024,
+            low_speed_time: Duration::from_secs(30),
+            credentials: Credentials::default(),
+        }
     }
 }
 
@@ -95,12 +106,12 @@ impl Wanted {
     pub fn packages_file(archive: &str, suite: &str, file: &PackagesFile, by_hash: Option<&str>) -> Self {
         Self {
             archive: archive.to_owned(),
-            path: format!("dists/{suite}/{}", file.path),
-            by_hash: by_hash.map(|path| format!("dists/{suite}/{path}")),
+            path: format!("{}{}", suite_directory(suite), file.path),
+            by_hash: by_hash.map(|path| format!("{}{path}", suite_directory(suite))),
             digest: file.digest,
             size: file.size,
             label: format!("{archive} {suite} {}", file.path),
-            promised_by: "its signed InRelease",
+            promised_by: "its signed Release",
         }
     }
 }
@@ -168,8 +179,8 @@ impl<'a> Fetcher<'a> {
         let urls = self.urls(archive, &[path], &label)?;
         let expected = Expected { digest: None, size: None, limit };
         let mut tried = Vec::new();
-        for url in urls {
-            let failure = match self.drawn(0, || self.from(&url, expected))? {
+        for address in urls {
+            let failure = match self.drawn(0, || self.from(&address, expected))? {
                 Ok(mut writer) => {
                     let bytes = writer.read_back()?;
                     match accept(&bytes) {
@@ -182,7 +193,7 @@ impl<'a> Fetcher<'a> {
                 }
                 Err(failure) => failure,
             };
-            tried.push((shown(&url), failure));
+            tried.push((shown(&address.url), failure));
         }
         Err(Error::Unavailable { label, tried })
     }
@@ -260,7 +271,9 @@ impl<'a> Fetcher<'a> {
         }
         let label = shown(url);
         let expected = Expected { digest: Some(*digest), size: None, limit };
-        let writer = self.drawn(0, || self.first(&label, "the spec", &|| Ok(vec![url.to_owned()]), expected))?;
+        let address = Address { url: url.to_owned(), access: Access::default(), archive: None };
+        let addresses = || Ok(vec![address.clone()]);
+        let writer = self.drawn(0, || self.first(&label, "the spec", &addresses, expected))?;
         writer.commit(Some(digest))?;
         self.stored(digest, &label)
     }
@@ -321,13 +334,23 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Returns the addresses of a file at every mirror of an archive: all paths at the best mirror first.
-    fn urls(&self, archive: &str, paths: &[&str], label: &str) -> Result<Vec<String>, Error> {
+    fn urls(&self, archive: &str, paths: &[&str], label: &str) -> Result<Vec<Address>, Error> {
         let by_path: Vec<_> = paths.iter().map(|path| self.mirrors.urls(archive, path)).collect();
         let mirrors = by_path.iter().map(Vec::len).max().unwrap_or(0);
         if mirrors == 0 {
             return Err(Error::NoMirror { label: label.to_owned(), archive: archive.to_owned() });
         }
-        Ok((0..mirrors).flat_map(|mirror| by_path.iter().filter_map(move |urls| urls.get(mirror).cloned())).collect())
+        let urls = (0..mirrors).flat_map(|mirror| by_path.iter().filter_map(move |urls| urls.get(mirror).cloned()));
+        Ok(urls.map(|url| self.address(archive, url)).collect())
+    }
+
+    /// Returns how an archive's file is asked for: a login goes along only where the archive has them.
+    fn address(&self, archive: &str, url: String) -> Address {
+        let private = self.mirrors.private.get(archive);
+        let has_logins = private.is_some_and(|private| private.auth);
+        let login = if has_logins { self.tools.options.credentials.of(&url).cloned() } else { None };
+        let authorities = private.and_then(|private| private.authorities.clone());
+        Address { url, access: Access { login, authorities }, archive: Some((archive.to_owned(), has_logins)) }
     }
 
     /// Returns a file from the vendored inputs, or from the first address that gives it.
@@ -335,7 +358,7 @@ impl<'a> Fetcher<'a> {
         &self,
         label: &str,
         promised_by: &'static str,
-        urls: &dyn Fn() -> Result<Vec<String>, Error>,
+        urls: &dyn Fn() -> Result<Vec<Address>, Error>,
         expected: Expected,
     ) -> Result<BlobWriter, Error> {
         let mut tried = Vec::new();
@@ -346,10 +369,10 @@ impl<'a> Fetcher<'a> {
             _ => {}
         }
         let urls = if self.tools.options.offline { Vec::new() } else { urls()? };
-        for url in urls {
-            match self.from(&url, expected)? {
+        for address in urls {
+            match self.from(&address, expected)? {
                 Ok(writer) => return Ok(writer),
-                Err(failure) => tried.push((shown(&url), failure)),
+                Err(failure) => tried.push((shown(&address.url), failure)),
             }
         }
         let label = label.to_owned();
@@ -361,11 +384,15 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    fn from(&self, url: &str, expected: Expected) -> Result<Result<BlobWriter, Failure>, Error> {
-        let server = server(url);
+    fn from(&self, address: &Address, expected: Expected) -> Result<Result<BlobWriter, Failure>, Error> {
+        let server = server(&address.url);
         let is_down = self.down.lock().unwrap_or_else(PoisonError::into_inner).contains(server);
         let attempts = if is_down { 1 } else { self.tools.options.attempts };
-        let result = download(&self.tools, url, expected, attempts)?;
+        let result = match (download(&self.tools, address, expected, attempts)?, &address.archive) {
+            (Err(Failure::Status(401)), Some((archive, asks))) => Err(denied(401, archive, *asks, address)),
+            (Err(Failure::Status(403)), Some((archive, true))) => Err(denied(403, archive, true, address)),
+            (result, _) => result,
+        };
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         match &result {
             Err(Failure::Network(_)) => {
@@ -388,6 +415,21 @@ impl<'a> Fetcher<'a> {
 
     fn stored(&self, digest: &Digest, label: &str) -> Result<File, Error> {
         self.tools.store.blob(digest)?.ok_or_else(|| Error::Lost { label: label.to_owned() })
+    }
+}
+
+/// Returns that a server lets nobody in, or not this one.
+fn denied(status: u16, archive: &str, asks: bool, address: &Address) -> Failure {
+    let server = server(&address.url);
+    Failure::Denied {
+        status,
+        archive: archive.to_owned(),
+        host: server.split_once("://").map_or(server, |(_, host)| host).rsplit('@').next().unwrap_or(server).to_owned(),
+        login: match (&address.access.login, asks) {
+            (Some(_), _) => Known::Refused,
+            (None, true) => Known::None,
+            (None, false) => Known::NotAsked,
+        },
     }
 }
 

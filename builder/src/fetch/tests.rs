@@ -174,7 +174,7 @@ fn wanted(bytes: &[u8]) -> Wanted {
 
 fn mirrors() -> Mirrors {
     let all = vec!["https://a.example.org".to_owned(), "https://b.example.org".to_owned()];
-    Mirrors { by_archive: BTreeMap::from([("debian".to_owned(), all)]) }
+    Mirrors { by_archive: BTreeMap::from([("debian".to_owned(), all)]), ..Mirrors::default() }
 }
 
 /// Runs `test` with a fetcher over a fresh store.

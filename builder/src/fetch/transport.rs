@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::time::Duration;
 
+use super::credentials::Access;
+
 /// A request for a file, or for the rest of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -12,6 +14,8 @@ pub struct Request {
     pub offset: u64,
     /// The entity tag that the first bytes came with: where it no longer holds, the whole file is wanted.
     pub if_range: Option<String>,
+    /// What the server is shown, and must show.
+    pub access: Access,
 }
 
 /// The start of an answer.

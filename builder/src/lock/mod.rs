@@ -22,8 +22,8 @@ use crate::digest::Digest;
 pub const VERSION: u32 = 1;
 /// Additions to [`VERSION`] that this release writes; a reader accepts any.
 ///
-/// 1: variants, local packages, `keep` of a package.
-pub const REVISION: u32 = 1;
+/// 1: variants, local packages, `keep` of a package. 2: `signature`, `source-date-given`.
+pub const REVISION: u32 = 2;
 /// The archive of a package that is a file beneath the spec's directory.
 pub const LOCAL: &str = "local";
 /// Number of everything that shapes bytes: tar rules, cut rule, codecs and their exact versions.
@@ -51,8 +51,11 @@ pub struct Lock {
     pub spec: Digest,
     /// The effective `keep`: `runtime`, `all` or `needed`.
     pub keep: String,
-    /// The only clock: seconds since 1970-01-01 UTC.
+    /// The only clock: seconds since 1970-01-01 UTC. The newest date of the metadata sets, unless it was given.
     pub source_date: i64,
+    /// `source_date` was given by `SOURCE_DATE_EPOCH` when the lock was made (since revision 2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub source_date_given: bool,
     /// Archives by name; each the metadata sets that packages of this lock stand in. Sorted by (name, suite, InRelease digest).
     #[serde(default, rename = "archive", skip_serializing_if = "Vec::is_empty")]
     pub archives: Vec<MetadataSet>,
@@ -76,6 +79,9 @@ pub struct VariantLock {
     pub keep: String,
     /// The variant's clock.
     pub source_date: i64,
+    /// `source_date` was given by `SOURCE_DATE_EPOCH` when this was made (since revision 2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub source_date_given: bool,
     /// The variant's inputs.
     #[serde(default, rename = "input", skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<LockedInput>,
@@ -89,10 +95,14 @@ pub struct VariantLock {
 pub struct MetadataSet {
     /// Which archive: `debian`, `debian-security`, or the name in the spec.
     pub name: String,
-    /// The suite as it stands in the path below `dists/`: `trixie-updates`.
+    /// The suite as it stands in the path below `dists/`: `trixie-updates`; of a flat archive the directory of its
+    /// Release, `./` or `sub/`.
     pub suite: String,
-    /// Digest of InRelease.
+    /// Digest of InRelease; of Release, where `signature` stands beside it.
     pub in_release: Digest,
+    /// Digest of Release.gpg, for an archive without InRelease (since revision 2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Digest>,
     /// `Date` of the Release, seconds since 1970-01-01 UTC.
     pub date: i64,
     /// `Valid-Until`, where there is one.
@@ -226,6 +236,16 @@ impl std::fmt::Display for Why {
     }
 }
 
+/// Returns the path of a suite's directory below its archive's base, with a slash at its end: `dists/trixie/`; of a flat
+/// archive, whose suite ends in a slash, that directory itself, which may be the base.
+pub fn suite_directory(suite: &str) -> String {
+    match suite {
+        "./" => String::new(),
+        flat if flat.ends_with('/') => flat.to_owned(),
+        pooled => format!("dists/{pooled}/"),
+    }
+}
+
 impl Lock {
     /// Returns the metadata set that a package's stanza stands in.
     pub fn set_of(&self, package: &LockedPackage) -> Option<&MetadataSet> {
@@ -237,8 +257,9 @@ impl Lock {
     pub fn section(&self, variant: Option<&str>) -> Option<Self> {
         let mut section = Self { variants: BTreeMap::new(), ..self.clone() };
         if let Some(name) = variant {
-            let VariantLock { spec, keep, source_date, inputs, platform } = self.variants.get(name)?.clone();
-            section = Self { spec, keep, source_date, inputs, platform, ..section };
+            let VariantLock { spec, keep, source_date, source_date_given, inputs, platform } =
+                self.variants.get(name)?.clone();
+            section = Self { spec, keep, source_date, source_date_given, inputs, platform, ..section };
         }
         section.drop_unused_sets();
         Some(section)
@@ -246,13 +267,13 @@ impl Lock {
 
     /// Puts `section` in the place of what the lock says of a variant, or of the spec itself.
     pub fn put(&mut self, variant: Option<&str>, section: Self) {
-        let Self { spec, keep, source_date, inputs, platform, archives, .. } = section;
+        let Self { spec, keep, source_date, source_date_given, inputs, platform, archives, .. } = section;
         match variant {
             Some(name) => {
-                let variant = VariantLock { spec, keep, source_date, inputs, platform };
+                let variant = VariantLock { spec, keep, source_date, source_date_given, inputs, platform };
                 self.variants.insert(name.to_owned(), variant);
             }
-            None => *self = Self { spec, keep, source_date, inputs, platform, ..self.clone() },
+            None => *self = Self { spec, keep, source_date, source_date_given, inputs, platform, ..self.clone() },
         }
         for set in archives {
             match self.archives.iter_mut().find(|known| known.name == set.name && known.in_release == set.in_release) {

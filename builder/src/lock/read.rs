@@ -147,7 +147,7 @@ impl Lock {
         for set in &self.archives {
             let said = format!("archive `{}`", set.name);
             expect(is_archive_name(&set.name), format!("{said} is no archive name"));
-            expect(is_relative_path(&set.suite), format!("{said} has suite `{}`", set.suite));
+            expect(is_suite(&set.suite), format!("{said} has suite `{}`", set.suite));
             let times = [Some(set.date), set.valid_until];
             expect(times.into_iter().flatten().all(is_time), format!("{said} has a date that is no time"));
             expect(ascending(set.signers.iter()), format!("{said} has unsorted signers"));
@@ -305,6 +305,11 @@ fn is_time(seconds: i64) -> bool {
     (0..=super::MAX_TIME).contains(&seconds)
 }
 
+/// A path below `dists/`, or with a slash at its end the directory of a flat archive.
+fn is_suite(suite: &str) -> bool {
+    suite == "./" || is_relative_path(suite.strip_suffix('/').unwrap_or(suite))
+}
+
 fn is_fingerprint(key: &str) -> bool {
     (key.len() == 40 || key.len() == 64) && key.chars().all(|c| c.is_ascii_digit() || ('A'..='F').contains(&c))
 }
@@ -358,10 +363,12 @@ pub(super) mod tests {
             spec: Digest::of(b"spec"),
             keep: "needed".to_owned(),
             source_date: 1_750_000_000,
+            source_date_given: false,
             archives: vec![MetadataSet {
                 name: "debian".to_owned(),
                 suite: "trixie".to_owned(),
                 in_release: Digest::of(b"in-release"),
+                signature: None,
                 date: 1_750_000_000,
                 valid_until: Some(1_760_000_000),
                 signers: vec!["A".repeat(40)],

@@ -19,6 +19,9 @@ impl Lock {
         out.string("spec", &self.spec.to_string());
         out.string("keep", &self.keep);
         out.number("source-date", self.source_date);
+        if self.source_date_given {
+            out.0.push_str("source-date-given = true\n");
+        }
         for set in &self.archives {
             out.archive(set);
         }
@@ -58,6 +61,9 @@ impl Text {
         self.string("name", &set.name);
         self.string("suite", &set.suite);
         self.string("in-release", &set.in_release.to_string());
+        if let Some(signature) = &set.signature {
+            self.string("signature", &signature.to_string());
+        }
         self.number("date", set.date);
         if let Some(valid_until) = set.valid_until {
             self.number("valid-until", valid_until);
@@ -81,6 +87,9 @@ impl Text {
         self.string("spec", &variant.spec.to_string());
         self.string("keep", &variant.keep);
         self.number("source-date", variant.source_date);
+        if variant.source_date_given {
+            self.0.push_str("source-date-given = true\n");
+        }
         let below = format!("variant.{}.", quoted(name));
         for input in &variant.inputs {
             self.input(&below, input);
@@ -162,7 +171,10 @@ mod tests {
 
     #[test]
     fn a_lock_is_read_back_from_its_own_text() {
-        let lock = sample();
+        let mut lock = sample();
+        lock.source_date_given = true;
+        lock.archives[0].suite = "./".to_owned();
+        lock.archives[0].signature = Some(crate::digest::Digest::of(b"signature"));
         let text = lock.to_text();
         assert_eq!(Lock::parse("web.lock", &text).unwrap(), lock);
         assert_eq!(Lock::parse("web.lock", &text).unwrap().to_text(), text);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::archive::archives_of;
 use crate::diag::Problems;
-use crate::fetch::{Fetched, Fetcher, MirrorSources, Mirrors, Snapshot, Wanted};
+use crate::fetch::{Fetched, Fetcher, MirrorSources, Mirrors, Private, Snapshot, Wanted};
 use crate::lock::Lock;
 use crate::spec::FileSource;
 
@@ -35,7 +35,10 @@ pub fn fetch(world: &World<'_>, path: &Path, variant: Option<&str>) -> Result<Fe
 }
 
 /// Returns the mirrors of the project's archives: for its lock, or for the newest state.
-pub(super) fn mirrors(world: &World<'_>, project: &Project, locked: Option<i64>) -> Mirrors {
+///
+/// # Errors
+/// A certificate authority of the spec that cannot be read.
+pub(super) fn mirrors(world: &World<'_>, project: &Project, locked: Option<i64>) -> Result<Mirrors, Problems> {
     let spec = project.spec.archives.iter().map(|(name, archive)| (name.clone(), archive.uri.clone())).collect();
     let mut archives: Vec<&str> = project.spec.archives.keys().map(String::as_str).collect();
     if let Some(distro) = &project.spec.distro {
@@ -46,7 +49,18 @@ pub(super) fn mirrors(world: &World<'_>, project: &Project, locked: Option<i64>)
         Some(date) => Snapshot::LockedAt(date),
         None => Snapshot::Newest(world.now),
     };
-    Mirrors::order(&archives, &MirrorSources { flags: world.mirrors, spec: &spec, apt: world.apt, snapshot })
+    let mut mirrors =
+        Mirrors::order(&archives, &MirrorSources { flags: world.mirrors, spec: &spec, apt: world.apt, snapshot });
+    for (name, archive) in &project.spec.archives {
+        let authorities = match &archive.ca {
+            Some(path) => Some(project.read_input(&path.value)?.into()),
+            None => None,
+        };
+        if archive.auth || authorities.is_some() {
+            mirrors.private.insert(name.clone(), Private { auth: archive.auth, authorities });
+        }
+    }
+    Ok(mirrors)
 }
 
 /// Returns a fetcher over the world's store and network.
@@ -62,7 +76,7 @@ pub(super) fn locked_inputs(
     lock: &Lock,
     asked: &dyn Fn(&str) -> bool,
 ) -> Result<FetchOutcome, Problems> {
-    let mirrors = mirrors(world, project, Some(lock.source_date));
+    let mirrors = mirrors(world, project, Some(lock.source_date))?;
     let fetcher = fetcher(world, &mirrors);
     let packages = lock.platform.iter().filter(|(name, _)| asked(name));
     local::store(world, project, lock, asked)?;

@@ -201,7 +201,7 @@ pub(super) fn make(
     let previous = project.previous();
     let previous = previous.as_ref();
     let debs = local::read(project)?;
-    let mirrors = fetch::mirrors(world, project, previous.map(|lock| lock.source_date));
+    let mirrors = fetch::mirrors(world, project, previous.map(|lock| lock.source_date))?;
     let fetcher = fetch::fetcher(world, &mirrors);
     let indexes: Arc<[Index]> = if project.spec.packages.is_empty() && debs.is_empty() {
         Arc::new([])
@@ -251,6 +251,7 @@ pub(super) fn make(
         spec: project.spec.digest,
         keep: project.spec.keep.as_str().to_owned(),
         source_date: world.source_date_epoch.unwrap_or(newest),
+        source_date_given: world.source_date_epoch.is_some(),
         archives,
         inputs: inputs(project, &debs, &fetcher)?,
         platform: locked,
@@ -315,7 +316,8 @@ fn locked_indexes(
     for set in &lock.archives {
         let wanted = |platform: &Platform| {
             let part = format!("binary-{}/", platform.architecture());
-            set.packages.iter().any(|file| file.path.contains(&part))
+            // The list of a flat archive is of every architecture.
+            set.packages.iter().any(|file| file.path.contains(&part) || !file.path.contains("binary-"))
         };
         if !platforms.iter().all(wanted) {
             continue;

@@ -6,7 +6,7 @@ use crate::archive::{self, Index, Keyring, Policy, Release, archives_of};
 use crate::diag::Problems;
 use crate::digest::Digest;
 use crate::fetch::{Error as FetchError, Fetcher, MAX_IN_RELEASE, Wanted};
-use crate::lock::{Lock, MetadataSet, PackagesFile};
+use crate::lock::{Lock, MetadataSet, PackagesFile, suite_directory};
 use crate::spec::{Platform, Spec};
 
 use super::Project;
@@ -15,7 +15,7 @@ use super::Project;
 pub(super) struct Suite {
     /// `debian`, `debian-security`, or the name in the spec.
     pub(super) archive: String,
-    /// Below `dists/`.
+    /// Below `dists/`; of a flat archive its directory, with a slash at its end.
     pub(super) suite: String,
     /// Components read.
     pub(super) components: Vec<String>,
@@ -58,16 +58,16 @@ pub(super) fn suites(project: &Project) -> Result<Vec<Suite>, Problems> {
 
 impl Suite {
     fn path(&self, below: &str) -> String {
-        format!("dists/{}/{below}", self.suite)
+        format!("{}{below}", suite_directory(&self.suite))
     }
 
-    /// Verifies `in_release`; freshness is judged where the lock is made, not where it is used.
+    /// Verifies an InRelease, or a Release with its signatures; freshness is judged where the lock is made, not where
+    /// it is used.
     fn verify(
         &self,
-        in_release: &[u8],
-        now: i64,
-        not_before: Option<i64>,
-        fresh: bool,
+        release: &[u8],
+        signature: Option<&[u8]>,
+        (now, not_before, fresh): (i64, Option<i64>, bool),
     ) -> Result<Release, archive::Error> {
         let policy = Policy {
             min_signatures: self.min_signatures,
@@ -76,7 +76,10 @@ impl Suite {
             not_before,
             fresh,
         };
-        self.keyring.verify(&self.archive, &self.suite, in_release, &policy)
+        match signature {
+            None => self.keyring.verify(&self.archive, &self.suite, release, &policy),
+            Some(signature) => self.keyring.verify_detached(&self.archive, &self.suite, (release, signature), &policy),
+        }
     }
 
     /// Fetches the newest metadata of this suite, refusing any older than `previous` stands on.
@@ -91,11 +94,42 @@ impl Suite {
             let sets = lock.archives.iter().filter(|set| set.name == self.archive && set.suite == self.suite);
             sets.map(|set| set.date).max()
         });
-        // A mirror that is stale, or not of this archive at all, is passed over for the next one; where none will do,
-        // the refusal of the last one is the error.
+        let when = (now, not_before, true);
+        let release = match self.accepted(fetcher, "InRelease", &|bytes| self.verify(bytes, None, when)) {
+            Err(Refused::Absent(absent)) => {
+                // Archives without InRelease have Release and Release.gpg.
+                let plain = match fetcher.metadata(&self.archive, &self.path("Release"), MAX_IN_RELEASE) {
+                    Ok(plain) => plain,
+                    Err(error) if error.is_absent() => return Err(absent.into()),
+                    Err(error) => return Err(error.into()),
+                };
+                self.accepted(fetcher, "Release.gpg", &|bytes| self.verify(&plain, Some(bytes), when))
+            }
+            release => release,
+        };
+        let release = release.map_err(Problems::from)?;
+        let mut files: Vec<PackagesFile> = Vec::new();
+        for platform in platforms {
+            files.extend(release.packages_files(&self.components, platform.architecture())?);
+        }
+        files.sort();
+        files.dedup();
+        self.read(fetcher, release, files)
+    }
+
+    /// Fetches a file from the first mirror whose file `verify` agrees to.
+    ///
+    /// A mirror that is stale, or not of this archive at all, is passed over for the next one; where none will do, the
+    /// refusal of the last one is the error.
+    fn accepted(
+        &self,
+        fetcher: &Fetcher<'_>,
+        name: &str,
+        verify: &dyn Fn(&[u8]) -> Result<Release, archive::Error>,
+    ) -> Result<Release, Refused> {
         let mut release = None;
         let mut refusal = None;
-        let mut accept = |bytes: &[u8]| match self.verify(bytes, now, not_before, true) {
+        let mut accept = |bytes: &[u8]| match verify(bytes) {
             Ok(verified) => {
                 release = Some(verified);
                 Ok(())
@@ -106,21 +140,14 @@ impl Suite {
                 Err(why)
             }
         };
-        let path = self.path("InRelease");
-        let fetched = fetcher.metadata_where(&self.archive, &path, MAX_IN_RELEASE, &mut accept);
-        let release = match (fetched, release, refusal) {
-            (Ok(_), Some(release), _) => release,
-            (Err(FetchError::Unavailable { .. }), _, Some(refusal)) => return Err(refusal.into()),
-            (Err(error), ..) => return Err(error.into()),
+        let fetched = fetcher.metadata_where(&self.archive, &self.path(name), MAX_IN_RELEASE, &mut accept);
+        match (fetched, release, refusal) {
+            (Ok(_), Some(release), _) => Ok(release),
+            (Err(FetchError::Unavailable { .. }), _, Some(refusal)) => Err(Refused::Archive(Box::new(refusal))),
+            (Err(error), ..) if error.is_absent() => Err(Refused::Absent(error)),
+            (Err(error), ..) => Err(Refused::Fetch(error)),
             (Ok(_), None, _) => unreachable!("what is fetched has been accepted"),
-        };
-        let mut files: Vec<PackagesFile> = Vec::new();
-        for platform in platforms {
-            files.extend(release.packages_files(&self.components, platform.architecture())?);
         }
-        files.sort();
-        files.dedup();
-        self.read(fetcher, release, files)
     }
 
     /// Returns the index for a set that a lock names by digest, or why its metadata cannot be had.
@@ -130,22 +157,19 @@ impl Suite {
         set: &MetadataSet,
         now: i64,
     ) -> Result<Result<Index, String>, Problems> {
-        let in_release = match fetcher.held(&set.in_release, MAX_IN_RELEASE)? {
-            Some(bytes) => bytes,
-            None => {
-                let mut accept = |bytes: &[u8]| {
-                    let found = Digest::of(bytes);
-                    if found == set.in_release { Ok(()) } else { Err(format!("it is {found} there")) }
-                };
-                let path = self.path("InRelease");
-                match fetcher.metadata_where(&self.archive, &path, MAX_IN_RELEASE, &mut accept) {
-                    Ok(bytes) => bytes,
-                    Err(FetchError::Store(error)) => return Err(error.into()),
-                    Err(error) => return Ok(Err(error.to_string())),
-                }
-            }
+        let name = if set.signature.is_some() { "Release" } else { "InRelease" };
+        let release = match self.by_digest(fetcher, name, &set.in_release)? {
+            Ok(bytes) => bytes,
+            Err(why) => return Ok(Err(why)),
         };
-        let release = self.verify(&in_release, now.max(set.date), None, false)?;
+        let signature = match &set.signature {
+            None => None,
+            Some(digest) => match self.by_digest(fetcher, "Release.gpg", digest)? {
+                Ok(bytes) => Some(bytes),
+                Err(why) => return Ok(Err(why)),
+            },
+        };
+        let release = self.verify(&release, signature.as_deref(), (now.max(set.date), None, false))?;
         // What the Release signs is read, whatever the lock claims of it: a false claim is a contradiction, not a gap.
         let mut files = Vec::new();
         for file in &set.packages {
@@ -164,6 +188,27 @@ impl Suite {
         }
     }
 
+    /// Returns a file of the suite by its digest, from the store or from a mirror that still has it, or why not.
+    fn by_digest(
+        &self,
+        fetcher: &Fetcher<'_>,
+        name: &str,
+        digest: &Digest,
+    ) -> Result<Result<Vec<u8>, String>, Problems> {
+        if let Some(bytes) = fetcher.held(digest, MAX_IN_RELEASE)? {
+            return Ok(Ok(bytes));
+        }
+        let mut accept = |bytes: &[u8]| {
+            let found = Digest::of(bytes);
+            if found == *digest { Ok(()) } else { Err(format!("it is {found} there")) }
+        };
+        match fetcher.metadata_where(&self.archive, &self.path(name), MAX_IN_RELEASE, &mut accept) {
+            Ok(bytes) => Ok(Ok(bytes)),
+            Err(FetchError::Store(error)) => Err(error.into()),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
     fn read(&self, fetcher: &Fetcher<'_>, release: Release, files: Vec<PackagesFile>) -> Result<Index, Problems> {
         let mut parts: Vec<(PackagesFile, Box<dyn Read + Send>)> = Vec::new();
         let wanted: Vec<Wanted> = files
@@ -178,5 +223,22 @@ impl Suite {
             parts.push((file, Box::new(fetcher.blob(wanted)?)));
         }
         Ok(release.index(parts)?)
+    }
+}
+
+/// Why a suite's newest metadata is not taken.
+enum Refused {
+    /// No mirror has the file.
+    Absent(FetchError),
+    Fetch(FetchError),
+    Archive(Box<archive::Error>),
+}
+
+impl From<Refused> for Problems {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Absent(error) | Refused::Fetch(error) => error.into(),
+            Refused::Archive(error) => (*error).into(),
+        }
     }
 }

@@ -1,9 +1,13 @@
 //! A lock is a claim, and it is proved: every locked package is compared with its stanza in the signed metadata set.
 
+use std::collections::BTreeMap;
+
 use crate::archive::Index;
 use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
+use crate::engine::local;
 use crate::resolve;
+use crate::spec::Platform;
 use crate::store::Kind;
 
 use super::metadata::suites;
@@ -40,7 +44,7 @@ pub fn prove(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
 pub(super) fn prove_anew(world: &World<'_>, project: &Project) -> Result<Proof, Problems> {
     let lock = project.locked()?;
     let suites = suites(project)?;
-    let mirrors = fetch::mirrors(world, project, Some(lock.source_date));
+    let mirrors = fetch::mirrors(world, project, Some(lock.source_date))?;
     let fetcher = fetch::fetcher(world, &mirrors);
     let mut indexes = Vec::new();
     let mut missing = Vec::new();
@@ -67,8 +71,15 @@ pub(super) fn prove_anew(world: &World<'_>, project: &Project) -> Result<Proof, 
 /// Proves a project's lock against indexes that are at hand, and remembers a whole proof.
 pub(super) fn against(world: &World<'_>, project: &Project, indexes: &[Index]) -> Result<Proof, Problems> {
     let lock = project.locked()?;
+    let mut installed = BTreeMap::new();
+    for name in lock.platform.keys().filter(|_| project.spec.base.is_some()) {
+        let Some(platform) = Platform::from_oci(name) else { continue };
+        let base = local::open_base(&project.spec, &project.directory, None, world.store, platform)?;
+        let stanzas = base.map(|base| base.index.installed_stanzas()).unwrap_or_default();
+        installed.insert(name.clone(), resolve::installed(&stanzas));
+    }
     let contradictions: Vec<String> =
-        resolve::prove(lock, indexes).into_iter().map(|found| found.to_string()).collect();
+        resolve::prove(lock, &project.spec, indexes, &installed).into_iter().map(|found| found.to_string()).collect();
     if !contradictions.is_empty() {
         return Ok(Proof::Contradicted(contradictions));
     }
@@ -85,7 +96,7 @@ pub(super) fn against(world: &World<'_>, project: &Project, indexes: &[Index]) -
 
 /// A proof holds for this lock, and for the archives and keys that its spec names.
 fn key(project: &Project) -> Result<Digest, Problems> {
-    let mut text = format!("lock proof 1\n{}\n{}\n", project.lock_digest(), project.spec.digest);
+    let mut text = format!("lock proof 2\n{}\n{}\n", project.lock_digest(), project.spec.digest);
     for archive in project.spec.archives.values() {
         text.push_str(&Digest::of(&project.read_input(&archive.signed_by.value)?).hex());
         text.push('\n');

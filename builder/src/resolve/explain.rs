@@ -17,7 +17,7 @@ const STEPS: usize = 24;
 pub(super) fn explain(
     spec: &Spec,
     platform: Platform,
-    universe: &Universe<'_>,
+    universe: &Universe<'_, '_>,
     excluded: &BTreeSet<&str>,
     roots: &Roots,
 ) -> Unsatisfiable {
@@ -50,7 +50,7 @@ pub(super) fn explain(
     }
 }
 
-fn root_name(spec: &Spec, universe: &Universe<'_>, roots: &Roots, n: usize) -> String {
+fn root_name(spec: &Spec, universe: &Universe<'_, '_>, roots: &Roots, n: usize) -> String {
     match spec.packages.get(n) {
         Some(request) => match &request.value.version {
             Some((op, version)) => format!("`{} {op} {version}`", request.value.name),
@@ -64,12 +64,12 @@ fn root_name(spec: &Spec, universe: &Universe<'_>, roots: &Roots, n: usize) -> S
 }
 
 /// Returns the fewest roots found that already have no answer together.
-fn core(universe: &Universe<'_>, roots: &Roots) -> Vec<usize> {
+fn core(universe: &Universe<'_, '_>, roots: &Roots) -> Vec<usize> {
     let mut core: Vec<usize> = (0..roots.required.len()).collect();
     for n in (0..roots.required.len()).rev() {
         let fewer: Vec<usize> = core.iter().copied().filter(|other| *other != n).collect();
         let required = fewer.iter().map(|n| roots.required[*n].clone()).collect();
-        if solve(universe, &Roots { required, limits: roots.limits.clone() }).is_none() {
+        if solve(universe, &Roots { required, ..roots.clone() }).is_none() {
             core = fewer;
         }
     }
@@ -82,7 +82,7 @@ struct Dead {
 }
 
 impl Dead {
-    fn of(universe: &Universe<'_>, core: &[usize], roots: &Roots) -> Self {
+    fn of(universe: &Universe<'_, '_>, core: &[usize], roots: &Roots) -> Self {
         let mut needs: BTreeMap<Id, Vec<(usize, BTreeSet<Id>)>> = BTreeMap::new();
         let mut queue: Vec<Id> =
             core.iter().flat_map(|n| &roots.required[*n]).flat_map(|choice| choice.ids.clone()).collect();
@@ -120,7 +120,7 @@ impl Dead {
 }
 
 struct Told<'u, 'a> {
-    universe: &'u Universe<'a>,
+    universe: &'u Universe<'u, 'a>,
     excluded: &'u BTreeSet<&'u str>,
     lines: Vec<String>,
     hints: Vec<String>,

@@ -1,6 +1,6 @@
 //! Packages that a base has: what dpkg's database in it says.
 
-use crate::archive::{Candidate, MultiArch};
+use crate::archive::{Candidate, MultiArch, Priority};
 use crate::deb822::{self, Dependency, Version, parse_dependencies};
 use crate::digest::Digest;
 
@@ -46,6 +46,11 @@ fn candidate(text: &str) -> Option<Candidate> {
         breaks: relations("Breaks"),
         provides: relations("Provides"),
         replaces: relations("Replaces"),
+        recommends: Box::default(),
+        suggests: Box::default(),
+        enhances: Box::default(),
+        protected: false,
+        priority: Priority::Optional,
         essential: field("Essential") == Some("yes"),
         installed_size_kib: 0,
         path: String::new(),

@@ -6,6 +6,7 @@
 //!
 //! `straight` goes apt's way; where that is blocked, `solve` searches everything there is.
 
+mod catalogue;
 mod error;
 mod explain;
 mod installed;
@@ -18,6 +19,7 @@ mod stale;
 mod straight;
 mod universe;
 
+pub use catalogue::Catalogue;
 pub use error::{Error, Missing};
 pub use installed::installed;
 pub use prove::{Contradiction, prove, unproved};
@@ -31,7 +33,7 @@ use crate::deb822::{Op, Relation, Version};
 use crate::lock::{LOCAL, LockedPackage, PlatformLock};
 use crate::spec::{Keep, PackageRequest, Platform, Spanned, Spec};
 use solve::Roots;
-use universe::{Bounds, Choice, Universe};
+use universe::{Bounds, Choice, Request, Universe};
 
 /// Which locked packages may move.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -70,24 +72,37 @@ pub fn resolve(
     if spec.packages.is_empty() {
         return Ok(PlatformLock::default());
     }
+    resolve_from(spec, &Catalogue::beside(options.installed, options.local, indexes, platform), options)
+}
+
+/// As [`resolve`], from a catalogue that several resolutions share, and that holds what is installed.
+pub fn resolve_from(
+    spec: &Spec,
+    catalogue: &Catalogue<'_>,
+    options: &ResolveOptions<'_>,
+) -> Result<PlatformLock, Error> {
+    if spec.packages.is_empty() {
+        return Ok(PlatformLock::default());
+    }
     let excluded: BTreeSet<&str> = spec.excluded.iter().map(|name| name.value.as_str()).collect();
-    let pins: BTreeMap<&str, &str> =
-        spec.packages.iter().filter_map(|p| Some((p.value.name.as_str(), p.value.from.as_deref()?))).collect();
+    let requests: Vec<Request<'_>> =
+        spec.packages.iter().map(|request| asked(spec, request)).collect::<Result<_, _>>()?;
     let bounds = Bounds {
-        architecture: platform.architecture(),
         excluded: &excluded,
-        pins: &pins,
+        requests: &requests,
         kept: options.previous.filter(|_| options.update != Update::All),
         moving: match &options.update {
             Update::Some(names) => Some(names),
             Update::None | Update::All => None,
         },
-        installed: options.installed,
+        older: false,
     };
-    let universe = Universe::new(indexes, options.local, &bounds);
-    let roots = roots(spec, &universe, indexes)?;
+    let universe = Universe::new(catalogue, &bounds);
+    let roots = roots(spec, &requests, &universe)?;
     let chosen = choose(&universe, &roots, &options.update).ok_or_else(|| {
-        Error::Unsatisfiable(Box::new(explain::explain(spec, platform, &universe, &excluded, &roots)))
+        let mut proof = explain::explain(spec, catalogue.platform, &universe, &excluded, &roots);
+        proof.hints.extend(older(spec, &requests, catalogue, &bounds));
+        Error::Unsatisfiable(Box::new(proof))
     })?;
 
     let required: Vec<&[Choice]> = roots.required.iter().map(Vec::as_slice).collect();
@@ -140,6 +155,20 @@ pub fn resolve(
     Ok(PlatformLock { layers: plan.layers, packages })
 }
 
+/// Returns the edits that an answer with older versions would take, where there is one.
+fn older(spec: &Spec, requests: &[Request<'_>], catalogue: &Catalogue<'_>, bounds: &Bounds<'_>) -> Vec<String> {
+    let universe = Universe::new(catalogue, &Bounds { older: true, ..*bounds });
+    let Ok(roots) = roots(spec, requests, &universe) else { return Vec::new() };
+    let Some(chosen) = solve(&universe, &roots) else { return Vec::new() };
+    let candidates = chosen.iter().map(|id| (*id, universe.candidate(*id)));
+    let old = candidates.filter(|(id, _)| universe.candidates_of(universe.name_of(*id)).next() != Some(*id));
+    old.map(|(_, candidate)| {
+        let (name, version) = (&candidate.name, &candidate.version);
+        format!("an older `{name}` would do: ask for `{name} = {version}`")
+    })
+    .collect()
+}
+
 /// Returns `spec` as asking for these packages of its own directory, each in the place of the entry that names its
 /// file, and for no other version of them.
 pub fn with_local(spec: &Spec, local: &[(Spanned<Option<Keep>>, Candidate)]) -> Spec {
@@ -151,19 +180,19 @@ pub fn with_local(spec: &Spec, local: &[(Spanned<Option<Keep>>, Candidate)]) -> 
     Spec { packages: spec.packages.iter().cloned().chain(asked).collect(), ..spec.clone() }
 }
 
-fn solve(universe: &Universe<'_>, roots: &Roots) -> Option<BTreeSet<universe::Id>> {
+fn solve(universe: &Universe<'_, '_>, roots: &Roots) -> Option<BTreeSet<universe::Id>> {
     straight::walk(universe, roots).or_else(|| solve::solve(universe, roots))
 }
 
 /// Searches with the packages that are to move at their newest, and without that for those that cannot have it.
-fn choose(universe: &Universe<'_>, roots: &Roots, update: &Update) -> Option<BTreeSet<universe::Id>> {
+fn choose(universe: &Universe<'_, '_>, roots: &Roots, update: &Update) -> Option<BTreeSet<universe::Id>> {
     let Update::Some(names) = update else { return solve(universe, roots) };
     let newest: Vec<Choice> = names
         .iter()
         .filter_map(|name| universe.find(name))
         .map(|name| Choice { name, ids: universe.candidates_of(name).take(1).collect() })
         .collect();
-    let with = |limits: &[Choice]| Roots { required: roots.required.clone(), limits: limits.to_vec() };
+    let with = |limits: &[Choice]| Roots { limits: limits.to_vec(), ..roots.clone() };
     if let Some(chosen) = solve(universe, &with(&newest)) {
         return Some(chosen);
     }
@@ -178,28 +207,29 @@ fn choose(universe: &Universe<'_>, roots: &Roots, update: &Update) -> Option<BTr
 }
 
 /// Returns the requests as choices, in the spec's order, then the packages that always come.
-fn roots(spec: &Spec, universe: &Universe<'_>, indexes: &[Index]) -> Result<Roots, Error> {
+fn roots(spec: &Spec, requests: &[Request<'_>], universe: &Universe<'_, '_>) -> Result<Roots, Error> {
     let mut required = Vec::new();
     let mut missing = Vec::new();
-    for request in &spec.packages {
-        let relation = relation(spec, request)?;
+    for (request, asked) in spec.packages.iter().zip(requests) {
         let mut choices = Vec::new();
-        universe.matches(&relation, &mut choices);
-        if choices.is_empty() {
-            missing.push(near::missing(spec, request, universe, indexes));
+        universe.matches(&asked.relation, &mut choices);
+        // A virtual name is a request only where it has one meaning, as for apt.
+        if choices.is_empty() || (choices.len() > 1 && universe.find(&asked.relation.name).is_none()) {
+            missing.push(near::missing(spec, request, universe, &choices));
         }
         required.push(choices);
     }
     if !missing.is_empty() {
         return Err(Error::Missing { spec: spec.name.clone(), source_text: Arc::clone(&spec.source), missing });
     }
+    let requests = required.len();
     for (name, _) in universe.always() {
         required.push(vec![Choice { name, ids: universe.candidates_of(name).collect() }]);
     }
-    Ok(Roots { required, limits: Vec::new() })
+    Ok(Roots { required, requests, limits: Vec::new() })
 }
 
-fn relation(spec: &Spec, request: &Spanned<PackageRequest>) -> Result<Relation, Error> {
+fn asked<'a>(spec: &Spec, request: &'a Spanned<PackageRequest>) -> Result<Request<'a>, Error> {
     let wrong = |text: String| Error::Request {
         spec: spec.name.clone(),
         source_text: Arc::clone(&spec.source),
@@ -214,7 +244,8 @@ fn relation(spec: &Spec, request: &Spanned<PackageRequest>) -> Result<Relation, 
             Some((parsed, version))
         }
     };
-    Ok(Relation { name: request.value.name.clone(), qualifier: None, version, architectures: Vec::new() })
+    let relation = Relation { name: request.value.name.clone(), qualifier: None, version, architectures: Vec::new() };
+    Ok(Request { relation, from: request.value.from.as_deref() })
 }
 
 #[cfg(test)]

@@ -3,27 +3,34 @@
 use std::collections::BTreeSet;
 
 use super::error::Missing;
-use super::universe::Universe;
-use crate::archive::{Candidate, Index};
+use super::universe::{Choice, Universe};
+use crate::archive::Candidate;
 use crate::spec::{PackageRequest, Spanned, Spec};
 
 /// How many other names a hint offers.
 const OFFERS: usize = 3;
 
-/// Says what is missing of a request that nothing meets.
+/// Says what is missing of a request that nothing meets, or that several providers of a virtual name would.
 pub(super) fn missing(
     spec: &Spec,
     request: &Spanned<PackageRequest>,
-    universe: &Universe<'_>,
-    indexes: &[Index],
+    universe: &Universe<'_, '_>,
+    choices: &[Choice],
 ) -> Missing {
     let PackageRequest { name, version, from, .. } = &request.value;
-    let everywhere = || indexes.iter().flat_map(|index| &index.candidates).filter(|candidate| candidate.name == *name);
+    let everywhere = || universe.everywhere(name);
     let (what, hints) = if spec.excluded.iter().any(|excluded| excluded.value == *name) {
         let what = format!("`{name}` is asked for and excluded");
         (what, vec![format!("remove `{name}` or `!{name}`")])
-    } else if let (Some(found), Some((op, bound))) = (universe.find(name), version) {
-        let there: Vec<String> = universe.candidates_of(found).map(|id| place(universe.candidate(id), true)).collect();
+    } else if !choices.is_empty() {
+        let providers = choices.iter().filter_map(|choice| Some(universe.candidate(*choice.ids.first()?)));
+        let mut there: Vec<String> = providers.take(OFFERS + 1).map(|candidate| place(candidate, false)).collect();
+        if there.len() > OFFERS {
+            there[OFFERS] = format!("{} more", choices.len() - OFFERS);
+        }
+        (format!("`{name}` is a virtual package"), vec![format!("ask for one that provides it: {}", there.join(", "))])
+    } else if let Some((op, bound)) = version.as_ref().filter(|_| everywhere().next().is_some()) {
+        let there: Vec<String> = everywhere().map(|candidate| place(candidate, true)).collect();
         (format!("no version of `{name}` is {op} {bound}"), vec![format!("there is {}", there.join(", "))])
     } else if let Some(archive) = from.as_ref().filter(|_| everywhere().next().is_some()) {
         let there: BTreeSet<String> = everywhere().map(|candidate| place(candidate, false)).collect();
@@ -41,7 +48,7 @@ fn place(candidate: &Candidate, with_version: bool) -> String {
 }
 
 /// Returns hints with the names nearest to `name`.
-pub(super) fn near(name: &str, universe: &Universe<'_>) -> Vec<String> {
+pub(super) fn near(name: &str, universe: &Universe<'_, '_>) -> Vec<String> {
     let hint = |name: &str| {
         let found = universe.find(name)?;
         let id = universe.candidates_of(found).next()?;

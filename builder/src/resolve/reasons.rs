@@ -18,7 +18,11 @@ pub(super) struct Reason {
 }
 
 /// Returns the reason of every chosen package that something leads to; what nothing leads to is left out.
-pub(super) fn reasons(universe: &Universe<'_>, chosen: &BTreeSet<Id>, requests: &[&[Choice]]) -> BTreeMap<Id, Reason> {
+pub(super) fn reasons(
+    universe: &Universe<'_, '_>,
+    chosen: &BTreeSet<Id>,
+    requests: &[&[Choice]],
+) -> BTreeMap<Id, Reason> {
     let requested: BTreeSet<Id> = requests.iter().filter_map(|choices| first_chosen(choices, chosen)).collect();
     let mut walk = Walk { universe, chosen, came_from: BTreeMap::new(), rules: BTreeMap::new() };
     let always: Vec<(Id, &str)> =
@@ -55,7 +59,7 @@ pub(super) fn first_chosen(choices: &[Choice], chosen: &BTreeSet<Id>) -> Option<
 }
 
 struct Walk<'u, 'a> {
-    universe: &'u Universe<'a>,
+    universe: &'u Universe<'u, 'a>,
     chosen: &'u BTreeSet<Id>,
     /// Reached packages, each with the one before it on the shortest chain; `None` for a root.
     came_from: BTreeMap<Id, Option<Id>>,

@@ -21,12 +21,14 @@ use super::universe::{Choice, Id, Universe};
 pub(super) struct Roots {
     /// Each must be met.
     pub(super) required: Vec<Vec<Choice>>,
+    /// How many of them, from the first, are requests; the others come with every image.
+    pub(super) requests: usize,
     /// Where one of these names is chosen, it is chosen from these.
     pub(super) limits: Vec<Choice>,
 }
 
 /// Returns the chosen candidates, or `None` where there is no solution.
-pub(super) fn solve(universe: &Universe<'_>, roots: &Roots) -> Option<BTreeSet<Id>> {
+pub(super) fn solve(universe: &Universe<'_, '_>, roots: &Roots) -> Option<BTreeSet<Id>> {
     let provider = Provider { universe, sets: RefCell::default(), unions: RefCell::default() };
     let mut requirements = Vec::new();
     for choices in &roots.required {
@@ -41,7 +43,7 @@ pub(super) fn solve(universe: &Universe<'_>, roots: &Roots) -> Option<BTreeSet<I
 }
 
 struct Provider<'u, 'a> {
-    universe: &'u Universe<'a>,
+    universe: &'u Universe<'u, 'a>,
     sets: RefCell<Vec<(usize, BTreeSet<Id>)>>,
     unions: RefCell<Vec<Vec<VersionSetId>>>,
 }
@@ -156,8 +158,12 @@ impl DependencyProvider for Provider<'_, '_> {
     }
 
     async fn sort_candidates(&self, _: &SolverCache<Self>, solvables: &mut [SolvableId]) {
-        // A universe holds them in order of preference.
-        solvables.sort_by_key(|solvable| solvable.to_index());
+        // All of one name, which its universe holds in order of preference.
+        let place = |solvable: &SolvableId| {
+            let id = solvable.to_index();
+            self.universe.candidates_of(self.universe.name_of(id)).position(|other| other == id)
+        };
+        solvables.sort_by_key(place);
     }
 
     async fn get_dependencies(&self, solvable: SolvableId) -> Dependencies {

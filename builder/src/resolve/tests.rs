@@ -1,5 +1,7 @@
+use std::collections::BTreeMap;
+
 use super::*;
-use crate::archive::{Candidate, MultiArch};
+use crate::archive::{Candidate, MultiArch, Priority};
 use crate::deb822::{parse, parse_dependencies};
 use crate::diag::{Diagnose, Source, Span};
 use crate::digest::Digest;
@@ -11,6 +13,7 @@ fn set(archive: &str, date: i64) -> MetadataSet {
         name: archive.to_owned(),
         suite: format!("{archive}-suite"),
         in_release: Digest::of(format!("{archive} {date}").as_bytes()),
+        signature: None,
         date,
         valid_until: None,
         signers: Vec::new(),
@@ -56,7 +59,15 @@ fn index_of(archive: &str, date: i64, text: &str) -> Index {
                 breaks: relations("Breaks"),
                 provides: relations("Provides"),
                 replaces: relations("Replaces"),
+                recommends: get("Recommends").into(),
+                suggests: get("Suggests").into(),
+                enhances: get("Enhances").into(),
                 essential: stanza.get("Essential") == Some("yes"),
+                protected: stanza.get("Protected") == Some("yes"),
+                priority: match stanza.get("Priority") {
+                    Some("required") => Priority::Required,
+                    _ => Priority::Optional,
+                },
                 installed_size_kib: stanza.get("Installed-Size").map_or(0, |size| size.parse().unwrap()),
                 path: format!("pool/{name}_{version}.deb"),
                 size: 1,
@@ -161,10 +172,23 @@ fn a_real_package_beats_a_provider_and_provides_have_versions() {
     assert_eq!(chosen("app", &world(text)), "app 1, lib 1");
     let text = "app 1\nDepends: lib (>= 2)\n\nlib 1\n\nzlib 9\nProvides: lib\n\nylib 1\nProvides: lib (= 3)";
     assert_eq!(chosen("app", &world(text)), "app 1, ylib 1");
-    let text = "app 1\nDepends: awk\n\ngawk 5\nProvides: awk\n\nmawk 1\nProvides: awk";
+    let text = "app 1\nDepends: awk\n\ngawk 5\nProvides: awk\n\nmawk 1\nPriority: required\nProvides: awk\n\noawk 1\nProvides: awk";
     assert_eq!(chosen("app", &world(text)), "app 1, mawk 1");
-    let text = "app 1\nDepends: lib\n\nxlib 1\nProvides: lib\n\nylib 2\nProvides: lib\n\nzlib 2\nProvides: lib";
+    let essential = text.replace("gawk 5\n", "gawk 5\nEssential: yes\n");
+    assert_eq!(chosen("app", &world(&essential)), "app 1, gawk 5");
+    // Nothing decides but the order in which apt meets the names, and the last one wins.
+    let text = "app 1\nDepends: lib\nSuggests: zlib\n\nxlib 1\nProvides: lib\n\nylib 2\nProvides: lib\n\nzlib 2\nProvides: lib";
     assert_eq!(chosen("app", &world(text)), "app 1, ylib 2");
+    assert_eq!(chosen("app", &world(&text.replace("\nSuggests: zlib", ""))), "app 1, zlib 2");
+}
+
+#[test]
+fn a_virtual_name_is_a_request_where_it_has_one_meaning() {
+    let text = "gawk 5\nProvides: awk\n\nmawk 1\nProvides: awk, nawk";
+    assert_eq!(chosen("nawk", &world(text)), "mawk 1");
+    let error = resolve_with("awk", &world(text), &ResolveOptions::default()).unwrap_err();
+    assert_eq!(error.to_string(), "cannot lock `web`: `awk` is a virtual package");
+    assert_eq!(error.hints(), ["ask for one that provides it: `mawk` in `debian-suite`, `gawk` in `debian-suite`"]);
 }
 
 #[test]
@@ -174,13 +198,17 @@ fn conflicts_and_breaks_reach_provided_names_and_spare_their_owner() {
     assert!(chosen("exim\npostfix", &world(text)).starts_with("cannot lock `web` for linux/amd64"));
     let text = "app 1\nDepends: lib\nBreaks: lib (<< 2)\n\nlib 1\n\nlib 2\n\nold 1\nDepends: lib (<< 2)";
     assert_eq!(chosen("app", &world(text)), "app 1, lib 2");
-    assert!(chosen("app\nold", &world(text)).contains("no choice of packages meets `app` and `old` together"));
+    assert!(chosen("app\nold", &world(text)).contains("`old` 1 depends on `lib (<< 2)`, and `lib` is there in 2 only"));
 }
 
 #[test]
-fn an_older_version_is_taken_where_the_newest_cannot_be() {
+fn an_older_version_is_taken_where_it_is_asked_for_and_offered_where_it_would_do() {
     let text = "app 2\nDepends: gone\n\napp 1\nDepends: lib\n\nlib 1";
-    assert_eq!(chosen("app", &world(text)), "app 1, lib 1");
+    let error = resolve_with("app", &world(text), &ResolveOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("`app` 2 depends on `gone`"), "{error}");
+    assert_eq!(error.hints(), ["an older `app` would do: ask for `app = 1`"]);
+    assert_eq!(chosen("app = 1", &world(text)), "app 1, lib 1");
+    assert_eq!(chosen("app << 2", &world(text)), "app 1, lib 1");
 }
 
 #[test]
@@ -358,11 +386,9 @@ fn a_lock_holds_what_is_not_to_move() {
 
 #[test]
 fn what_cannot_move_stays_and_the_others_move() {
+    let before = world("app 1\nDepends: lib (<< 2), tool\n\nlib 1\n\ntool 1");
+    let lock = resolve_with("app", &before, &ResolveOptions::default()).unwrap();
     let world = world("app 1\nDepends: lib (<< 2), tool\n\nlib 1\n\nlib 2\n\ntool 1\n\ntool 2");
-    let mut lock = resolve_with("app", &world, &ResolveOptions::default()).unwrap();
-    for package in &mut lock.packages {
-        package.version = "1".to_owned();
-    }
     let update = Update::Some(BTreeSet::from(["lib".to_owned(), "tool".to_owned()]));
     let options = ResolveOptions { previous: Some(&lock), update, ..ResolveOptions::default() };
     assert_eq!(show(&resolve_with("app", &world, &options).unwrap()), "app 1, lib 1, tool 2");
@@ -380,8 +406,8 @@ fn alternatives_are_decided_in_the_order_of_the_fields_as_apt_does() {
 fn a_blocked_way_is_searched_anew() {
     let text = "app 1\nDepends: aa | bb, ccc\n\naa 1\n\nbb 1\n\nccc 1\nConflicts: aa";
     assert_eq!(chosen("app", &world(text)), "app 1, bb 1, ccc 1");
-    let text = "app 1\nDepends: lib, old\n\nlib 1\n\nlib 2\n\nold 1\nDepends: lib (<< 2)";
-    assert_eq!(chosen("app", &world(text)), "app 1, lib 1, old 1");
+    let text = "app 1\nDepends: aa | bb\n\naa 1\nDepends: lib (<< 2)\n\nlib 2\n\nlib 1\n\nbb 1";
+    assert_eq!(chosen("app", &world(text)), "app 1, bb 1");
 }
 
 #[test]
@@ -409,33 +435,89 @@ fn hard_problems_are_searched_to_the_end() {
 
 #[test]
 fn a_lock_is_proved_against_its_stanzas() {
+    let app = spec("app");
     let indexes = world("app 1\nDepends: lib\n\nlib 2");
     let share = resolve_with("app", &indexes, &ResolveOptions::default()).unwrap();
     let mut lock = crate::lock::Lock {
         version: crate::lock::VERSION,
-        revision: 0,
+        revision: crate::lock::REVISION,
         tarsia: "0.1.0".to_owned(),
         encoding: crate::lock::ENCODING,
         rules: crate::lock::RULES,
         spec: Digest::of(b""),
         keep: "needed".to_owned(),
         source_date: 1,
+        source_date_given: false,
         archives: vec![indexes[0].set.clone()],
         inputs: Vec::new(),
         platform: BTreeMap::from([("linux/amd64".to_owned(), share)]),
         variants: BTreeMap::new(),
     };
     assert_eq!(crate::lock::Lock::parse("web.lock", &lock.to_text()).unwrap(), lock);
-    assert!(prove(&lock, &indexes).is_empty() && unproved(&lock, &indexes).is_empty());
+    assert!(prove(&lock, &app, &indexes, &BTreeMap::new()).is_empty() && unproved(&lock, &indexes).is_empty());
     assert_eq!(unproved(&lock, &[]).len(), 1);
     let packages = &mut lock.platform.get_mut("linux/amd64").unwrap().packages;
     packages[0].digest = Digest::of(b"swapped");
     packages[1].version = "3".to_owned();
-    let found = prove(&lock, &indexes);
+    let found = prove(&lock, &app, &indexes, &BTreeMap::new());
     let fields: Vec<_> = found.iter().map(|c| (c.subject.as_str(), c.field)).collect();
     assert!(fields.contains(&("app", "digest")) && fields.contains(&("lib", "version")), "{fields:?}");
     assert!(found[0].to_string().starts_with("`app` (linux/amd64) has digest `sha256:"));
-    assert!(prove(&lock, &[]).is_empty(), "an absent set proves nothing");
+    assert!(prove(&lock, &app, &[], &BTreeMap::new()).is_empty(), "an absent set proves nothing");
+}
+
+#[test]
+fn a_lock_is_proved_to_be_whole() {
+    let indexes = world(
+        "app 1\nDepends: lib | other, virtual (>= 2)\n\nlib 2\n\nprov 1\nProvides: virtual (= 2)\n\nfoe 1\nBreaks: lib",
+    );
+    let lock = |names: &[&str]| crate::lock::Lock {
+        version: crate::lock::VERSION,
+        revision: crate::lock::REVISION,
+        tarsia: "0.1.0".to_owned(),
+        encoding: crate::lock::ENCODING,
+        rules: crate::lock::RULES,
+        spec: Digest::of(b""),
+        keep: "needed".to_owned(),
+        source_date: 1,
+        source_date_given: false,
+        archives: vec![indexes[0].set.clone()],
+        inputs: Vec::new(),
+        variants: BTreeMap::new(),
+        platform: BTreeMap::from([("linux/amd64".to_owned(), {
+            let mut all = resolve_with("app", &indexes, &ResolveOptions::default()).unwrap();
+            all.packages.extend(resolve_with("foe", &indexes, &ResolveOptions::default()).unwrap().packages);
+            all.packages.retain(|package| names.contains(&package.name.as_str()));
+            all
+        })]),
+    };
+    let said = |spec_text: &str, lock: &crate::lock::Lock| {
+        let found = prove(lock, &spec(spec_text), &indexes, &BTreeMap::new());
+        found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(said("app", &lock(&["app", "lib", "prov"])), "");
+    assert_eq!(
+        said("app", &lock(&["app", "prov"])),
+        "`app` (linux/amd64) has the dependency `lib | other`, and the lock has nothing that meets it"
+    );
+    assert!(said("app", &lock(&["app", "lib"])).contains("has the dependency `virtual (>= 2)`"));
+    assert_eq!(
+        said("app", &lock(&["app", "foe", "lib", "prov"])),
+        "`foe` (linux/amd64) has a conflict, and the lock has `lib 2` beside it"
+    );
+    assert_eq!(
+        said("app >= 1\nfoe", &lock(&["app", "lib", "prov"])),
+        "`web` (linux/amd64) has the package `foe`, and the lock has no such package"
+    );
+    assert!(said("app\n!lib", &lock(&["app", "lib", "prov"])).contains("has the exclusion `!lib`"));
+    let mut dated = lock(&["app", "lib", "prov"]);
+    dated.source_date = 5;
+    assert_eq!(said("app", &dated), "`source-date` has value `5` in the lock, and `1` in its signed metadata");
+    dated.source_date_given = true;
+    assert_eq!(said("app", &dated), "");
+    dated.source_date_given = false;
+    dated.revision = 1;
+    assert_eq!(said("app", &dated), "", "older locks do not say where it is from");
 }
 
 #[test]
@@ -443,13 +525,14 @@ fn a_lock_goes_stale_for_a_reason() {
     let spec = spec("app");
     let mut lock = crate::lock::Lock {
         version: crate::lock::VERSION,
-        revision: 0,
+        revision: crate::lock::REVISION,
         tarsia: "0.1.0".to_owned(),
         encoding: crate::lock::ENCODING,
         rules: crate::lock::RULES,
         spec: spec.digest,
         keep: "needed".to_owned(),
         source_date: 1,
+        source_date_given: false,
         archives: Vec::new(),
         inputs: Vec::new(),
         platform: BTreeMap::from([("linux/amd64".to_owned(), PlatformLock::default())]),

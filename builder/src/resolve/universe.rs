@@ -1,32 +1,17 @@
 //! What can be chosen from: candidates by name in order of preference, and who provides what.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::iter::Copied;
+use std::slice::Iter;
 
-use crate::archive::{Candidate, Index, MultiArch};
-use crate::deb822::{Dependency, Op, Relation, Version};
-use crate::lock::PlatformLock;
+use super::catalogue::Catalogue;
+use super::installed::is_installed;
+use crate::archive::{Candidate, MultiArch};
+use crate::deb822::{Dependency, Relation, Version};
+use crate::lock::{LockedPackage, PlatformLock};
 use crate::rules::implicit::IMPLICIT;
 
-/// Who is taken first among the providers of a virtual name, where nothing else decides.
-///
-/// The archive's own choice, which apt reads off `Priority`.
-const PREFERRED_PROVIDERS: &[(&str, &str)] = &[
-    ("awk", "mawk"),
-    ("debconf-2.0", "debconf"),
-    ("default-dbus-session-bus", "dbus-user-session"),
-    ("default-dbus-system-bus", "dbus"),
-    ("default-logind", "libpam-systemd"),
-    ("default-mta", "exim4-daemon-light"),
-    ("editor", "nano"),
-    ("logind", "libpam-systemd"),
-    ("mail-transport-agent", "exim4-daemon-light"),
-    ("pager", "less"),
-    ("systemd-sysusers", "systemd-standalone-sysusers"),
-];
-
-/// A candidate's place in [`Universe`].
+/// A candidate's place in its [`Catalogue`].
 pub(super) type Id = usize;
 
 /// One way to meet a dependency: some candidates of one name, most preferred first.
@@ -36,120 +21,137 @@ pub(super) struct Choice {
     pub(super) ids: Vec<Id>,
 }
 
-/// What narrows a universe down.
+/// What narrows a catalogue down.
+#[derive(Clone, Copy)]
 pub(super) struct Bounds<'a> {
-    pub(super) architecture: &'a str,
     /// Names never installed.
     pub(super) excluded: &'a BTreeSet<&'a str>,
-    /// The archive that a name must come from.
-    pub(super) pins: &'a BTreeMap<&'a str, &'a str>,
+    /// What is asked for.
+    pub(super) requests: &'a [Request<'a>],
     /// Packages that stay where they are, if they can.
     pub(super) kept: Option<&'a PlatformLock>,
     /// Names that move even so; `None` for none.
     pub(super) moving: Option<&'a BTreeSet<String>>,
-    /// Packages that a base has; of their names there is nothing else to choose.
-    pub(super) installed: &'a [Candidate],
+    /// Every version is offered, not the highest alone.
+    pub(super) older: bool,
 }
 
-/// All candidates of one platform.
-pub(super) struct Universe<'a> {
-    candidates: Vec<&'a Candidate>,
-    names: Vec<&'a str>,
-    ranges: Vec<Range<Id>>,
-    providers: BTreeMap<&'a str, Vec<(Id, Option<&'a Version>)>>,
-    kept: BTreeSet<&'a str>,
-    architecture: &'a str,
+/// A package of the spec, as relation and archive.
+pub(super) struct Request<'a> {
+    pub(super) relation: Relation,
+    pub(super) from: Option<&'a str>,
 }
 
-impl<'a> Universe<'a> {
-    /// Returns the candidates of `indexes`, and of the spec's own directory, that `bounds` let in.
+/// What can be chosen of a catalogue: of each name the highest version, as apt has one candidate a package. What the
+/// spec asks for by version or archive is the highest of what is asked for; what a lock holds stands beside it.
+pub(super) struct Universe<'c, 'a> {
+    catalogue: &'c Catalogue<'a>,
+    /// Names with candidates of their own choice, the preferred first; empty for what is excluded.
+    special: BTreeMap<usize, Vec<Id>>,
+    kept: BTreeSet<&'c str>,
+    older: bool,
+}
+
+impl<'c, 'a> Universe<'c, 'a> {
+    /// Returns the candidates that `bounds` let in.
     ///
-    /// Of one name the version that is kept comes first, then the highest. One version that stands in several places
-    /// is taken from the locked metadata set, else from the newest set, else by archive and suite name.
-    pub(super) fn new(indexes: &'a [Index], local: &'a [Candidate], bounds: &Bounds<'a>) -> Self {
-        let locked: BTreeMap<&str, &crate::lock::LockedPackage> =
+    /// Of one name the version that is kept comes first, then the highest; one version is taken from its locked
+    /// metadata set, if that has it.
+    pub(super) fn new(catalogue: &'c Catalogue<'a>, bounds: &Bounds<'c>) -> Self {
+        let mut special: BTreeMap<usize, Vec<Id>> = BTreeMap::new();
+        let locked: BTreeMap<&str, &LockedPackage> =
             bounds.kept.into_iter().flat_map(|lock| &lock.packages).map(|p| (p.name.as_str(), p)).collect();
-        let installed: BTreeSet<&str> = bounds.installed.iter().map(|candidate| candidate.name.as_str()).collect();
-        let mut all: Vec<(&'a Candidate, i64)> = bounds.installed.iter().map(|candidate| (candidate, 0)).collect();
-        let indexed = indexes.iter().map(|index| (index.candidates.as_slice(), index.set.date));
-        for (candidates, date) in indexed.chain([(local, i64::MAX)]) {
-            for candidate in candidates {
-                let name = candidate.name.as_str();
-                if (candidate.architecture == bounds.architecture || candidate.architecture == "all")
-                    && !bounds.excluded.contains(name)
-                    && !installed.contains(name)
-                    && bounds.pins.get(name).is_none_or(|archive| *archive == candidate.archive)
-                {
-                    all.push((candidate, date));
-                }
+        let requested =
+            bounds.requests.iter().filter(|request| request.from.is_some() || request.relation.version.is_some());
+        let requests: BTreeMap<&str, &Request<'_>> =
+            requested.map(|request| (request.relation.name.as_str(), request)).collect();
+        for name in locked.keys().chain(requests.keys()) {
+            let Some(at) = catalogue.find(name) else { continue };
+            let locked = locked.get(name).copied();
+            let request = requests.get(name);
+            let stays = !bounds.moving.is_some_and(|moving| moving.contains(*name));
+            let mut ids: Vec<Id> = catalogue.all_of(at).to_vec();
+            ids.retain(|id| {
+                let candidate = catalogue.candidate(*id);
+                is_installed(candidate)
+                    || request.is_none_or(|request| {
+                        request.from.is_none_or(|archive| archive == candidate.archive)
+                            && holds(&request.relation, &candidate.version)
+                    })
+            });
+            let kept =
+                |id: &Id| stays && locked.is_some_and(|p| p.version == catalogue.candidate(*id).version.as_str());
+            let in_set = |id: &Id| {
+                locked.is_some_and(|p| {
+                    let candidate = catalogue.candidate(*id);
+                    p.in_release.is_some() && p.in_release == candidate.in_release && p.archive == candidate.archive
+                })
+            };
+            ids.sort_by(|a, b| {
+                let version = |id: &Id| &catalogue.candidate(*id).version;
+                (!kept(a))
+                    .cmp(&!kept(b))
+                    .then_with(|| version(b).cmp(version(a)))
+                    .then_with(|| in_set(b).cmp(&in_set(a)))
+            });
+            ids.dedup_by(|later, earlier| catalogue.candidate(*later).version == catalogue.candidate(*earlier).version);
+            if !bounds.older {
+                let highest = ids.iter().copied().find(|id| !kept(id));
+                let held = |id: &Id| locked.is_some_and(|p| p.version == catalogue.candidate(*id).version.as_str());
+                ids.retain(|id| Some(*id) == highest || held(id));
             }
+            special.insert(at, ids);
         }
-        all.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-        let mut candidates: Vec<&'a Candidate> = Vec::with_capacity(all.len());
-        let (mut names, mut ranges) = (Vec::new(), Vec::new());
-        for same in all.chunk_by_mut(|(a, _), (b, _)| a.name == b.name) {
-            let Some(name) = same.first().map(|(first, _)| first.name.as_str()) else { continue };
-            if same.len() > 1 {
-                let locked = locked.get(name).copied();
-                let stays = locked.is_some() && !bounds.moving.is_some_and(|moving| moving.contains(name));
-                let version = locked.filter(|_| stays).map(|package| package.version.as_str());
-                let set = locked.and_then(|package| package.in_release);
-                same.sort_by(|(a, a_date), (b, b_date)| {
-                    let kept = |c: &Candidate| version == Some(c.version.as_str());
-                    kept(b)
-                        .cmp(&kept(a))
-                        .then_with(|| b.version.cmp(&a.version))
-                        .then_with(|| {
-                            (set.is_some() && set == b.in_release).cmp(&(set.is_some() && set == a.in_release))
-                        })
-                        .then_with(|| Reverse(a_date).cmp(&Reverse(b_date)))
-                        .then_with(|| (&a.archive, &a.suite, &a.path).cmp(&(&b.archive, &b.suite, &b.path)))
-                });
-            }
-            let start = candidates.len();
-            for (candidate, _) in same.iter() {
-                let seen = &candidates[start..];
-                if !seen.iter().any(|other| other.version == candidate.version) {
-                    candidates.push(candidate);
-                }
-            }
-            names.push(name);
-            ranges.push(start..candidates.len());
-        }
-        let mut providers: BTreeMap<&str, Vec<(Id, Option<&Version>)>> = BTreeMap::new();
-        for (id, candidate) in candidates.iter().enumerate() {
-            for relation in candidate.provides.iter().flat_map(|provide| &provide.0) {
-                // Debian policy 7.5: only `=` makes a versioned provide.
-                let version = relation.version.as_ref().filter(|(op, _)| *op == Op::Equal).map(|(_, version)| version);
-                providers.entry(relation.name.as_str()).or_default().push((id, version));
-            }
+        for name in bounds.excluded {
+            let held = |at: &usize| catalogue.all_of(*at).iter().any(|id| is_installed(catalogue.candidate(*id)));
+            special.extend(catalogue.find(name).filter(|at| !held(at)).map(|at| (at, Vec::new())));
         }
         let kept = locked.keys().copied().collect();
-        Self { candidates, names, ranges, providers, kept, architecture: bounds.architecture }
+        Self { catalogue, special, kept, older: bounds.older }
     }
 
     pub(super) fn candidate(&self, id: Id) -> &'a Candidate {
-        self.candidates[id]
+        self.catalogue.candidate(id)
     }
 
     pub(super) fn names(&self) -> &[&'a str] {
-        &self.names
+        self.catalogue.names()
     }
 
     pub(super) fn name_of(&self, id: Id) -> usize {
-        self.ranges.partition_point(|range| range.end <= id)
+        self.catalogue.name_of(id)
     }
 
-    pub(super) fn candidates_of(&self, name: usize) -> Range<Id> {
-        self.ranges.get(name).cloned().unwrap_or(0..0)
+    /// Returns what can be chosen of a name, the preferred first.
+    pub(super) fn candidates_of(&self, name: usize) -> Copied<Iter<'_, Id>> {
+        let ids = match self.special.get(&name) {
+            Some(ids) => ids,
+            None => {
+                let versions = self.catalogue.versions_of(name);
+                if self.older { versions } else { &versions[..versions.len().min(1)] }
+            }
+        };
+        ids.iter().copied()
     }
 
+    /// Returns the name's number, where something of it can be chosen.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
-        self.names.binary_search(&name).ok()
+        self.catalogue.find(name).filter(|at| self.candidates_of(*at).len() > 0)
+    }
+
+    /// Returns every candidate of a name that the archives have, whatever can be chosen of it.
+    pub(super) fn everywhere(&self, name: &str) -> impl Iterator<Item = &'a Candidate> {
+        let ids = self.catalogue.find(name).map(|at| self.catalogue.all_of(at)).unwrap_or_default();
+        ids.iter().map(|id| self.candidate(*id))
     }
 
     pub(super) fn has_providers(&self, name: &str) -> bool {
-        self.providers.contains_key(name)
+        self.catalogue.has_providers(name)
+    }
+
+    /// Returns when apt would have met a candidate's name first.
+    pub(super) fn mention(&self, id: Id) -> usize {
+        self.catalogue.mention(self.name_of(id))
     }
 
     /// Returns every way to meet `dependency`, most preferred first: its alternatives in order, each by the real
@@ -157,36 +159,66 @@ impl<'a> Universe<'a> {
     pub(super) fn choices(&self, dependency: &Dependency) -> Option<Vec<Choice>> {
         let mut applies = false;
         let mut choices = Vec::new();
-        for relation in dependency.0.iter().filter(|relation| relation.applies_to(self.architecture)) {
+        for relation in dependency.0.iter().filter(|relation| relation.applies_to(self.architecture())) {
             applies = true;
             self.matches(relation, &mut choices);
         }
         (applies || dependency.0.is_empty()).then_some(choices)
     }
 
-    /// Adds what meets one relation.
-    ///
-    /// Among providers: what is locked already, then the archive's own choice, Essential, the highest version, the
-    /// lowest name.
-    pub(super) fn matches(&self, relation: &Relation, choices: &mut Vec<Choice>) {
-        if let Some(name) = self.find(&relation.name) {
-            let ids: Vec<Id> = self
-                .candidates_of(name)
-                .filter(|id| {
-                    let candidate = self.candidates[*id];
-                    let bound = relation.version.as_ref();
-                    bound.is_none_or(|(op, bound)| op.holds(&candidate.version, bound))
-                        && self.is_of_architecture(candidate, relation.qualifier.as_deref())
-                })
-                .collect();
-            if !ids.is_empty() {
-                choices.push(Choice { name, ids });
+    /// Returns whether one of `taken` meets `dependency`, or it does not concern this architecture.
+    pub(super) fn is_met(&self, dependency: &Dependency, taken: &BTreeSet<Id>) -> bool {
+        let mut applies = false;
+        let mut met = false;
+        for relation in dependency.0.iter().filter(|relation| relation.applies_to(self.architecture())) {
+            applies = true;
+            self.each(relation, |id| met |= taken.contains(&id));
+            if met {
+                return true;
             }
         }
-        let Some(providers) = self.providers.get(relation.name.as_str()) else { return };
+        !applies && !dependency.0.is_empty()
+    }
+
+    /// Adds what meets one relation: the package of that name, then those that provide it.
+    ///
+    /// Among providers what is locked already comes first, then apt's order: Essential, protected, the priority that
+    /// the archive gives, and last the name that was mentioned latest (apt 2.6, `CompareProviders`).
+    pub(super) fn matches(&self, relation: &Relation, choices: &mut Vec<Choice>) {
         let mut by_name: BTreeMap<usize, Vec<Id>> = BTreeMap::new();
-        for (id, version) in providers {
-            let candidate = self.candidates[*id];
+        self.each(relation, |id| {
+            let ids = by_name.entry(self.name_of(id)).or_default();
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        });
+        if let Some(ids) = self.find(&relation.name).and_then(|own| Some((own, by_name.remove(&own)?))) {
+            choices.push(Choice { name: ids.0, ids: ids.1 });
+        }
+        let mut ordered: Vec<Choice> = by_name.into_iter().map(|(name, ids)| Choice { name, ids }).collect();
+        ordered.sort_by(|a, b| {
+            let rank = |choice: &Choice| {
+                let best = self.candidate(choice.ids[0]);
+                (!self.kept.contains(best.name.as_str()), !best.essential, !best.protected, best.priority)
+            };
+            rank(a).cmp(&rank(b)).then_with(|| self.catalogue.mention(b.name).cmp(&self.catalogue.mention(a.name)))
+        });
+        choices.append(&mut ordered);
+    }
+
+    /// Tells of every candidate that meets a relation, those of its own name first; one may be told of twice.
+    fn each(&self, relation: &Relation, mut tell: impl FnMut(Id)) {
+        let qualifier = relation.qualifier.as_deref();
+        if let Some(name) = self.find(&relation.name) {
+            for id in self.candidates_of(name) {
+                let candidate = self.candidate(id);
+                if holds(relation, &candidate.version) && self.is_of_architecture(candidate, qualifier) {
+                    tell(id);
+                }
+            }
+        }
+        for (id, version) in self.catalogue.providers_of(&relation.name) {
+            let candidate = self.candidate(*id);
             let fits = match (&relation.version, version) {
                 (None, _) => true,
                 (Some(_), None) => false,
@@ -194,30 +226,16 @@ impl<'a> Universe<'a> {
             };
             if fits
                 && candidate.name != relation.name
-                && self.is_of_architecture(candidate, relation.qualifier.as_deref())
+                && self.is_of_architecture(candidate, qualifier)
+                && self.candidates_of(self.name_of(*id)).any(|offered| offered == *id)
             {
-                let ids = by_name.entry(self.name_of(*id)).or_default();
-                if ids.last() != Some(id) {
-                    ids.push(*id);
-                }
+                tell(*id);
             }
         }
-        let mut ordered: Vec<Choice> = by_name.into_iter().map(|(name, ids)| Choice { name, ids }).collect();
-        ordered.sort_by(|a, b| {
-            let rank = |choice: &Choice| {
-                let best = self.candidates[choice.ids[0]];
-                let preferred = PREFERRED_PROVIDERS.contains(&(relation.name.as_str(), best.name.as_str()));
-                (
-                    !self.kept.contains(best.name.as_str()),
-                    !preferred,
-                    !best.essential,
-                    Reverse(&best.version),
-                    &best.name,
-                )
-            };
-            rank(a).cmp(&rank(b))
-        });
-        choices.append(&mut ordered);
+    }
+
+    fn architecture(&self) -> &'static str {
+        self.catalogue.platform.architecture()
     }
 
     /// Returns whether a qualifier (`python3:any`) lets the candidate in (Debian policy 7.1, multi-arch spec).
@@ -225,30 +243,30 @@ impl<'a> Universe<'a> {
         match qualifier {
             None | Some("native") => true,
             Some("any") => candidate.multi_arch == MultiArch::Allowed,
-            Some(other) => other == self.architecture || other == candidate.architecture,
+            Some(other) => other == self.architecture(),
         }
     }
 
     /// Returns the candidates that may not be installed beside `id`, by name; never its own name.
     pub(super) fn conflicts(&self, id: Id) -> BTreeMap<usize, BTreeSet<Id>> {
-        let candidate = self.candidates[id];
+        let candidate = self.candidate(id);
         let own = self.name_of(id);
         let mut hits: BTreeMap<usize, BTreeSet<Id>> = BTreeMap::new();
-        let mut choices = Vec::new();
         let relations = candidate.conflicts.iter().chain(&candidate.breaks).flat_map(|dependency| &dependency.0);
-        for relation in relations.filter(|relation| relation.applies_to(self.architecture)) {
-            choices.clear();
-            self.matches(relation, &mut choices);
-            for choice in choices.iter().filter(|choice| choice.name != own) {
-                hits.entry(choice.name).or_default().extend(&choice.ids);
-            }
+        for relation in relations.filter(|relation| relation.applies_to(self.architecture())) {
+            self.each(relation, |hit| {
+                let name = self.name_of(hit);
+                if name != own {
+                    hits.entry(name).or_default().insert(hit);
+                }
+            });
         }
         hits
     }
 
     /// Returns the implicit packages that `id` brings, as names with their rules.
     pub(super) fn brings(&self, id: Id) -> impl Iterator<Item = (usize, &'static str)> {
-        let name = self.candidates[id].name.as_str();
+        let name = self.candidate(id).name.as_str();
         IMPLICIT
             .iter()
             .filter(move |rule| rule.is_brought_by(name))
@@ -259,4 +277,8 @@ impl<'a> Universe<'a> {
     pub(super) fn always(&self) -> impl Iterator<Item = (usize, &'static str)> {
         IMPLICIT.iter().filter(|rule| rule.is_always()).filter_map(|rule| Some((self.find(rule.package)?, rule.rule())))
     }
+}
+
+fn holds(relation: &Relation, version: &Version) -> bool {
+    relation.version.as_ref().is_none_or(|(op, bound)| op.holds(version, bound))
 }

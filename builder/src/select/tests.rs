@@ -90,6 +90,7 @@ impl World {
             spec: Digest::of(b"spec"),
             keep: "runtime".into(),
             source_date: 9000,
+            source_date_given: false,
             archives: Vec::new(),
             inputs: Vec::new(),
             platform: BTreeMap::from([("linux/amd64".into(), platform)]),

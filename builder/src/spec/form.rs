@@ -101,6 +101,13 @@ pub(super) const SUITE: Form = Form {
     },
     example: "stable",
 };
+/// A suite of an archive, or the directory of a flat one.
+pub(super) const SUITE_PATH: Form = Form {
+    what: "a suite, or a directory with a slash at its end",
+    pattern: r"^(\./|[A-Za-z0-9][A-Za-z0-9._+~-]*(/[A-Za-z0-9][A-Za-z0-9._+~-]*)*/?)$",
+    valid: |text| text == "./" || (SUITE.valid)(text.strip_suffix('/').unwrap_or(text)),
+    example: "stable",
+};
 /// An OpenPGP fingerprint.
 pub(super) const FINGERPRINT: Form = Form {
     what: "a fingerprint of 40 or 64 hexadecimal digits",
@@ -377,6 +384,7 @@ mod tests {
         &URL,
         &FILE_URL,
         &SUITE,
+        &SUITE_PATH,
         &FINGERPRINT,
         &LOCAL,
         &PATH,

@@ -131,14 +131,30 @@ fn archives(root: &Node, distro: bool, report: &mut Report) -> BTreeMap<String, 
         else {
             continue;
         };
+        let components = texts(node.get("components"));
+        let flat = suite.ends_with('/');
+        if flat != components.is_empty() {
+            let at = node.get("components").or_else(|| node.get("suite")).map_or(node.span, |node| node.span);
+            let (text, hint) = if flat {
+                ("a flat archive has no components", "leave out `components`, or the slash at the end of `suite`")
+            } else {
+                (
+                    "the key `components` is missing",
+                    "add `components: [main]`; the `suite` of a flat archive ends in a slash",
+                )
+            };
+            report.add_unless_known(Error::MissingKey, at, text.to_owned()).hint(hint);
+        }
         let required = node.get("require-key").map(Node::items).unwrap_or_default();
         let archive = ArchiveSpec {
             uri: trim_slashes(uri),
             suite: suite.to_owned(),
-            components: texts(node.get("components")),
+            components,
             signed_by,
             min_signatures: number(node.get("min-signatures")).unwrap_or(1),
             require_key: required.iter().filter_map(Node::text).map(str::to_ascii_uppercase).collect(),
+            auth: text("auth").is_some(),
+            ca: local(node.get("ca")),
         };
         all.insert(key.text.clone(), archive);
     }

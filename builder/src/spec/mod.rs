@@ -219,9 +219,9 @@ pub struct ArchiveSpec {
     /// Base address: `https:`, `http:` or `file:`; the directory that holds `dists/` and `pool/`. Without slashes at
     /// its end.
     pub uri: String,
-    /// Suite below `dists/`.
+    /// Suite below `dists/`; of a flat archive the directory of its Release, `./` or with a slash at its end.
     pub suite: String,
-    /// Components; at least one.
+    /// Components; none of a flat archive, else at least one.
     pub components: Vec<String>,
     /// Key file (armoured or binary OpenPGP certificate) beneath the spec's directory.
     pub signed_by: Spanned<String>,
@@ -229,6 +229,10 @@ pub struct ArchiveSpec {
     pub min_signatures: u32,
     /// Fingerprints that must be among the signers, in upper-case hexadecimal digits.
     pub require_key: Vec<String>,
+    /// Whether credentials are looked for, in netrc and in apt's auth.conf.
+    pub auth: bool,
+    /// PEM file of further certificate authorities for its servers, beneath the spec's directory.
+    pub ca: Option<Spanned<String>>,
 }
 
 /// One entry of `packages`.

@@ -2,7 +2,7 @@
 
 use super::form::{
     BASE, DEB, FEATURE, FILE_URL, FINGERPRINT, GLOB, LABEL, LICENSE, LOCAL, MODE, NAME, OWNER, PACKAGE, PATH, PORT,
-    REQUEST, RUN_USER, SHA256, SIGNAL, SIZE, SUITE, TEXT, URL, USER, VARIABLE, WORD,
+    REQUEST, RUN_USER, SHA256, SIGNAL, SIZE, SUITE, SUITE_PATH, TEXT, URL, USER, VARIABLE, WORD,
 };
 use super::shape::{Field, Fields, Shape};
 
@@ -33,12 +33,13 @@ const ARCHIVE: Fields = Fields {
     what: "an archive",
     keys: &[
         key!(required "uri", Shape::Text(URL), "Base address: the directory that holds `dists/` and `pool/`."),
-        key!(required "suite", Shape::Text(SUITE), "Suite below `dists/`."),
-        key!(required "components", Shape::Some(&Shape::Text(SUITE)), "Components to read; at least one."),
-        key!(required "signed-by", Shape::Text(LOCAL), "OpenPGP certificate beneath the spec's directory."),
+        key!(required "suite", Shape::Text(SUITE_PATH), "Suite below `dists/`; of a flat archive the directory of its Release, with a slash at its end."),
+        key!("components", Shape::Some(&Shape::Text(SUITE)), "Components to read; a flat archive has none."),
+        key!(required "signed-by", Shape::Text(LOCAL), "OpenPGP certificates in one file beneath the spec's directory."),
         key!("min-signatures", Shape::Int(1, 16), "How many different certificates must have signed (1)."),
         key!("require-key", Shape::List(&Shape::Text(FINGERPRINT)), "Fingerprints that must be among the signers."),
-        key!(later "auth", Shape::Word(&["netrc"]), "Where credentials come from."),
+        key!("auth", Shape::Word(&["netrc"]), "Where credentials come from: netrc, and apt's auth.conf."),
+        key!("ca", Shape::Text(LOCAL), "PEM file of further certificate authorities for its servers."),
     ],
 };
 

@@ -36,7 +36,9 @@ distro: debian/13
 platforms: [linux/amd64, linux/arm64]
 archives:
   acme: {uri: https://apt.acme.example/, suite: stable, components: [main], signed-by: keys/acme.asc,
-         min-signatures: 2, require-key: ["0123456789abcdef0123456789abcdef01234567"]}
+         min-signatures: 2, require-key: ["0123456789abcdef0123456789abcdef01234567"],
+         auth: netrc, ca: keys/ca.pem}
+  flat: {uri: https://flat.example.org, suite: ./, signed-by: keys/flat.asc}
 packages:
   - ca-certificates
   - nginx-light >= 1.22
@@ -83,6 +85,9 @@ fn a_whole_spec_becomes_its_parts() {
     let acme = &spec.archives["acme"];
     assert_eq!((acme.uri.as_str(), acme.min_signatures), ("https://apt.acme.example", 2));
     assert_eq!(acme.require_key, ["0123456789ABCDEF0123456789ABCDEF01234567"]);
+    assert_eq!((acme.auth, acme.ca.as_ref().map(|path| path.value.as_str())), (true, Some("keys/ca.pem")));
+    let flat = &spec.archives["flat"];
+    assert_eq!((flat.suite.as_str(), flat.components.is_empty(), flat.auth), ("./", true, false));
     assert_eq!(spec.packages[1].value.version, Some((">=".to_owned(), "1.22".to_owned())));
     assert_eq!(spec.packages[2].value.from.as_deref(), Some("acme"));
     assert_eq!(spec.excluded[0].value, "libelogind0");
@@ -180,6 +185,16 @@ fn each_mistake_names_its_fix() {
         (
             "version: 1\ndistro: debian/13\npackages: [{name: aa, from: acme}]\n",
             "spec::value `acme`: there is no archive `acme` | add `acme:` under `archives`",
+        ),
+        (
+            "version: 1\narchives: {acme: {uri: file:/x, suite: ./, components: [main], signed-by: k}}\n",
+            "spec::missing-key `[main]`: a flat archive has no components | leave out `components`, or the slash at the \
+             end of `suite`",
+        ),
+        (
+            "version: 1\narchives: {acme: {uri: file:/x, suite: stable, signed-by: k}}\n",
+            "spec::missing-key `stable`: the key `components` is missing | add `components: [main]`; the `suite` of a \
+             flat archive ends in a slash",
         ),
         (
             "version: 1\nusers: {a: {uid: 5}, b: {uid: 5}}\n",

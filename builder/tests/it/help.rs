@@ -95,6 +95,7 @@ fn add() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -130,6 +131,7 @@ fn remove() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -166,6 +168,7 @@ fn check() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -202,6 +205,7 @@ fn lock() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -236,6 +240,7 @@ fn outdated() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -270,6 +275,7 @@ fn fetch() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -313,6 +319,7 @@ fn build() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -349,6 +356,7 @@ fn why() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -409,6 +417,7 @@ fn audit() {
 
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 

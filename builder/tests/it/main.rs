@@ -2,6 +2,8 @@
 //!
 //! The group `real` needs the archive that this machine's apt is set up for, and the tools that `.ci/run` installs.
 
+mod apt;
+mod archives;
 mod bad;
 mod base;
 mod class;
@@ -20,6 +22,7 @@ mod look;
 mod map;
 mod outputs;
 mod policy;
+mod private;
 mod program;
 mod readme;
 mod real;

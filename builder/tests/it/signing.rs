@@ -2,7 +2,10 @@
 
 #![allow(dead_code, unreachable_pub, reason = "shared by the integration tests and the unit tests of `archive`")]
 
-use pgp::composed::{ArmorOptions, CleartextSignedMessage, SignedKeyDetails, SignedPublicKey, SignedPublicSubKey};
+use pgp::composed::{
+    ArmorOptions, CleartextSignedMessage, Deserializable as _, DetachedSignature, SignedKeyDetails, SignedPublicKey,
+    SignedPublicSubKey,
+};
 use pgp::crypto::ed25519::{Mode, SecretKey as Ed25519};
 use pgp::crypto::eddsa_legacy;
 use pgp::crypto::hash::HashAlgorithm;
@@ -11,6 +14,7 @@ use pgp::packet::{
     KeyFlags, PubKeyInner, PublicKey, PublicSubkey, SecretKey, SecretSubkey, Signature, SignatureConfig, SignatureType,
     Subpacket, SubpacketData, UserId,
 };
+use pgp::ser::Serialize as _;
 use pgp::types::{
     Duration, KeyDetails, KeyVersion, PacketHeaderVersion, Password, PlainSecretParams, PublicParams, SecretParams,
     SignedUser, SigningKey, Tag, Timestamp,
@@ -94,6 +98,55 @@ pub fn clearsign_by(secrets: &[&Secret], text: &str, created: i64, hash: HashAlg
     })
     .unwrap();
     message.to_armored_bytes(ArmorOptions::default()).unwrap()
+}
+
+/// Returns `text` as an InRelease signed by each of `secrets` at `created`, with SHA-512.
+pub fn clearsign_many(secrets: &[&Secret], text: &str, created: i64) -> Vec<u8> {
+    clearsign_by(secrets, text, created, HashAlgorithm::Sha512)
+}
+
+/// Returns the signatures of `text` by each of `secrets`, as Release.gpg holds them.
+pub fn detach(secrets: &[&Secret], text: &str, created: i64, armoured: bool) -> Vec<u8> {
+    let mut packets = Vec::new();
+    for secret in secrets {
+        let signature = match &secret.subkey {
+            Some(subkey) => sign_bytes(subkey, text, created),
+            None => sign_bytes(&secret.primary, text, created),
+        };
+        DetachedSignature::new(signature).to_writer(&mut packets).unwrap();
+    }
+    if !armoured {
+        return packets;
+    }
+    let mut text = "-----BEGIN PGP SIGNATURE-----\n\n".to_owned();
+    for line in base64(&packets).as_bytes().chunks(64) {
+        text.push_str(std::str::from_utf8(line).unwrap());
+        text.push('\n');
+    }
+    (text + "-----END PGP SIGNATURE-----\n").into_bytes()
+}
+
+/// Returns an armoured certificate as binary packets.
+pub fn dearmour(certificate: &str) -> Vec<u8> {
+    SignedPublicKey::from_armor_single(certificate.as_bytes()).unwrap().0.to_bytes().unwrap()
+}
+
+fn sign_bytes(signer: &impl SigningKey, text: &str, created: i64) -> Signature {
+    let config = config(signer, SignatureType::Binary, created, HashAlgorithm::Sha512);
+    config.sign(signer, &Password::empty(), text.as_bytes()).unwrap()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = three.iter().chain([0, 0].iter()).take(3).fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        for place in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
+            text.push(if place <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
 }
 
 impl Plan {

@@ -96,7 +96,7 @@ fn ensure_newline(text: &str) -> String {
 }
 
 /// Returns seconds since 1970-01-01 UTC as a Release writes them.
-fn rfc2822(seconds: i64) -> String {
+pub(crate) fn rfc2822(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).unwrap().strftime("%a, %d %b %Y %H:%M:%S UTC").to_string()
 }
 

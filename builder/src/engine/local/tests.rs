@@ -29,6 +29,7 @@ fn lock(spec: &Spec) -> Lock {
         spec: spec.digest,
         keep: "runtime".to_owned(),
         source_date: 1_700_000_000,
+        source_date_given: false,
         archives: Vec::new(),
         inputs: Vec::new(),
         platform: platform.into(),
