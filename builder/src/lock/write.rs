@@ -187,7 +187,7 @@ mod tests {
         insta::assert_snapshot!(lock.to_text(), @r#"
         # Written by tarsia from the spec beside it: change that and run `tarsia lock`.
         version = 1
-        revision = 1
+        revision = 2
         tarsia = "0.1.0"
         encoding = 1
         rules = 2

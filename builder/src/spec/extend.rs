@@ -377,8 +377,6 @@ mod tests {
         insta::assert_snapshot!(load(&[("web.yaml", web), ("b.yaml", "version: 1\n")], None).unwrap_err(), @r"
         spec::missing-key cannot read spec `specs/web.yaml`: an archive needs the key `uri`
           specs/web.yaml: `{suite: stable}` `uri` is missing
-        spec::missing-key cannot read spec `specs/web.yaml`: an archive needs the key `components`
-          specs/web.yaml: `{suite: stable}` `components` is missing
         spec::missing-key cannot read spec `specs/web.yaml`: an archive needs the key `signed-by`
           specs/web.yaml: `{suite: stable}` `signed-by` is missing
         ");

@@ -279,7 +279,6 @@ const LATER: &[&str] = &[
     "rules: ./rules/",
     "slices: ./slices/",
     "base: docker://example.org/x@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-    "archives: {acme: {uri: file:/srv/x, suite: s, components: [main], signed-by: k.asc, auth: netrc}}",
     "layers: {compression: zstd-chunked}",
     "checks: {licenses: {deny: [AGPL-3.0-only]}, files: {/usr/share/doc/nginx: absent}}",
 ];

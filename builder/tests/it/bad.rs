@@ -76,11 +76,7 @@ fn an_unsatisfiable_set() {
         .deb(deb("shared", "2.0").architecture("amd64"))
         .write(&place);
     spec(&place, "web", "packages: [one, two]\n");
-    refused(
-        &place,
-        2,
-        &["cannot", "`two` 1.0 depends on `shared (<< 2)`", "`shared` is there in 2.0 only", "ask for `shared = 1.0`"],
-    );
+    refused(&place, 2, &["cannot", "`two` 1.0 depends on `shared (<< 2)`", "`shared` is there in 2.0 only"]);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod layout;
 mod look;
 mod map;
 mod outputs;
+mod pipes;
 mod policy;
 mod private;
 mod program;
