@@ -34,6 +34,9 @@ pub(crate) enum Error {
     /// Several specs and one output.
     #[error("cannot write several images to one output")]
     OneOutput,
+    /// A variant of what is no spec.
+    #[error("cannot take a variant of `{0}`: only a spec has variants")]
+    ImageVariant(String),
     /// The library panicked.
     #[error("cannot go on: this is a mistake in tarsia")]
     Panic,
@@ -54,6 +57,7 @@ impl Diagnose for Error {
             Self::Distro(_) => "cli::distro",
             Self::NoManual(_) => "cli::no-manual",
             Self::OneOutput => "cli::one-output",
+            Self::ImageVariant(_) => "cli::image-variant",
             Self::Panic => "cli::panic",
             Self::Output(_) => "cli::output",
         }

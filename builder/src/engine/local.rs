@@ -29,7 +29,7 @@ use crate::select::{self, LayerPlan, Report, SelectInput, Selection};
 use crate::spec::{Platform, Spec};
 use crate::store::{BlobWriter, Kind, Store};
 
-pub use base::{Base, base_digest, open_base};
+pub use base::{Base, base_digest, base_files, open_base};
 pub use error::Error;
 pub use packs::Packs;
 

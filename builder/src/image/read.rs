@@ -161,7 +161,12 @@ fn open_docker(
 /// Opens an archive and notes where its members are.
 fn members(name: &str, path: &Path) -> Result<(File, docker::Members), Error> {
     let failed = |source| Error::Read { image: name.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
+    // What is no regular file must not be waited for.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = File::options().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file")));
+    }
     let options = tar::Options { max_size: 4 * MAX_LAYER, third_party: true, ..tar::Options::default() };
     let mut reader = tar::Reader::new(BufReader::with_capacity(1 << 20, &file), options);
     let mut members = docker::Members::default();

@@ -55,7 +55,7 @@ pub struct Manifest {
 pub struct File {
     /// Where it stands in the kit.
     pub path: String,
-    /// `package`, `in-release`, `packages-file`, `fetch`, `key`, `certificate`, `spec`, `lock`.
+    /// `package`, `in-release`, `packages-file`, `fetch`, `key`, `certificate`, `base`, `spec`, `lock`.
     pub kind: String,
     /// What a person knows it as: `hello 2.10-3 amd64`, an address, a path beside the spec.
     pub name: String,

@@ -87,7 +87,11 @@ impl Diagnose for Error {
             Self::Version { tarsia, .. } | Self::Encoding { tarsia, .. } | Self::Rules { tarsia, .. } => {
                 let mut hints = Vec::new();
                 if let Some(tarsia) = tarsia {
-                    hints.push(format!("build with tarsia {tarsia}, which wrote this lock"));
+                    hints.push(if tarsia == env!("CARGO_PKG_VERSION") {
+                        format!("another build of tarsia {tarsia} wrote this lock; build with that one")
+                    } else {
+                        format!("build with tarsia {tarsia}, which wrote this lock")
+                    });
                 }
                 hints.push("delete the lock and run `tarsia lock` to make one for this release".to_owned());
                 hints

@@ -20,6 +20,7 @@ use crate::tree::Origin;
 use super::build::refresh;
 use super::inspect::{chosen, platform_name};
 use super::project::read_text;
+use super::prove::prove_for_build;
 use super::{Project, World, fetch, shown};
 
 /// The most breaches that are shown one by one.
@@ -32,6 +33,8 @@ pub struct AuditOptions {
     pub policy: Option<std::path::PathBuf>,
     /// Only these platforms; all where empty.
     pub platforms: Vec<Platform>,
+    /// Which variant of a spec; none for the spec itself.
+    pub variant: Option<String>,
 }
 
 /// What `audit` found.
@@ -45,6 +48,9 @@ pub struct Audit {
     pub accepted: bool,
     /// One per platform.
     pub images: Vec<AuditedImage>,
+    /// Worth saying of the whole.
+    #[serde(skip)]
+    pub warnings: Vec<Warning>,
 }
 
 /// One platform's outcome.
@@ -85,8 +91,10 @@ pub fn audit(name: &str, options: &AuditOptions) -> Result<Audit, Problems> {
 /// Whatever would stop a build, a stale lock among it. A broken contract is no error.
 pub fn audit_spec(world: &World<'_>, path: &Path, options: &AuditOptions) -> Result<Audit, Problems> {
     let policy = options.policy.as_deref().map(read_policy).transpose()?;
-    let mut project = Project::read(path, None)?;
-    refresh(world, path, &mut project, true, &mut Vec::new())?;
+    let mut project = Project::read(path, options.variant.as_deref())?;
+    let mut warnings = Vec::new();
+    refresh(world, path, &mut project, true, &mut warnings)?;
+    prove_for_build(world, &project, false, &mut warnings)?;
     let lock = project.locked()?;
     let wanted = super::build::wanted_platforms(lock, &options.platforms)?;
     fetch::locked_inputs(world, &project, lock, &|name| wanted.iter().any(|platform| platform.oci() == name))?;
@@ -117,7 +125,7 @@ pub fn audit_spec(world: &World<'_>, path: &Path, options: &AuditOptions) -> Res
         }
         images.push(image);
     }
-    Ok(finished(&shown(path), built.digest(), images))
+    Ok(Audit { warnings, ..finished(&shown(path), built.digest(), images) })
 }
 
 /// Holds a finished build against the contract of its spec, before it is written anywhere.
@@ -197,7 +205,7 @@ fn judged(open: &OpenImage, one: &Opened, checks: &Checks) -> Result<AuditedImag
 
 fn finished(subject: &str, digest: Digest, images: Vec<AuditedImage>) -> Audit {
     let accepted = images.iter().all(|image| image.judgement.broken.is_empty());
-    Audit { subject: subject.to_owned(), digest: digest.to_string(), accepted, images }
+    Audit { subject: subject.to_owned(), digest: digest.to_string(), accepted, images, warnings: Vec::new() }
 }
 
 fn unused_exceptions<'a>(checks: &'a Checks, unused: &'a [usize]) -> impl Iterator<Item = Warning> + 'a {

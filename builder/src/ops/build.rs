@@ -107,14 +107,14 @@ pub(super) fn refresh(
             if project.whole.is_some() { Error::Stale { path, reasons } } else { Error::NoLock { path } }.into()
         );
     }
-    let outcome = match (&project.whole, &project.spec.variant) {
-        // A first lock has every section.
-        (None, Some(name)) => {
-            let outcome = lock(world, path, &LockOptions::default())?;
-            *project = Project::read(path, Some(name))?;
-            outcome
-        }
-        _ => renew(world, project, &Update::None)?,
+    let variant = project.spec.variant.clone();
+    // A first lock has every section.
+    let outcome = if project.whole.is_none() && (variant.is_some() || !project.spec.variants.is_empty()) {
+        let outcome = lock(world, path, &LockOptions::default())?;
+        *project = Project::read(path, variant.as_deref())?;
+        outcome
+    } else {
+        renew(world, project, &Update::None)?
     };
     warnings.extend(outcome.warnings);
     Ok(outcome.moved)

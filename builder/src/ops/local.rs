@@ -100,22 +100,35 @@ pub(super) fn store(
 ) -> Result<(), Problems> {
     let shares = lock.platform.iter().filter(|(name, _)| asked(name));
     for package in shares.flat_map(|(_, share)| &share.packages) {
-        let Some(path) = package.local_path() else { continue };
-        if world.store.blob(&package.digest)?.is_some() {
-            continue;
+        if let Some(path) = package.local_path() {
+            store_one(world, project, path, &package.digest, package.size)?;
         }
-        let file = project.open_package(path)?;
-        let mut writer = world.store.write_blob()?;
-        let unread = |source| Error::Read { path: path.to_owned(), source };
-        // One byte more than the lock says is enough to tell that it is another file.
-        io::copy(&mut io::Read::take(&file, package.size + 1), &mut writer).map_err(unread)?;
-        let found = writer.digest();
-        if found != package.digest {
-            let (name, found, locked) = (path.to_owned(), found.to_string(), package.digest.to_string());
-            return Err(Error::InputMoved { name, found, locked }.into());
-        }
-        writer.commit(Some(&package.digest))?;
     }
+    Ok(())
+}
+
+/// Puts the local package at `path`, which the lock knows by digest and size, into the store.
+pub(super) fn store_one(
+    world: &World<'_>,
+    project: &Project,
+    path: &str,
+    locked: &Digest,
+    size: u64,
+) -> Result<(), Problems> {
+    if world.store.blob(locked)?.is_some() {
+        return Ok(());
+    }
+    let file = project.open_package(path)?;
+    let mut writer = world.store.write_blob()?;
+    let unread = |source| Error::Read { path: path.to_owned(), source };
+    // One byte more than the lock says is enough to tell that it is another file.
+    io::copy(&mut io::Read::take(&file, size.saturating_add(1)), &mut writer).map_err(unread)?;
+    let found = writer.digest();
+    if found != *locked {
+        let (name, found, locked) = (path.to_owned(), found.to_string(), locked.to_string());
+        return Err(Error::InputMoved { name, found, locked }.into());
+    }
+    writer.commit(Some(locked))?;
     Ok(())
 }
 

@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use crate::diag::{Problems, Warning};
+use crate::digest::Digest;
+use crate::engine::local as engine;
 use crate::kit::{self, Content, File, blob_path, spec_path};
-use crate::lock::Lock;
+use crate::lock::{Lock, Reference};
 use crate::spec::Platform;
 
 use super::build::wanted_platforms;
 use super::lock::stale;
 use super::project::sections;
 use super::prove::{judge, prove_anew};
-use super::{Error, Project, World, fetch, shown};
+use super::{Error, Project, World, fetch, local, shown};
 
 /// What `vendor` is asked to do.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +25,8 @@ pub struct VendorOptions {
     /// Packages of these platforms alone; of all where empty. Signed metadata are whole all the same, because a lock is
     /// proved as a whole.
     pub platforms: Vec<Platform>,
+    /// The one variant whose inputs are written; the spec's and all of its variants' where absent.
+    pub variant: Option<String>,
 }
 
 /// What `vendor` did.
@@ -49,7 +53,7 @@ pub fn vendor(world: &World<'_>, specs: &[PathBuf], options: &VendorOptions) -> 
     let mut files = Vec::new();
     let mut name = String::new();
     for path in specs {
-        for variant in sections(path, None)? {
+        for variant in sections(path, options.variant.as_deref())? {
             let project = Project::read(path, variant.as_deref())?;
             gather(world, path, &project, options, &mut files, &mut warnings)?;
             name = project.spec.name;
@@ -90,7 +94,7 @@ fn gather(
         |name: &str| options.platforms.is_empty() || options.platforms.iter().any(|platform| platform.oci() == name);
     fetch::locked_inputs(world, project, lock, &wanted)?;
     blobs(world, lock, &wanted, files)?;
-    beside(path, project, lock, files)
+    beside(world, path, project, lock, files)
 }
 
 /// Lists what a lock names and the network gave; sets that can no longer be had are left out, as has been said.
@@ -116,29 +120,54 @@ fn blobs(
     Ok(())
 }
 
-/// Lists the spec, its lock and the files beside it that the lock names.
-fn beside(path: &Path, project: &Project, lock: &Lock, files: &mut Vec<(File, Content)>) -> Result<(), Problems> {
+/// Lists the spec, its lock and the files beside it that the lock names. What may be large goes by the store.
+fn beside(
+    world: &World<'_>,
+    path: &Path,
+    project: &Project,
+    lock: &Lock,
+    files: &mut Vec<(File, Content)>,
+) -> Result<(), Problems> {
     let text = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let spec = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let mut push = |kind: &str, name: String, bytes: Vec<u8>| {
+    let mut list = |kind: &str, name: String, (digest, size): (Digest, u64), content: Content| {
         let Some(path) = spec_path(&spec, &name) else { return Err(Error::Outside { path: name }) };
-        let (digest, size) = (crate::digest::Digest::of(&bytes), bytes.len() as u64);
         let file = File { path, kind: kind.to_owned(), name, archive: None, location: None, digest, size };
-        files.push((file, Content::Bytes(bytes)));
+        files.push((file, content));
         Ok(())
     };
-    push("spec", text(path), project.spec_text.clone().into_bytes())?;
+    let mut text_of = |kind: &str, name: String, bytes: Vec<u8>| {
+        list(kind, name, (Digest::of(&bytes), bytes.len() as u64), Content::Bytes(bytes))
+    };
+    text_of("spec", text(path), project.spec_text.clone().into_bytes())?;
     // What the spec extends stands beneath its directory.
     for source in &project.spec.source.more {
         let name = std::path::Path::new(&source.name);
         let below = path.parent().and_then(|parent| name.strip_prefix(parent).ok()).unwrap_or(name);
-        push("spec", shown(below), source.text.clone().into_bytes())?;
+        text_of("spec", shown(below), source.text.clone().into_bytes())?;
     }
-    push("lock", text(&project.lock_path), project.lock_text.clone().unwrap_or_default().into_bytes())?;
-    for reference in lock.references(|_| false).iter().filter(|reference| reference.is_local()) {
-        let name = reference.name();
-        let bytes = project.read_input(&name)?;
-        push(reference.kind(), name, bytes)?;
+    text_of("lock", text(&project.lock_path), project.lock_text.clone().unwrap_or_default().into_bytes())?;
+    for input in lock.inputs.iter().filter(|input| Reference::Input(input).is_local()) {
+        let name = input.name.clone();
+        match input.kind.as_str() {
+            "base" => {}
+            "package" => {
+                local::store_one(world, project, &name, &input.digest, input.size)?;
+                list("package", name, (input.digest, input.size), Content::Stored)?;
+            }
+            kind => {
+                let bytes = project.read_input(&name)?;
+                list(kind, name, (Digest::of(&bytes), bytes.len() as u64), Content::Bytes(bytes))?;
+            }
+        }
+    }
+    for (name, digest) in engine::base_files(&project.spec, &project.directory)? {
+        let read = |source| Error::Read { path: name.clone(), source };
+        let mut file = std::fs::File::open(project.directory.join(&name)).map_err(read)?;
+        let mut writer = world.store.write_blob()?;
+        std::io::copy(&mut file, &mut writer).map_err(read)?;
+        let written = writer.commit(digest.as_ref())?;
+        list("base", name, written, Content::Stored)?;
     }
     Ok(())
 }

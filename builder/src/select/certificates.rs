@@ -38,11 +38,28 @@ pub(super) fn derive(tree: &mut Tree<'_>, input: &SelectInput<'_>, source_date: 
     all.sort();
     all.dedup_by(|a, b| a.0 == b.0);
     all.extend(local(tree, input, source_date)?);
+    let path = format!("{LINK_DIRECTORY}/ca-certificates.crt");
     if all.is_empty() {
+        // A `never` of some certificates withdraws trust from these; of all, it would leave an image that trusts nobody
+        // and does not say so.
+        let is_one = |path: &ImagePath| path.as_str().starts_with(PACKAGE_DIRECTORY) && path.as_str().ends_with(".crt");
+        let lost = tree.refused.iter().find(|(path, refused)| is_one(path) && !tree.choice.is_forced(refused.never));
+        let lost = lost.map(|(path, refused)| (path.clone(), refused.never, tree.owner_name(refused.node.owner)));
+        if let Some((lost, never, owner)) = lost
+            && tree.choice.never(&path).is_none()
+        {
+            let place = input.spec.never.get(never).map(|never| never.span);
+            return Err(Error::Never {
+                never: format!("never[{never}]"),
+                owner,
+                path: lost,
+                needed: format!("/{path} is made of it"),
+                place: place.map(|span| Place { source: input.spec.source.clone(), span }),
+            });
+        }
         return Ok(());
     }
 
-    let path = format!("{LINK_DIRECTORY}/ca-certificates.crt");
     // What a base trusts stays trusted.
     let mut bundle = tree.base.and_then(|base| base.text_at(&path)).map(<[u8]>::to_vec).unwrap_or_default();
     if bundle.last().is_some_and(|last| *last != b'\n') {

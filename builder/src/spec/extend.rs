@@ -202,9 +202,10 @@ fn rebase(node: &mut Node, shape: &Shape, directory: &str) {
                 let bare = text.strip_prefix("./").unwrap_or(text);
                 *text = if bare == "." { format!("{directory}/") } else { beside(directory, bare) };
             } else if form.pattern == BASE.pattern
-                && let Some(path) = text.strip_prefix("oci:").filter(|path| !path.starts_with('/'))
+                && let Some((transport @ ("oci" | "oci-archive"), path)) = text.split_once(':')
+                && !path.starts_with('/')
             {
-                *text = format!("oci:{}", beside(directory, path.strip_prefix("./").unwrap_or(path)));
+                *text = format!("{transport}:{}", beside(directory, path.strip_prefix("./").unwrap_or(path)));
             }
         }
         (Shape::OrNull(inner), _) => rebase(node, inner, directory),

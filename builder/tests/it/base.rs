@@ -109,6 +109,11 @@ fn what_a_base_cannot_take_is_an_error_that_says_so() {
         &["cannot give user `low` the number 7", "10001 in the base"],
     );
     refused("base: oci:./nowhere\n", &["nowhere"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    layout::write(&place, "other.oci", &[Tar::new().file("x", 0o644, b"x").build()], &json!({}));
+    std::fs::rename(place.path("other.oci"), elsewhere.path().join("other.oci")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), place.path("elsewhere")).unwrap();
+    refused("base: oci:./elsewhere/other.oci\n", &["it leads out of the spec's directory"]);
     refused("base: oci:../low.oci\n", &["names no image beneath the spec's directory"]);
     refused(
         "base: docker://example.org/x@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n",

@@ -305,8 +305,8 @@ fn build() {
                                 oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF],
                                 docker-daemon:REF or containers-storage:REF; may be repeated [default:
                                 <name>.oci]
-          --load                Load the image as <name>:latest into Docker if its daemon answers, else
-                                into podman
+          --load                Load the image, as <name>:latest or <name>-<variant>:latest, into Docker
+                                if its daemon answers, else into podman
           --locked              Write no lock; a stale one is an error
           --require-proof       Refuse a lock that cannot be proved against its signed archives
           --variant <NAME>      Variant of the spec to work on
@@ -408,6 +408,7 @@ fn audit() {
     Options:
           --policy <FILE>       Contract to check against [default: the spec's own, else all that can be
                                 forbidden]
+          --variant <NAME>      Variant of the spec to work on
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help
 

@@ -143,6 +143,16 @@ fn audit_judges_a_spec_with_its_contract_or_all_there_is() {
     assert_eq!(shell, "  shell           /usr/bin/dash is a shell, also as `/usr/bin/sh`");
     assert_eq!(setuid, "  setuid          /usr/bin/ping runs as user 0 whoever starts it (mode 4755)");
     assert!(verdict.starts_with("  2 breaches, "), "{verdict}");
+    // A variant has a contract of its own, and an image has no variants.
+    let rest =
+        "packages: [ping]\nkeep: runtime\nchecks: {forbid: [root-user]}\nvariants: {root: {run: {user: root}}}\n";
+    spec(&place, "web", rest);
+    place.ok(&["lock", "web.yaml"]);
+    assert!(place.ok(&["audit", "web.yaml"]).contains("keeps the contract"));
+    let ran = place.run(&["audit", "web.yaml", "--variant", "root"]);
+    assert!(ran.status == 1 && ran.out.contains("root-user"), "{}{}", ran.out, ran.err);
+    let ran = place.run(&["audit", "web.oci", "--variant", "root"]);
+    assert!(ran.status == 2 && ran.err.contains("only a spec has variants"), "{}", ran.err);
     place.write("policy.yaml", "version: 1\nchecks: {forbid: [shells]}\n");
     assert_eq!(place.run(&["audit", "web.oci", "--policy", "policy.yaml"]).status, 2);
     assert_eq!(place.run(&["audit", "nothing.oci"]).status, 2);

@@ -206,3 +206,59 @@ fn an_output_whose_directory_is_missing_says_what_to_do() {
     place.write("x.yaml", "version: 1\nplatforms: [linux/amd64]\nfiles:\n  - {text: hi, to: /x}\n");
     refused(&place, &["build", "x.yaml", "-o", "no/such/x.oci"], 2, &["no/such/x.oci", "hint: run `mkdir -p no/such`"]);
 }
+
+#[test]
+fn a_lock_of_older_rules_names_its_release_and_one_of_an_older_revision_builds() {
+    let (place, lock) = locked();
+    let current = format!("rules = {}\n", tarsia::lock::RULES);
+    assert!(lock.contains(&current) && lock.contains("\nrevision = 1\n"), "{lock}");
+    let older = lock.replace(&current, "rules = 1\n");
+    place.write("web.lock", &older);
+    refused(&place, BUILD, 2, &["made for rules 1", "another build of tarsia", "`tarsia lock`"]);
+    let release = format!("tarsia = \"{}\"", env!("CARGO_PKG_VERSION"));
+    place.write("web.lock", older.replace(&release, "tarsia = \"0.0.7\""));
+    refused(&place, BUILD, 2, &["made for rules 1", "build with tarsia 0.0.7"]);
+    place.write("web.lock", lock.replace("\nrevision = 1\n", "\nrevision = 0\n"));
+    place.ok(BUILD);
+}
+
+#[test]
+fn the_first_build_of_a_spec_locks_its_variants_too() {
+    let (place, _) = locked();
+    std::fs::remove_file(place.path("web.lock")).unwrap();
+    spec(&place, "web", "packages: [hello]\nkeep: runtime\nvariants: {debug: {packages: [other]}}\n");
+    place.ok(&["build", "web.yaml", "-o", "web.oci"]);
+    place.ok(&["build", "--locked", "--variant", "debug", "web.yaml"]);
+}
+
+#[test]
+fn an_archive_that_is_a_fifo_does_not_hang() {
+    let place = Place::new();
+    assert!(Command::new("mkfifo").arg(place.path("low.tar")).status().unwrap().success());
+    place.write("web.yaml", "version: 1\nplatforms: [linux/amd64]\nbase: oci-archive:./low.tar\n");
+    for arguments in [&["build", "web.yaml", "-o", "web.oci"][..], &["inspect", "low.tar"], &["audit", "low.tar"]] {
+        let ran = ends(&place, arguments);
+        assert!(ran.status == 2 && ran.err.contains("no regular file"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_never_that_would_leave_no_trusted_certificate_is_an_error() {
+    let place = Place::new();
+    Archive::new(9)
+        .deb(deb("ca-certificates", "1.0").file("/usr/share/ca-certificates/mozilla/A.crt", 0o644, "a\n").file(
+            "/usr/share/ca-certificates/mozilla/B.crt",
+            0o644,
+            "b\n",
+        ))
+        .write(&place);
+    let never = |never: &str| spec(&place, "web", &format!("packages: [ca-certificates]\nnever: [{never}]\n"));
+    never("\"/usr/share/ca-certificates/**\"");
+    let made = "etc/ssl/certs/ca-certificates.crt is made of it";
+    refused(&place, &["build", "web.yaml", "-o", "web.oci"], 2, &["mozilla/A.crt", made, "--> web.yaml:7:9"]);
+    // One is distrusted; and all by force.
+    for one in ["/usr/share/ca-certificates/mozilla/A.crt", "{path: \"/usr/share/ca-certificates/**\", force: true}"] {
+        never(one);
+        place.ok(&["build", "web.yaml"]);
+    }
+}

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tarsia::digest::Digest;
 
-use crate::deb::deb;
+use crate::deb::{Packing, deb};
 use crate::program::{Place, Ran, names};
 use crate::world::{Archive, DATE, spec};
 
@@ -293,6 +293,65 @@ fn a_machine_without_apt_and_without_a_mirror_says_what_to_do() {
     for word in ["cannot fetch", "apt sources", "--mirror", "--vendor"] {
         assert!(ran.err.contains(word), "`{word}` is missing in {}", ran.err);
     }
+}
+
+#[test]
+fn a_kit_carries_what_stands_beside_a_spec_for_every_variant() {
+    let place = Place::new();
+    archive().write(&place);
+    spec(&place, "low", "packages: [libgreet1]\nkeep: runtime\n");
+    // Too large to be read as a text.
+    let large: Vec<u8> = (0..20u32 << 18).flat_map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    let big = deb("big", "1.0").packing(Packing::Stored).file("/usr/lib/big", 0o644, &large);
+    place.write("base/big.deb", big.build());
+    place.ok(&["build", "low.yaml", "-o", "oci:low:it", "-o", "oci-archive:base/low.tar"]);
+    fs::copy(place.path("archive.asc"), place.path("base/archive.asc")).unwrap();
+    spec(&place, "base/common", "base: oci-archive:./low.tar\npackages: [{deb: big.deb}]\nkeep: runtime\n");
+    let common = fs::read_to_string(place.path("base/common.yaml")).unwrap();
+    place.write("base/common.yaml", common.replace("name: base/common\n", ""));
+    place.write(
+        "web.yaml",
+        "version: 1\nextends: base/common.yaml\npackages: [hello]\nvariants:\n  debug: {base: \"oci:low:it\", \
+         packages: [other], never: [/usr/bin/hello]}\n  plain: {base: null, also: [/usr/lib/big]}\n",
+    );
+    let digests = ["", "debug", "plain"].map(|variant| built_as(&place, "web.yaml", variant));
+    assert!(digests[0] != digests[1] && digests[1] != digests[2] && digests[0] != digests[2]);
+    for output in ["v", "v.tar"] {
+        place.ok(&["vendor", "web.yaml", "-o", output]);
+    }
+    place.ok(&["vendor", "web.yaml", "--variant", "plain", "-o", "plain"]);
+    assert_eq!(fs::read(place.path("v/specs/web/base/big.deb")).unwrap().len(), big.build().len());
+    assert!(!blob(&place, "plain", "archive/pool/main/other_2.0_amd64.deb").exists());
+    let tar = Command::new("tar").args(["-xf", "v.tar", "--one-top-level=x"]).current_dir(place.path(".")).status();
+    assert!(tar.unwrap().success());
+    for gone in ["archive", "low", "base", "web.yaml", "web.lock"] {
+        fs::rename(place.path(gone), place.path(&format!("gone-{gone}"))).unwrap();
+    }
+    for kit in ["v", "x"] {
+        for (variant, digest) in ["", "debug", "plain"].iter().zip(&digests) {
+            let spec = format!("{kit}/specs/web/web.yaml");
+            let mut build =
+                vec!["build", "--locked", "--offline", "--require-proof", "--vendor", kit, &spec, "-o", "o"];
+            if !variant.is_empty() {
+                build.extend(["--variant", variant]);
+            }
+            assert_eq!(alone_ok(&place, &build), *digest, "{kit} {variant}");
+        }
+    }
+    // A kit is made from a kit.
+    let spec = "v/specs/web/web.yaml";
+    alone_ok(&place, &["vendor", "--offline", "--vendor", "v", spec, "-o", "w.tar"]);
+    assert_eq!(fs::read(place.path("v.tar")).unwrap(), fs::read(place.path("w.tar")).unwrap());
+    alone_ok(&place, &["build", "--locked", "--offline", "--vendor", "plain", "--variant", "plain", spec, "-o", "o"]);
+}
+
+/// Builds a variant of a spec, of the spec itself where it is empty, and returns its digest.
+fn built_as(place: &Place, spec: &str, variant: &str) -> String {
+    let mut build = vec!["build", spec, "-o", "out"];
+    if !variant.is_empty() {
+        build.extend(["--variant", variant]);
+    }
+    place.ok(&build)
 }
 
 /// The group `real`: real packages, their real metadata, and a machine with nothing.

@@ -9,7 +9,8 @@ use tarsia::ops::{self, Audit, AuditOptions};
 use tarsia::policy::Found;
 
 use crate::cli::Answer;
-use crate::cli::arguments::{PlatformFlag, WorldFlags};
+use crate::cli::arguments::{PlatformFlag, VariantFlag, WorldFlags};
+use crate::cli::error::Error;
 use crate::cli::output::plain;
 use crate::cli::session::Session;
 use crate::cli::size::{counted, human_size};
@@ -26,6 +27,9 @@ pub(crate) struct Arguments {
     pub(crate) policy: Option<PathBuf>,
 
     #[command(flatten)]
+    pub(crate) variant: VariantFlag,
+
+    #[command(flatten)]
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
@@ -34,14 +38,21 @@ pub(crate) struct Arguments {
 
 /// Checks an image, and prints what breaks its contract; the answer is no where something does.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
-    let options = AuditOptions { policy: arguments.policy.clone(), platforms: arguments.platform.platforms.clone() };
+    let options = AuditOptions {
+        policy: arguments.policy.clone(),
+        platforms: arguments.platform.platforms.clone(),
+        variant: arguments.variant.variant.clone(),
+    };
     let path = Path::new(&arguments.subject);
     let is_spec = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") && !path.is_dir();
     let audit = if is_spec {
         session.in_world(&arguments.world, path, |world| ops::audit_spec(world, path, &options))?
+    } else if options.variant.is_some() {
+        return Err(Error::ImageVariant(arguments.subject.clone()).into());
     } else {
         ops::audit(&arguments.subject, &options)?
     };
+    session.warnings(&audit.warnings);
     for image in &audit.images {
         session.warnings(&image.warnings);
     }

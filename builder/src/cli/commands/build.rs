@@ -26,7 +26,8 @@ pub(crate) struct Arguments {
     #[arg(short, long = "output", value_name = "DEST")]
     pub(crate) outputs: Vec<String>,
 
-    /// Load the image as <name>:latest into Docker if its daemon answers, else into podman
+    /// Load the image, as <name>:latest or <name>-<variant>:latest, into Docker if its daemon
+    /// answers, else into podman
     #[arg(long)]
     pub(crate) load: bool,
 

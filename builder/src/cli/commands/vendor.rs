@@ -8,7 +8,7 @@ use tarsia::diag::Problems;
 use tarsia::ops::{self, VendorOptions};
 
 use crate::cli::Answer;
-use crate::cli::arguments::{PlatformFlag, WorldFlags};
+use crate::cli::arguments::{PlatformFlag, VariantFlag, WorldFlags};
 use crate::cli::session::Session;
 use crate::cli::size::{counted, human_size};
 
@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     pub(crate) require_proof: bool,
 
     #[command(flatten)]
+    pub(crate) variant: VariantFlag,
+
+    #[command(flatten)]
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
@@ -40,6 +43,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         output: arguments.output.clone(),
         require_proof: arguments.require_proof,
         platforms: arguments.platform.platforms.clone(),
+        variant: arguments.variant.variant.clone(),
     };
     let beside = arguments.output.as_ref().unwrap_or(&arguments.specs[0]);
     session.in_world(&arguments.world, beside, |world| {

@@ -1,5 +1,6 @@
 //! The image that a spec builds on: opened, held against the lock, its layers copied into the store, its tree read.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -29,7 +30,7 @@ pub struct Base {
 /// No such image, or one that does not hold together.
 pub fn base_digest(spec: &Spec, directory: &Path) -> Result<Option<(Digest, u64)>, Error> {
     let Some(base) = &spec.base else { return Ok(None) };
-    let open = open_image(base, directory)?;
+    let open = open_image(spec, base, directory)?;
     Ok(Some((open.descriptor().digest, open.descriptor().size)))
 }
 
@@ -51,7 +52,7 @@ pub fn open_base(
         source_text: spec.source.clone(),
         span: base.span,
     };
-    let open = open_image(base, directory)?;
+    let open = open_image(spec, base, directory)?;
     if let Some(lock) = lock {
         let locked = lock.inputs.iter().find(|input| input.kind == "base" && input.name == base.text);
         let locked = locked.ok_or_else(|| wrong("the lock does not name it".to_owned()))?;
@@ -76,8 +77,41 @@ pub fn open_base(
     Ok(Some(Base { index, config: BaseConfig::new(one, base.explicit.clone()) }))
 }
 
-fn open_image(base: &BaseImage, directory: &Path) -> Result<OpenImage, Error> {
+/// Returns the paths of all files that make a spec's base, from the spec's directory, and the digest of each blob: of
+/// an archive the archive; of a layout what its one image, or the image of the tag, consists of.
+///
+/// # Errors
+/// No such image, or one that does not hold together.
+pub fn base_files(spec: &Spec, directory: &Path) -> Result<Vec<(String, Option<Digest>)>, Error> {
+    let Some(base) = &spec.base else { return Ok(Vec::new()) };
+    if base.archive {
+        return Ok(vec![(base.path.clone(), None)]);
+    }
+    let open = open_image(spec, base, directory)?;
+    let mut blobs = BTreeSet::from([open.descriptor().digest]);
+    for one in open.images() {
+        blobs.extend([one.descriptor.digest, one.manifest.config.digest]);
+        blobs.extend(one.layers.iter().map(|layer| layer.descriptor.digest));
+    }
+    let below = |name: &str| format!("{}/{name}", base.path);
+    let mut files = vec![(below("oci-layout"), None), (below("index.json"), None)];
+    files.extend(blobs.into_iter().map(|digest| (below(&format!("blobs/sha256/{}", digest.hex())), Some(digest))));
+    Ok(files)
+}
+
+fn open_image(spec: &Spec, base: &BaseImage, directory: &Path) -> Result<OpenImage, Error> {
     let path = directory.join(&base.path);
+    // As every file that a spec names: what a link leads to counts, not what it is called.
+    if let (Ok(real), Ok(above)) = (path.canonicalize(), directory.canonicalize())
+        && !real.starts_with(&above)
+    {
+        return Err(Error::Base {
+            base: base.text.clone(),
+            problem: "it leads out of the spec's directory".to_owned(),
+            source_text: spec.source.clone(),
+            span: base.span,
+        });
+    }
     let tag = base.tag.clone();
     Ok(image::open(&if base.archive { Destination::Archive(path, tag) } else { Destination::Layout(path, tag) })?)
 }
