@@ -6,7 +6,7 @@ use super::Error;
 use crate::tar::read as tar;
 
 /// The largest maintainer script.
-const MAX_SCRIPT: u64 = 1 << 20;
+const MAX_SCRIPT: u64 = 4 << 20;
 
 /// The largest of the other control files.
 const MAX_FILE: u64 = 32 << 20;

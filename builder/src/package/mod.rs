@@ -56,7 +56,7 @@ pub struct PackIndex {
     pub conffiles: Vec<String>,
     /// `triggers`, whole.
     pub triggers: String,
-    /// Maintainer scripts by name (`postinst`), whole text, at most 1 MiB each.
+    /// Maintainer scripts by name (`postinst`), whole text, at most 4 MiB each.
     pub scripts: Vec<(String, String)>,
     /// debconf's questions and their default answers, in the order of `templates`.
     pub questions: Vec<(String, String)>,

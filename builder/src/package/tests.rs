@@ -169,7 +169,7 @@ fn hostile_packages_are_refused() {
         patched
     };
     let bomb = pack(Packing::Zstd, &Tar::new().file("./f", 0o644, &vec![0; 64 << 20]).build());
-    let long = "x".repeat((1 << 20) + 1);
+    let long = "x".repeat((4 << 20) + 1) + 1);
     let big_script = Tar::new().file("./control", 0o644, b"Package: a\nVersion: 1\nArchitecture: all\n");
     let big_script = pack(Packing::Xz, &big_script.file("./postinst", 0o755, long.as_bytes()).build());
     let evil = |tar: Tar| with_data(&pack(Packing::Xz, &tar.build()));
@@ -217,7 +217,7 @@ fn hostile_packages_are_refused() {
         ("two stanzas", with_control(&control("Package: a\n\nVersion: 1\n")), "line 3: a second stanza"),
         ("no field", with_control(&control("Package\n")), "line 1: no field"),
         ("continuation", with_control(&control(" x\n")), "line 1: a continuation of nothing"),
-        ("large script", with_control(&big_script), "`postinst` of the package: it is larger than 1048576 bytes"),
+        ("large script", with_control(&big_script), "`postinst` of the package: it is larger than 4194304 bytes"),
         ("escape", evil(Tar::new().file("../f", 0o644, b"")), "tar::path: cannot read `data.tar.xz` of the package"),
         (
             "below a link",

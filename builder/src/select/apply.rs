@@ -1,6 +1,7 @@
 //! Applies to the tree what maintainer scripts would have done.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use super::account::{AccountKind, AccountRequest};
 use super::error::Error;
@@ -49,7 +50,11 @@ pub(super) fn apply(
             | Effect::Mode { path, .. }
             | Effect::Remove { path } => path,
         };
-        let Ok(path) = ImagePath::parse(path) else { continue };
+        let Ok(path) = ImagePath::parse(path) else {
+            let line = format!("{path} # its path has no place in an image");
+            tree.report.unhandled.push((reading.package.clone(), reading.script.to_owned(), vec![line]));
+            continue;
+        };
         let follows = !matches!(effect, Effect::Link { .. } | Effect::Remove { .. });
         let path = if follows { tree.resolve(&path)? } else { tree.resolve_parent(&path)? };
         if path.is_root() || keep != Keep::All && matches!(classes::class(path.as_str()), Class::Doc | Class::Admin) {
@@ -75,9 +80,13 @@ pub(super) fn apply(
                     tree.report.unhandled.push((reading.package.clone(), reading.script.to_owned(), vec![line]));
                     continue;
                 };
-                change(tree, &path, by, |meta, _| {
+                change(tree, &path, by, |meta, directory| {
                     meta.uid = user.map_or(meta.uid, |(uid, _)| uid);
                     meta.gid = group.map_or(meta.gid, |(_, gid)| gid);
+                    // The kernel takes these bits off a file that is given to somebody, whoever had it (chown(2)).
+                    if !directory {
+                        meta.mode &= !0o6000;
+                    }
                 })
             }
             Effect::Mode { change: spec, .. } => change(tree, &path, by, |meta, directory| {
@@ -151,10 +160,6 @@ fn change(tree: &mut Tree<'_>, path: &ImagePath, by: Owner, with: impl FnOnce(&m
     }
     let before = node.meta.clone();
     with(&mut node.meta, directory);
-    // The kernel takes these bits off a file whose owner changes.
-    if !directory && (before.uid, before.gid) != (node.meta.uid, node.meta.gid) {
-        node.meta.mode &= !0o6000;
-    }
     let changed = node.meta != before;
     if changed && directory && matches!(node.owner, Owner::Package(_)) {
         node.owner = by;
@@ -208,10 +213,19 @@ fn remove(tree: &mut Tree<'_>, path: &ImagePath) -> bool {
     if !made(node) {
         return false;
     }
-    if tree.nodes.iter().any(|(other, node)| other != path && other.is_within(path) && !made(node)) {
+    let prefix = format!("{}/", path.as_str());
+    let below = tree
+        .nodes
+        .range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded))
+        .take_while(|(other, _)| other.as_str().starts_with(&prefix));
+    let below: Vec<(ImagePath, bool)> = below.map(|(other, node)| (other.clone(), made(node))).collect();
+    if below.iter().any(|(_, made)| !made) {
         return false;
     }
-    tree.nodes.retain(|other, _| !other.is_within(path));
+    tree.nodes.remove(path.as_str());
+    for (other, _) in below {
+        tree.nodes.remove(other.as_str());
+    }
     true
 }
 

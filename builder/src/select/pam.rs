@@ -13,6 +13,9 @@ pub(super) const TYPES: [(&str, &str, &str); 5] = [
     ("session-noninteractive", "Session-noninteractive", "session"),
 ];
 
+/// The most configurations that are looked at; Debian has some forty.
+const MAX_PROFILES: usize = 512;
+
 /// One configuration's fields.
 type Profile = BTreeMap<String, String>;
 
@@ -28,7 +31,7 @@ pub(super) fn profiles<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> V
         .collect();
     all.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
     let mut chosen: Vec<(&str, Profile)> = Vec::new();
-    for (_, name, profile) in all {
+    for (_, name, profile) in all.into_iter().take(MAX_PROFILES) {
         let conflicts = |a: &Profile, b: &str| {
             a.get("Conflicts").is_some_and(|names| names.split(',').any(|other| other.trim() == b))
         };

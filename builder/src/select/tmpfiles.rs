@@ -5,6 +5,7 @@
 //! and what only a boot may do (`!`). A line that cannot be done here is reported, never guessed.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use globset::GlobBuilder;
 
@@ -20,6 +21,9 @@ const RULE: &str = "tmpfiles";
 
 /// Below these nothing of an image can be seen, or nothing lasts.
 const VOLATILE: &[&str] = &["dev", "proc", "sys", "tmp", "var/tmp"];
+
+/// What all lines together may go over and copy, in bytes.
+const MAX_WORK: usize = 256 << 20;
 
 /// What a line asks of the owner and the mode of its path.
 struct Asked {
@@ -42,13 +46,14 @@ pub(super) fn derive(
     let many = |line: &Line| matches!(kind(line).chars().next(), Some('z' | 'Z' | 'e' | 'w'));
     lines.sort_by(|a, b| (many(a), a.words.get(1)).cmp(&(many(b), b.words.get(1))));
     let mut seen: BTreeSet<String> = BTreeSet::new();
+    let mut left = MAX_WORK;
     for line in lines {
         let path = line.words.get(1).cloned().unwrap_or_default();
         if !many(&line) && !matches!(kind(&line).chars().next(), Some('x' | 'X' | 'r' | 'R')) && !seen.insert(path) {
             tree.report.notes.push(format!("`{}` of {} says a path again", line.text, line.place()));
             continue;
         }
-        if let Err(problem) = apply(tree, accounts, &line, source_date)? {
+        if let Err(problem) = apply(tree, accounts, &line, source_date, &mut left)? {
             unread.push((line, problem));
         }
     }
@@ -66,6 +71,7 @@ fn apply(
     accounts: &Accounts,
     line: &Line,
     source_date: i64,
+    left: &mut usize,
 ) -> Result<Result<(), &'static str>, Error> {
     let field = |at: usize| line.words.get(at).map(String::as_str).filter(|word| !word.is_empty() && *word != "-");
     let Some(kind) = kind(line).chars().next() else { return Ok(Err("it has no type")) };
@@ -87,7 +93,7 @@ fn apply(
         Err(problem) => return Ok(Err(problem)),
     };
     if matches!(kind, 'z' | 'Z' | 'e') {
-        return Ok(many(tree, path, kind == 'Z', kind == 'e', &asked));
+        return Ok(many(tree, path, kind == 'Z', kind == 'e', &asked, left));
     }
     let Ok(path) = ImagePath::parse(path) else { return Ok(Err("its path has no place in an image")) };
     let directory = matches!(kind, 'd' | 'D' | 'v' | 'q' | 'Q');
@@ -102,7 +108,7 @@ fn apply(
         }
         'C' => {
             let factory = || format!("/usr/share/factory/{}", path.as_str());
-            return copy(tree, &argument.map_or_else(factory, str::to_owned), &path, &asked);
+            return copy(tree, &argument.map_or_else(factory, str::to_owned), &path, &asked, left);
         }
         'w' => return Ok(if tree.nodes.contains_key(path.as_str()) { Err("it writes into a file") } else { Ok(()) }),
         'p' | 'c' | 'b' => return Ok(Err("an image holds no pipes and devices")),
@@ -187,25 +193,42 @@ fn change(meta: &mut Meta, asked: &Asked) {
 }
 
 /// Copies a directory, file or link of the image, where nothing stands at the path.
-fn copy(tree: &mut Tree<'_>, from: &str, to: &ImagePath, asked: &Asked) -> Result<Result<(), &'static str>, Error> {
+fn copy(
+    tree: &mut Tree<'_>,
+    from: &str,
+    to: &ImagePath,
+    asked: &Asked,
+    left: &mut usize,
+) -> Result<Result<(), &'static str>, Error> {
     let Ok(from) = ImagePath::parse(from) else { return Ok(Err("what it copies has no place in an image")) };
     let from = tree.resolve(&from)?;
     if tree.nodes.contains_key(to.as_str()) || !tree.nodes.contains_key(from.as_str()) {
         return Ok(Ok(()));
     }
-    let below: Vec<ImagePath> = tree.nodes.keys().filter(|path| path.is_within(&from)).cloned().collect();
+    let below = from_prefix(tree, from.as_str()).map(|(path, _)| path).filter(|path| path.is_within(&from));
+    let below: Vec<ImagePath> = below.cloned().collect();
     let mut copies = Vec::new();
     for path in below {
         let node = &tree.nodes[path.as_str()];
         let what = match &node.what {
             What::Directory => What::Directory,
             What::Symlink(target) => What::Symlink(target.clone()),
-            What::Inline(bytes) => What::Inline(bytes.clone()),
+            What::Inline(bytes) => {
+                *left = left.saturating_sub(bytes.len());
+                What::Inline(bytes.clone())
+            }
             What::File { .. } => match tree.content(node) {
-                Some(bytes) => What::Inline(bytes.into_owned()),
+                Some(bytes) => {
+                    *left = left.saturating_sub(bytes.len());
+                    What::Inline(bytes.into_owned())
+                }
                 None => return Ok(Err("what it copies is not at hand")),
             },
         };
+        *left = left.saturating_sub(1024);
+        if *left == 0 {
+            return Ok(Err("it copies too much"));
+        }
         let mut meta = node.meta.clone();
         if path == from {
             change(&mut meta, asked);
@@ -225,12 +248,22 @@ fn copy(tree: &mut Tree<'_>, from: &str, to: &ImagePath, asked: &Asked) -> Resul
 }
 
 /// Gives every path that a pattern names, and what lies below where asked, a mode and an owner.
-fn many(tree: &mut Tree<'_>, pattern: &str, below: bool, directories: bool, asked: &Asked) -> Result<(), &'static str> {
+fn many(
+    tree: &mut Tree<'_>,
+    pattern: &str,
+    below: bool,
+    directories: bool,
+    asked: &Asked,
+    left: &mut usize,
+) -> Result<(), &'static str> {
     let glob = GlobBuilder::new(pattern).literal_separator(true).build().map_err(|_| "its pattern cannot be read")?;
     let matcher = glob.compile_matcher();
-    let paths: Vec<ImagePath> = tree
-        .nodes
-        .iter()
+    let plain = pattern.split(['*', '?', '[', '{', '\\']).next().unwrap_or_default();
+    let paths: Vec<ImagePath> = from_prefix(tree, plain)
+        .take_while(|_| {
+            *left = left.saturating_sub(64);
+            *left > 0
+        })
         .filter(|(path, node)| {
             let named = matcher.is_match(path.as_str())
                 || below && path.ancestors().any(|ancestor| matcher.is_match(ancestor.as_str()));
@@ -238,6 +271,9 @@ fn many(tree: &mut Tree<'_>, pattern: &str, below: bool, directories: bool, aske
         })
         .map(|(path, _)| path.clone())
         .collect();
+    if *left == 0 {
+        return Err("it goes over too much");
+    }
     for path in paths {
         let directory = tree.nodes[path.as_str()].what == What::Directory;
         tree.adjust(&path, RULE, |meta| {
@@ -250,6 +286,13 @@ fn many(tree: &mut Tree<'_>, pattern: &str, below: bool, directories: bool, aske
         });
     }
     Ok(())
+}
+
+/// Returns what stands at paths that begin with a text, sorted.
+fn from_prefix<'t>(tree: &'t Tree<'_>, text: &str) -> impl Iterator<Item = (&'t ImagePath, &'t Node<'t>)> + use<'t> {
+    let text = text.to_owned();
+    let range = tree.nodes.range::<str, _>((Bound::Included(text.as_str()), Bound::Unbounded));
+    range.take_while(move |(path, _)| path.as_str().starts_with(&text))
 }
 
 /// Resolves C escapes of a file's content.

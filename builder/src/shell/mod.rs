@@ -57,10 +57,13 @@ pub enum Kind {
         /// The commands.
         stages: List,
     },
-    /// `a && b`.
-    And(Box<Command>, Box<Command>),
-    /// `a || b`.
-    Or(Box<Command>, Box<Command>),
+    /// `a && b || c`: flat, since whoever walks a tree has a stack.
+    Chain {
+        /// The first command.
+        first: Box<Command>,
+        /// Those that follow, `true` where `&&` stands before it, else `||`.
+        rest: Vec<(bool, Command)>,
+    },
     /// `{ …; }`.
     Group(List, Vec<Redirect>),
     /// `( … )`.

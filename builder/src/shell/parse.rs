@@ -1,13 +1,17 @@
 //! Commands.
 
 use super::word::Lexer;
-use super::{Command, Error, Kind, List, MAX_DEPTH, Operator, Part, Redirect, Word};
+use super::{Command, Error, Kind, List, Operator, Part, Redirect, Word};
 
 /// Parses a whole script.
 ///
 /// # Errors
 /// Where the text is no shell, or nested deeper than [`MAX_DEPTH`].
 pub fn parse(text: &str) -> Result<List, Error> {
+    // Shells differ over what they make of it.
+    if let Some(at) = text.find('\0') {
+        return Err(Error { line: text[..at].matches('\n').count() + 1, problem: "a NUL byte stands in it" });
+    }
     parse_at(text, 0)
 }
 
@@ -64,25 +68,20 @@ impl Parser<'_> {
     }
 
     fn and_or(&mut self) -> Result<Command, Error> {
-        let mut left = self.pipeline()?;
-        // A chain is as deep as it is long in the tree, and whoever walks the tree has a stack.
-        for _ in 0..MAX_DEPTH * 4 {
+        let first = self.pipeline()?;
+        let mut rest = Vec::new();
+        loop {
             self.lexer.skip_blanks();
-            let and = if self.lexer.take("&&") {
-                true
-            } else if self.lexer.take("||") {
-                false
-            } else {
-                return Ok(left);
-            };
+            let and = self.lexer.take("&&");
+            if !and && !self.lexer.take("||") {
+                break;
+            }
             self.lexer.skip_lines()?;
-            let right = self.pipeline()?;
-            let (start, end) = (left.start, right.end);
-            let (left_box, right) = (Box::new(left), Box::new(right));
-            let kind = if and { Kind::And(left_box, right) } else { Kind::Or(left_box, right) };
-            left = Command { kind, start, end };
+            rest.push((and, self.pipeline()?));
         }
-        Err(self.lexer.error("too many commands in one chain"))
+        let Some((_, last)) = rest.last() else { return Ok(first) };
+        let (start, end) = (first.start, last.end);
+        Ok(Command { kind: Kind::Chain { first: Box::new(first), rest }, start, end })
     }
 
     fn pipeline(&mut self) -> Result<Command, Error> {

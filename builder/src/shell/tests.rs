@@ -37,8 +37,9 @@ fn one(command: &Command) -> String {
             let stages: Vec<_> = stages.iter().map(one).collect();
             format!("{}{}", if *negated { "! " } else { "" }, stages.join(" | "))
         }
-        Kind::And(a, b) => format!("({} && {})", one(a), one(b)),
-        Kind::Or(a, b) => format!("({} || {})", one(a), one(b)),
+        Kind::Chain { first, rest } => rest.iter().fold(one(first), |left, (and, right)| {
+            format!("({left} {} {})", if *and { "&&" } else { "||" }, one(right))
+        }),
         Kind::Group(list, _) => format!("{{{}}}", dump(list)),
         Kind::Subshell(list, _) => format!("[{}]", dump(list)),
         Kind::If { arms, otherwise, .. } => {

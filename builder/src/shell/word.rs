@@ -157,11 +157,11 @@ impl<'t> Lexer<'t> {
                 }
                 return Ok(Some(name));
             }
-            if self.rest().starts_with("+=") || self.rest().starts_with('[') && self.rest().contains("]=") {
-                let line = self.rest().split('\n').next().unwrap_or_default();
-                if line.starts_with("+=") || line.split_whitespace().next().is_some_and(|word| word.contains("]=")) {
-                    return Err(self.error("this assignment is not POSIX"));
-                }
+            // A bounded look ahead: it is taken at every command.
+            let ahead = &self.rest()[..self.rest().floor_char_boundary(256)];
+            let word = ahead.split(char::is_whitespace).next().unwrap_or_default();
+            if word.starts_with("+=") || word.starts_with('[') && word.contains("]=") {
+                return Err(self.error("this assignment is not POSIX"));
             }
         }
         self.at = before;
@@ -349,8 +349,7 @@ impl<'t> Lexer<'t> {
         let mut inner = Lexer::new(&body, self.depth);
         inner.deeper()?;
         let mut parts = Word::new();
-        let line = self.error("").line;
-        inner.quoted(&mut parts, None).map_err(|error| Error { line: line + error.line, ..error })?;
+        inner.quoted(&mut parts, None).map_err(|error| Error { line: self.error("").line + error.line, ..error })?;
         Ok(parts)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::expand::Truth;
 use super::machine::{Flow, Machine};
-use super::root::UNKNOWN;
+use super::root::{Thing, UNKNOWN};
 use crate::rules::scripts::is_known_library;
 
 impl Machine<'_> {
@@ -55,6 +55,7 @@ impl Machine<'_> {
             }
             "read" => {
                 let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+                self.root.meter.spend(self.input.as_ref().map_or(0, String::len));
                 let line = match self.input.take() {
                     Some(input) if input.is_empty() => {
                         self.input = Some(input);
@@ -92,6 +93,32 @@ impl Machine<'_> {
                     None => Some(Flow::Next),
                 };
             }
+            "cd" => {
+                let to =
+                    arguments.iter().find(|word| !word.starts_with('-')).map_or("/root", String::as_str).to_owned();
+                match self.thing(&to) {
+                    Some(Some(Thing::Directory)) => self.root.working = self.root.real(&to, true).unwrap_or_default(),
+                    Some(_) => self.last = Truth::No,
+                    None => self.root.working = UNKNOWN.to_string(),
+                }
+                if first == Some("-") {
+                    self.root.working = UNKNOWN.to_string();
+                }
+            }
+            "trap" => {
+                let (text, signals) = match arguments {
+                    [text, signals @ ..] if text != "--" => (text, signals),
+                    [_, text, signals @ ..] => (text, signals),
+                    _ => return Some(Flow::Next),
+                };
+                if signals.iter().any(|signal| matches!(signal.as_str(), "EXIT" | "0")) {
+                    self.trap = Some(text.clone()).filter(|text| text != "-" && !text.contains(UNKNOWN));
+                    if text.contains(UNKNOWN) {
+                        self.unhandled("what it runs at the end is not known");
+                    }
+                }
+            }
+            "xargs" => return Some(self.xargs(arguments)),
             "eval" => {
                 let text = arguments.join(" ");
                 if text.contains(UNKNOWN) {
@@ -117,5 +144,43 @@ impl Machine<'_> {
             _ => return None,
         }
         Some(Flow::Next)
+    }
+
+    /// Follows `xargs` over what it reads: a command that is given files, all at once.
+    fn xargs(&mut self, arguments: &[String]) -> Flow {
+        let mut rest = arguments.iter().peekable();
+        let (mut zero, mut skip, mut plain) = (false, false, true);
+        while let Some(option) = rest.next_if(|word| word.starts_with('-')) {
+            match option.as_str() {
+                "-0" | "--null" => zero = true,
+                "-r" | "--no-run-if-empty" => skip = true,
+                "-r0" | "-0r" => (zero, skip) = (true, true),
+                _ => plain = false,
+            }
+        }
+        let command: Vec<String> = rest.cloned().collect();
+        let Some((name, given)) = command.split_first() else { return Flow::Next };
+        let input = self.input.take().unwrap_or_else(|| UNKNOWN.to_string());
+        if input.is_empty() && skip {
+            self.last = Truth::Yes;
+            return Flow::Next;
+        }
+        // A command that only answers does nothing to what it is given.
+        let answers = matches!(name.as_str(), "basename" | "cat" | "dirname" | "echo" | "grep" | "ls" | "stat");
+        if !plain || input.contains(UNKNOWN) || !zero && input.contains(['\'', '"', '\\']) {
+            if answers {
+                self.print(&UNKNOWN.to_string());
+            } else {
+                self.unhandled("what it is given is not known");
+            }
+            self.last = Truth::Unknown;
+            return Flow::Next;
+        }
+        let items: Vec<String> = match zero {
+            true => input.split('\0').filter(|item| !item.is_empty()).map(str::to_owned).collect(),
+            false => input.split_whitespace().map(str::to_owned).collect(),
+        };
+        self.root.meter.keep(input.len());
+        self.call(name, &[given.to_vec(), items].concat())
     }
 }

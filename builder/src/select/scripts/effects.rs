@@ -3,7 +3,7 @@
 use super::super::account::AccountRequest;
 
 /// One `update-alternatives --install`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::select) struct Alternative {
     pub(in crate::select) link: String,
     pub(in crate::select) name: String,
@@ -13,8 +13,8 @@ pub(in crate::select) struct Alternative {
     pub(in crate::select) slaves: Vec<(String, String, String)>,
 }
 
-/// One effect. Paths are absolute.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One effect. Paths are absolute, and have a place in an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::select) enum Effect {
     Directory {
         path: String,
@@ -54,6 +54,37 @@ pub(in crate::select) enum Effect {
     Account(AccountRequest),
     /// What `pam-auth-update` makes of all configurations.
     Pam,
+}
+
+impl Effect {
+    /// Returns the paths that it changes.
+    pub(super) fn paths_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Directory { path, .. }
+            | Self::Link { path, .. }
+            | Self::File { path, .. }
+            | Self::Owner { path, .. }
+            | Self::Mode { path, .. }
+            | Self::Remove { path } => vec![path],
+            Self::Divert { path, to, .. } => vec![path, to],
+            Self::Alternative(alternative) => {
+                let slaves = alternative.slaves.iter_mut().flat_map(|(link, _, path)| [link, path]);
+                [&mut alternative.link, &mut alternative.path].into_iter().chain(slaves).collect()
+            }
+            Self::Account(_) | Self::Pam => Vec::new(),
+        }
+    }
+
+    /// Returns about how many bytes it holds beside its paths.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::File { text, .. } => text.len(),
+            Self::Link { target, .. } => target.len(),
+            // Whoever applies alternatives compares those of a name with each other.
+            Self::Alternative(_) => 1 << 14,
+            _ => 64,
+        }
+    }
 }
 
 /// Returns the mode after a change as `chmod` reads it (POSIX XCU chmod), or `None` where it is none.

@@ -67,6 +67,8 @@ impl Machine<'_> {
         for word in words {
             for field in self.split(word) {
                 if all.len() >= MAX_FIELDS {
+                    // What is left out is not known.
+                    all.push(UNKNOWN.to_string());
                     return all;
                 }
                 match has_wildcard(&field.pattern) && !field.text.contains(UNKNOWN) {
@@ -95,6 +97,7 @@ impl Machine<'_> {
         let mut field = Field::default();
         for part in word {
             let (text, quoted) = self.part(part);
+            self.root.meter.spend(text.len() + 16);
             field.push(&text, quoted);
         }
         field
@@ -106,6 +109,7 @@ impl Machine<'_> {
             if let Part::Parameter { name, change: Change::None, quoted } = part
                 && (name == "@" || name == "*" && !quoted)
             {
+                self.root.meter.keep(self.arguments.iter().map(String::len).sum());
                 for (number, argument) in self.arguments.clone().into_iter().enumerate() {
                     if number > 0 {
                         fields.push(Field::default());
@@ -115,6 +119,7 @@ impl Machine<'_> {
                 continue;
             }
             let (text, quoted) = self.part(part);
+            self.root.meter.spend(text.len() * 2 + 16);
             let literal = matches!(part, Part::Text { .. });
             if quoted || literal {
                 fields.last_mut().expect("there is always a field").push(&text, quoted);
@@ -129,6 +134,7 @@ impl Machine<'_> {
                 }
                 first = false;
                 if fields.len() > MAX_FIELDS {
+                    fields.last_mut().expect("there is always a field").push(&UNKNOWN.to_string(), true);
                     break;
                 }
                 fields.last_mut().expect("there is always a field").push(piece, false);
@@ -171,6 +177,7 @@ impl Machine<'_> {
 
     fn parameter(&mut self, name: &str, change: &Change) -> String {
         let value = self.value(name);
+        self.root.meter.spend(value.as_ref().map_or(0, String::len));
         let filled = |value: &Option<String>, colon: bool| match value {
             None => Truth::No,
             Some(value) if !colon => Truth::from(!value.is_empty() || !colon),
@@ -218,8 +225,10 @@ impl Machine<'_> {
                 for at in cuts {
                     let (head, tail) = value.split_at(at);
                     let (taken, left) = if prefix { (head, tail) } else { (tail, head) };
-                    if matches(&pattern, taken) == Truth::Yes {
-                        return left.to_owned();
+                    match self.root.meter.matches(&pattern, taken) {
+                        Truth::Yes => return left.to_owned(),
+                        Truth::No => {}
+                        Truth::Unknown => return unknown,
                     }
                 }
                 value
@@ -240,7 +249,10 @@ impl Machine<'_> {
                     let name = token.trim_start_matches('$');
                     let value = match token.parse::<i64>() {
                         Ok(number) => Some(number),
-                        Err(_) => self.value(name).and_then(|value| value.parse().ok()),
+                        Err(_) => self.value(name).and_then(|value| {
+                            self.root.meter.spend(value.len());
+                            value.parse().ok()
+                        }),
                     };
                     match value.and_then(|value| total.checked_add(value.checked_mul(sign)?)) {
                         Some(sum) => total = sum,
@@ -268,16 +280,22 @@ pub(super) fn has_wildcard(pattern: &str) -> bool {
 
 /// Returns the paths that fit a pattern, sorted.
 fn glob(root: &Root, pattern: &str) -> Vec<String> {
-    let Some(rest) = pattern.strip_prefix('/') else { return Vec::new() };
-    let mut found = vec![String::new()];
+    // From the root, or from where the script is.
+    let start = if pattern.starts_with('/') { String::new() } else { format!("/{}", root.working) };
+    let start = start.trim_end_matches('/').to_owned();
+    if start.contains(UNKNOWN) {
+        return Vec::new();
+    }
+    let rest = pattern.trim_start_matches('/');
+    let mut found = vec![start.clone()];
     for component in rest.split('/').filter(|component| !component.is_empty()) {
         let mut next = Vec::new();
         for directory in &found {
             if has_wildcard(component) {
-                let names = root.names(directory).into_iter();
+                let names = root.names(&format!("{directory}/")).into_iter();
                 let fits = names.filter(|name| !name.starts_with('.') || component.starts_with('.'));
                 next.extend(
-                    fits.filter(|name| matches(component, name) == Truth::Yes)
+                    fits.filter(|name| root.meter.matches(component, name) == Truth::Yes)
                         .map(|name| format!("{directory}/{name}")),
                 );
             } else {
@@ -287,8 +305,14 @@ fn glob(root: &Root, pattern: &str) -> Vec<String> {
                 }
             }
         }
-        next.truncate(MAX_FIELDS);
+        if next.len() > MAX_FIELDS {
+            next.truncate(MAX_FIELDS);
+            next.push(UNKNOWN.to_string());
+        }
         found = next;
+    }
+    if !pattern.starts_with('/') {
+        found = found.into_iter().map(|path| path[(start.len() + 1).min(path.len())..].to_owned()).collect();
     }
     found
 }

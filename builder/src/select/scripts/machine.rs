@@ -10,13 +10,16 @@ use std::rc::Rc;
 use super::effects::Effect;
 use super::expand::{MAX_TEXT, Truth};
 use super::root::{Root, Thing, UNKNOWN};
-use super::tools;
+use super::tools::{self, files};
 use crate::shell::{self, Command, Kind, List, Operator, Redirect};
+use crate::tree::ImagePath;
 
 /// The most commands that are followed in one script.
 const MAX_STEPS: u32 = 100_000;
 /// How deep functions and files may call each other.
 const MAX_CALLS: u32 = 24;
+/// How deep commands may stand in each other, those of called functions and files included.
+const MAX_NESTED: u32 = 96;
 /// The most lines of one script that a report repeats.
 const MAX_LINES: usize = 20;
 /// The longest line of a report.
@@ -30,6 +33,20 @@ pub(in crate::select) struct Findings {
     pub(in crate::select) covered: BTreeMap<&'static str, BTreeSet<String>>,
     /// Lines that nothing covers, in the script's order.
     pub(in crate::select) unhandled: Vec<String>,
+}
+
+impl Findings {
+    /// Returns what was found so far, to be gone back to.
+    pub(super) fn noted(&self) -> (usize, Self) {
+        let noted = Self { effects: Vec::new(), covered: self.covered.clone(), unhandled: self.unhandled.clone() };
+        (self.effects.len(), noted)
+    }
+
+    /// Goes back to what had been found then.
+    pub(super) fn forget(&mut self, (effects, noted): (usize, Self)) {
+        self.effects.truncate(effects);
+        (self.covered, self.unhandled) = (noted.covered, noted.unhandled);
+    }
 }
 
 /// How a command goes on.
@@ -62,6 +79,10 @@ pub(super) struct Machine<'r> {
     /// The text of the running command.
     line: String,
     steps: u32,
+    /// How deep the running command stands.
+    nested: u32,
+    /// What a `trap` runs at the end.
+    pub(super) trap: Option<String>,
     pub(super) calls: u32,
     /// How many undecided conditions stand around the running command.
     pub(super) undecided: u32,
@@ -82,6 +103,9 @@ impl<'r> Machine<'r> {
         questions: &'r mut BTreeMap<String, Option<String>>,
         arguments: &[&str],
     ) -> Self {
+        root.meter.reset();
+        // dpkg calls scripts there.
+        root.working.clear();
         let mut variables = BTreeMap::new();
         for (name, value) in [
             ("DPKG_MAINTSCRIPT_NAME", script),
@@ -111,6 +135,8 @@ impl<'r> Machine<'r> {
             source: "".into(),
             line: String::new(),
             steps: 0,
+            nested: 0,
+            trap: None,
             calls: 0,
             undecided: 0,
             after: (false, false, false),
@@ -122,11 +148,15 @@ impl<'r> Machine<'r> {
     /// Follows a whole script.
     pub(super) fn run(mut self, text: &str) -> Findings {
         self.follow(text);
+        if let Some(text) = self.trap.take() {
+            self.follow(&text);
+        }
         self.findings
     }
 
     /// Follows a text in this machine: the script, a file that it reads, an `eval`.
     pub(super) fn follow(&mut self, text: &str) -> Flow {
+        self.root.meter.spend(text.len() * 16);
         let list = match shell::parse(text) {
             Ok(list) => list,
             Err(error) => {
@@ -176,12 +206,40 @@ impl<'r> Machine<'r> {
 
     /// Notes an effect that a rule brings about; where it may not come about, that nothing covers it.
     pub(super) fn effect(&mut self, rule: &'static str, effect: Effect) {
+        let mut effect = effect;
+        let mut size = effect.size();
+        let follows = !matches!(effect, Effect::Link { .. } | Effect::Remove { .. } | Effect::Alternative(_));
+        for path in effect.paths_mut() {
+            size += path.len();
+            if follows && self.is_known(path) && self.root.real(path, true).is_none() {
+                return self.unhandled("its path has no place in an image");
+            }
+            match self.placed(path) {
+                Ok(Some(placed)) if files::is_scratch(&placed) => return,
+                Ok(Some(placed)) => *path = placed,
+                Ok(None) => {}
+                Err(problem) => return self.unhandled(problem),
+            }
+        }
         if !self.is_sure() {
             self.unhandled("a condition around it is not decided");
-        } else if self.findings.effects.len() < MAX_STEPS as usize {
+        } else if !self.root.meter.is_spent() {
+            self.root.meter.keep(size);
             self.cover(rule);
             self.findings.effects.push((rule, effect));
         }
+    }
+
+    /// Returns a path as one that has a place in an image, `None` where it is one already.
+    fn placed(&self, path: &str) -> Result<Option<String>, &'static str> {
+        if path.starts_with('/') && !path.ends_with('/') && ImagePath::parse(path).is_ok() {
+            return Ok(None);
+        }
+        if path.contains(UNKNOWN) || !path.starts_with('/') && self.root.working.contains(UNKNOWN) {
+            return Err("which file it is about is not known");
+        }
+        let real = self.root.real(path, false).filter(|real| !real.is_empty() && ImagePath::parse(real).is_ok());
+        real.map(|real| Some(format!("/{real}"))).ok_or("its path has no place in an image")
     }
 
     /// Notes that nothing covers the running command.
@@ -201,8 +259,8 @@ impl<'r> Machine<'r> {
         let sure = self.is_sure();
         if let Some(output) = self.output.last_mut() {
             if output.len() + text.len() > MAX_TEXT || !sure {
+                output.clear();
                 output.push(UNKNOWN);
-                output.truncate(MAX_TEXT);
             } else {
                 output.push_str(text);
             }
@@ -210,6 +268,7 @@ impl<'r> Machine<'r> {
     }
 
     pub(super) fn assign(&mut self, name: &str, value: String) {
+        self.root.meter.keep(value.len());
         self.variables.insert(name.to_owned(), value);
     }
 
@@ -237,13 +296,31 @@ impl<'r> Machine<'r> {
 
     pub(super) fn command(&mut self, command: &Command) -> Flow {
         self.steps += 1;
-        if self.steps > MAX_STEPS {
-            self.push_unhandled(format!("{} # it does not end within {MAX_STEPS} commands", self.line));
+        if self.steps > MAX_STEPS || self.root.meter.is_spent() {
+            self.push_unhandled(format!("{} # it does not end within the bounds of what is followed", self.line));
             return Flow::Exit(true);
         }
+        self.deeper(|machine| machine.kind(command))
+    }
+
+    /// Follows what stands inside the running command.
+    pub(super) fn deeper(&mut self, inside: impl FnOnce(&mut Self) -> Flow) -> Flow {
+        if self.nested >= MAX_NESTED {
+            self.push_unhandled(format!("{} # commands are nested too deep", self.line));
+            self.last = Truth::Unknown;
+            return Flow::Next;
+        }
+        self.nested += 1;
+        let flow = inside(self);
+        self.nested -= 1;
+        flow
+    }
+
+    fn kind(&mut self, command: &Command) -> Flow {
         match &command.kind {
             Kind::Simple { assignments, words, redirects } => {
                 let text = self.source.get(command.start..command.end).unwrap_or_default();
+                self.root.meter.spend(text.len() + 64);
                 let line = std::mem::replace(&mut self.line, shorten(text));
                 let flow = self.simple(assignments, words, redirects);
                 self.line = line;
@@ -256,25 +333,7 @@ impl<'r> Machine<'r> {
                 }
                 flow
             }
-            Kind::And(left, right) | Kind::Or(left, right) => {
-                let flow = self.command(left);
-                if flow != Flow::Next {
-                    return flow;
-                }
-                let wanted = if matches!(command.kind, Kind::And(..)) { Truth::Yes } else { Truth::No };
-                if self.last == wanted {
-                    self.command(right)
-                } else if self.last == Truth::Unknown {
-                    let flow = self.either(&[&|machine| machine.command(right), &|_| Flow::Next]);
-                    if self.last == Truth::Yes && wanted == Truth::Yes || wanted == Truth::No && self.last != Truth::Yes
-                    {
-                        self.last = Truth::Unknown;
-                    }
-                    flow
-                } else {
-                    Flow::Next
-                }
-            }
+            Kind::Chain { first, rest } => self.chain(first, rest),
             Kind::Group(list, redirects) => self.redirected(redirects, |machine| machine.list(list)),
             Kind::Subshell(list, redirects) => self.redirected(redirects, |machine| machine.apart(|m| m.list(list))),
             Kind::If { arms, otherwise, redirects } => {
@@ -295,6 +354,7 @@ impl<'r> Machine<'r> {
                 self.redirected(redirects, |machine| machine.case(&text, arms))
             }
             Kind::Function { name, body } => {
+                self.root.meter.keep((command.end - command.start) * 4);
                 self.functions.insert(name.clone(), (Rc::new((**body).clone()), self.source.clone()));
                 self.last = Truth::Yes;
                 Flow::Next
@@ -304,17 +364,27 @@ impl<'r> Machine<'r> {
 
     /// Follows commands whose variables and exits stay their own.
     pub(super) fn apart(&mut self, inside: impl FnOnce(&mut Self) -> Flow) -> Flow {
+        self.spend_state();
         let (variables, arguments, after) = (self.variables.clone(), self.arguments.clone(), self.after);
-        let umask = self.umask;
+        let (umask, working, trap) = (self.umask, self.root.working.clone(), self.trap.take());
         let flow = inside(self);
+        if let Some(text) = std::mem::replace(&mut self.trap, trap) {
+            self.follow(&text);
+        }
         (self.variables, self.arguments, self.after) = (variables, arguments, after);
-        self.umask = umask;
+        (self.umask, self.root.working) = (umask, working);
         match flow {
             Flow::Exit(false) => self.last = Truth::No,
             Flow::Exit(true) => self.last = Truth::Yes,
             _ => {}
         }
         Flow::Next
+    }
+
+    /// Counts what it costs to remember the variables.
+    pub(super) fn spend_state(&self) {
+        let texts = self.variables.values().chain(&self.arguments).chain(&self.input);
+        self.root.meter.spend(texts.map(|text| text.len() + 32).sum());
     }
 
     fn pipeline(&mut self, stages: &[Command]) -> Flow {
@@ -345,6 +415,7 @@ impl<'r> Machine<'r> {
             return UNKNOWN.to_string();
         }
         self.calls += 1;
+        self.root.meter.spend(text.len());
         let source = std::mem::replace(&mut self.source, text.into());
         self.output.push(String::new());
         self.apart(|machine| machine.list(list));
@@ -359,6 +430,7 @@ impl<'r> Machine<'r> {
         if redirects.is_empty() {
             return inside(self);
         }
+        self.root.meter.spend(self.input.as_ref().map_or(0, String::len));
         let outer = self.input.clone();
         let mut target: Option<Option<(String, bool)>> = None;
         for redirect in redirects {
@@ -403,6 +475,7 @@ impl<'r> Machine<'r> {
         let mut saved = Vec::new();
         for (variable, word) in assignments {
             let value = self.one(word);
+            self.root.meter.keep(value.len());
             saved.push((variable.clone(), self.variables.insert(variable.clone(), value)));
         }
         let flow = self.redirected(redirects, |machine| machine.call(name, arguments));
@@ -450,14 +523,25 @@ impl<'r> Machine<'r> {
         }
     }
 
+    /// Returns whether it is known which path a text is.
+    pub(super) fn is_known(&self, path: &str) -> bool {
+        !path.contains(UNKNOWN) && (path.starts_with('/') || !self.root.working.contains(UNKNOWN))
+    }
+
+    /// Returns a name that nothing else has.
+    pub(super) fn unique(&self) -> String {
+        format!("{}.{}.{}", self.package, self.script, self.steps)
+    }
+
     /// Returns a file's kind at a path; `None` where the path is not known.
     pub(super) fn thing(&self, path: &str) -> Option<Option<Thing>> {
-        (!path.contains(UNKNOWN)).then(|| self.root.find(path).map(|place| place.thing.clone()))
+        self.is_known(path).then(|| self.root.find(path).map(|place| place.thing.clone()))
     }
 }
 
 /// Returns a command's text on one line.
 fn shorten(text: &str) -> String {
+    let text = text.get(..text.floor_char_boundary(MAX_LINE * 8)).unwrap_or(text);
     let joined = text.replace("\\\n", " ");
     let mut line: String = joined.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() > MAX_LINE {

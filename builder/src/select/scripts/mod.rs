@@ -4,9 +4,12 @@
 //! In: the scripts' text, debconf's questions, and a [`Root`]. Out: [`Findings`]. `prerm` and `postrm` are not looked
 //! at: dpkg does not call them on a first installation.
 
+mod bounds;
 mod builtins;
 mod effects;
 mod expand;
+#[cfg(test)]
+mod hostile;
 mod machine;
 mod root;
 mod test;
@@ -15,7 +18,7 @@ mod tests;
 mod tools;
 mod ways;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use effects::{Alternative, Effect, changed_mode};
 pub(super) use machine::Findings;
@@ -64,11 +67,9 @@ pub(super) fn read(root: &mut Root, package: &Scripts<'_>, name: &str) -> Option
 }
 
 fn join(findings: &mut Findings, more: Findings) {
-    for effect in more.effects {
-        if !findings.effects.contains(&effect) {
-            findings.effects.push(effect);
-        }
-    }
+    let known: BTreeSet<_> = findings.effects.iter().collect();
+    let new: Vec<_> = more.effects.iter().filter(|effect| !known.contains(effect)).cloned().collect();
+    findings.effects.extend(new);
     for (rule, lines) in more.covered {
         findings.covered.entry(rule).or_default().extend(lines);
     }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::bounds::Meter;
+
 use crate::rules::scripts::ESSENTIAL;
+use crate::tree::{MAX_DEPTH, MAX_PATH};
 
 /// Stands in a text for what is not known.
 pub(super) const UNKNOWN: char = '\u{10FFFD}';
@@ -47,6 +50,10 @@ const SHARED: u32 = u32::MAX;
 #[derive(Debug, Clone, Default)]
 pub(in crate::select) struct Root {
     places: BTreeMap<String, Place>,
+    /// What following the running script has cost.
+    pub(super) meter: Meter,
+    /// Where the running script is: no leading slash, empty for the root, [`UNKNOWN`] where that is not known.
+    pub(super) working: String,
     /// Which package's files are being added.
     adding: u32,
     /// The package whose files are not there yet.
@@ -144,8 +151,16 @@ impl Root {
 
     /// Returns where a path leads: no leading slash, no link on the way, and none at the end where `last`.
     pub(super) fn real(&self, path: &str, last: bool) -> Option<String> {
-        let mut rest: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
+        self.meter.spend(path.len());
         let mut done = String::new();
+        if !path.starts_with('/') {
+            done.push_str(&self.working);
+        }
+        if path.len() > MAX_PATH {
+            return None;
+        }
+        let mut rest: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
+        let mut depth = 0;
         let mut links = 0;
         while let Some(component) = rest.pop() {
             match component.as_str() {
@@ -157,6 +172,10 @@ impl Root {
                 _ => {}
             }
             let length = done.len();
+            depth += 1;
+            if depth > MAX_DEPTH * 2 || length > MAX_PATH {
+                return None;
+            }
             if !done.is_empty() {
                 done.push('/');
             }
@@ -166,7 +185,7 @@ impl Root {
             }
             if let Some(Place { thing: Thing::Link(target), .. }) = self.get(&done) {
                 links += 1;
-                if links > MAX_LINKS || done.len() > 8192 {
+                if links > MAX_LINKS || target.len() > MAX_PATH {
                     return None;
                 }
                 done.truncate(if target.starts_with('/') { 0 } else { length });
@@ -199,7 +218,10 @@ impl Root {
     pub(super) fn make(&mut self, path: &str, thing: Thing) {
         if let Some(real) = self.real(path, matches!(thing, Thing::Directory | Thing::File(_)))
             && !real.is_empty()
+            && !real.contains(UNKNOWN)
         {
+            // Every directory on the way may be made with it.
+            self.meter.keep(real.len() * (1 + real.matches('/').count()));
             self.put(&real, thing, true);
         }
     }
@@ -229,12 +251,22 @@ impl Root {
     /// Returns the names directly in a directory, sorted.
     pub(super) fn names(&self, path: &str) -> Vec<String> {
         let Some(real) = self.real(path, true) else { return Vec::new() };
-        let skip = if real.is_empty() { 0 } else { real.len() + 1 };
+        let prefix = if real.is_empty() { String::new() } else { format!("{real}/") };
         let mut names: Vec<String> = Vec::new();
-        for (path, _) in self.below(&real) {
-            let rest = &path[skip..];
-            if !rest.contains('/') {
-                names.push(rest.to_owned());
+        let mut start = prefix.clone();
+        while let Some((path, place)) = self.places.range(start..).next()
+            && let Some(rest) = path.strip_prefix(&prefix)
+        {
+            self.meter.spend(64);
+            match rest.split_once('/') {
+                // The character after the slash: past everything in this directory.
+                Some((name, _)) => start = format!("{prefix}{name}0"),
+                None => {
+                    if self.shows(place) {
+                        names.push(rest.to_owned());
+                    }
+                    start = format!("{path}\0");
+                }
             }
         }
         names.sort();
@@ -251,9 +283,9 @@ impl Root {
             return (there || in_path && ESSENTIAL.contains(&base)).then(|| name.to_owned());
         }
         for directory in ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin"] {
-            let path = format!("{directory}/{name}");
+            let path = format!("/{directory}/{name}");
             if self.find(&path).is_some_and(|place| matches!(place.thing, Thing::File(_))) {
-                return Some(format!("/{path}"));
+                return Some(path);
             }
         }
         ESSENTIAL.contains(&name).then(|| format!("/usr/bin/{name}"))

@@ -115,8 +115,8 @@ impl Parser<'_> {
     fn compare(&self, left: &str, operator: &str, right: &str) -> Truth {
         let numbers = || -> Option<(i64, i64)> { Some((left.trim().parse().ok()?, right.trim().parse().ok()?)) };
         match operator {
-            "=" | "==" if self.double => matches(right, left),
-            "!=" if self.double => matches(right, left).not(),
+            "=" | "==" if self.double => self.machine.root.meter.matches(right, left),
+            "!=" if self.double => self.machine.root.meter.matches(right, left).not(),
             "=" | "==" | "!=" => {
                 let equal = if left.contains(UNKNOWN) {
                     let escaped: String = right.chars().flat_map(|c| ['\\', c]).collect();
@@ -157,7 +157,7 @@ impl Parser<'_> {
         if operand.is_empty() {
             return Truth::No;
         }
-        if operand.contains(UNKNOWN) {
+        if !self.machine.is_known(operand) {
             return Truth::Unknown;
         }
         if matches!(operator, "-h" | "-L") {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::expand::{Truth, matches};
+use super::expand::Truth;
 use super::machine::{Flow, Machine};
 use super::root::UNKNOWN;
-use crate::shell::{self, List};
+use crate::shell::{self, Command, List};
 
 /// The most rounds of one loop.
 const MAX_ROUNDS: usize = 1000;
@@ -13,36 +13,48 @@ const MAX_ROUNDS: usize = 1000;
 impl Machine<'_> {
     /// Follows several ways of which one is taken.
     pub(super) fn either(&mut self, ways: &[&dyn Fn(&mut Self) -> Flow]) -> Flow {
-        let (variables, findings, after) = (self.variables.clone(), self.findings.clone(), self.after);
+        self.spend_state();
+        let (variables, findings, after) = (self.variables.clone(), self.findings.noted(), self.after);
         let (length, input) = (self.output.last().map(String::len), self.input.clone());
+        let working = self.root.working.clone();
+        let mut places: BTreeSet<String> = BTreeSet::new();
         let mut outcomes = Vec::new();
         let mut taken: Vec<usize> = Vec::new();
         for (number, way) in ways.iter().enumerate() {
+            self.spend_state();
             self.variables = variables.clone();
-            let before = self.findings.clone();
+            self.root.working.clone_from(&working);
+            let before = self.findings.noted();
             self.undecided += 1;
-            let flow = way(self);
+            let flow = self.deeper(way);
             self.undecided -= 1;
             if flow == Flow::Exit(false) {
                 // An installation succeeds, so this is not the way that it takes.
-                self.findings = before;
+                self.findings.forget(before);
             } else {
+                places.insert(self.root.working.clone());
                 taken.push(number);
                 outcomes.push((flow, std::mem::take(&mut self.variables), self.last));
             }
         }
         if let [only] = taken[..] {
-            (self.variables, self.findings, self.after) = (variables, findings, after);
+            (self.variables, self.after) = (variables, after);
+            self.findings.forget(findings);
+            self.root.working = working;
             self.input = input;
             if let (Some(output), Some(length)) = (self.output.last_mut(), length) {
                 output.truncate(length);
             }
-            return ways[only](self);
+            return self.deeper(ways[only]);
         }
         let Some((first, joined, last)) = outcomes.first().cloned() else {
-            (self.variables, self.findings) = (variables, findings);
+            self.variables = variables;
+            self.findings.forget(findings);
             return Flow::Exit(false);
         };
+        if let [_, _, ..] = places.iter().collect::<Vec<_>>()[..] {
+            self.root.working = UNKNOWN.to_string();
+        }
         self.variables = joined;
         self.last = last;
         for (_, other, last) in &outcomes[1..] {
@@ -71,22 +83,40 @@ impl Machine<'_> {
     }
 
     pub(super) fn if_(&mut self, arms: &[(List, List)], otherwise: &List) -> Flow {
-        let Some(((condition, body), rest)) = arms.split_first() else {
-            self.last = Truth::Yes;
-            return self.list(otherwise);
-        };
-        let flow = self.list(condition);
-        if flow != Flow::Next {
-            return flow;
-        }
-        match self.last {
-            Truth::Yes => {
-                self.last = Truth::Yes;
-                self.list(body)
+        let mut arms = arms;
+        while let Some(((condition, body), rest)) = arms.split_first() {
+            let flow = self.list(condition);
+            if flow != Flow::Next {
+                return flow;
             }
-            Truth::No => self.if_(rest, otherwise),
-            Truth::Unknown => self.either(&[&|m| m.list(body), &|m| m.if_(rest, otherwise)]),
+            match self.last {
+                Truth::Yes => return self.list(body),
+                Truth::No => arms = rest,
+                Truth::Unknown => return self.either(&[&|m| m.list(body), &|m| m.if_(rest, otherwise)]),
+            }
         }
+        self.last = Truth::Yes;
+        self.list(otherwise)
+    }
+
+    /// Follows commands that `&&` (`true`) and `||` join.
+    pub(super) fn chain(&mut self, first: &Command, rest: &[(bool, Command)]) -> Flow {
+        let mut flow = self.command(first);
+        for (and, right) in rest {
+            if flow != Flow::Next {
+                return flow;
+            }
+            let wanted = Truth::from(*and);
+            if self.last == wanted {
+                flow = self.command(right);
+            } else if self.last == Truth::Unknown {
+                flow = self.either(&[&|machine| machine.command(right), &|_| Flow::Next]);
+                if self.last == Truth::Yes && *and || !and && self.last != Truth::Yes {
+                    self.last = Truth::Unknown;
+                }
+            }
+        }
+        flow
     }
 
     pub(super) fn case(&mut self, text: &str, arms: &[(Vec<shell::Word>, List)]) -> Flow {
@@ -96,7 +126,7 @@ impl Machine<'_> {
             let mut fits = Truth::No;
             for pattern in patterns {
                 let pattern = self.pattern(pattern);
-                match matches(&pattern, text) {
+                match self.root.meter.matches(&pattern, text) {
                     Truth::Yes => fits = Truth::Yes,
                     Truth::Unknown if fits == Truth::No => fits = Truth::Unknown,
                     _ => {}

@@ -159,6 +159,9 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
         }
         ("usermod", [user]) if has(&options, &["a", "--append"]) || has(&options, &["G", "--groups"]) => {
             let groups = value(&options, &["G", "--groups"]).unwrap_or_default().to_owned();
+            if options.iter().any(|(name, _)| !matches!(*name, "a" | "--append" | "G" | "--groups")) {
+                machine.unhandled("it changes an account that is there");
+            }
             for group in groups.split(',').filter(|group| !group.is_empty()) {
                 join(machine, user, group, by.clone());
             }

@@ -220,7 +220,8 @@ fn alternative(words: &[&str]) -> Option<Alternative> {
     let [link, name, path, priority, rest @ ..] = words.get(at + 1..)? else { return None };
     let absolute = |path: &str| path.starts_with('/');
     let priority = priority.parse().ok()?;
-    if !absolute(link) || !absolute(path) || name.contains('/') {
+    let named = |name: &str| !name.is_empty() && !name.contains('/') && !matches!(name, "." | "..");
+    if !absolute(link) || !absolute(path) || !named(name) {
         return None;
     }
     let mut slaves = Vec::new();
@@ -228,7 +229,7 @@ fn alternative(words: &[&str]) -> Option<Alternative> {
     while let Some((first, tail)) = rest.split_first() {
         match (*first, tail) {
             ("--slave" | "--follower", [link, name, path, tail @ ..])
-                if absolute(link) && absolute(path) && !name.contains('/') =>
+                if absolute(link) && absolute(path) && named(name) =>
             {
                 slaves.push(((*link).to_owned(), (*name).to_owned(), (*path).to_owned()));
                 rest = tail;
@@ -268,6 +269,11 @@ fn statoverride(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
         return Truth::No;
     }
     let account = |name: &str, known: bool| known || name.parse::<u32>().is_ok();
+    if machine.script == "postinst" && !has(&options, &["--update"]) {
+        // It then counts from the next unpacking on.
+        machine.cover("dpkg-statoverride");
+        return Truth::Yes;
+    }
     let known =
         account(user, machine.root.users.contains_key(user)) && account(group, machine.root.groups.contains(group));
     if !known {

@@ -5,6 +5,7 @@ use super::super::expand::Truth;
 use super::super::machine::{Machine, UMASK};
 use super::super::root::{Thing, UNKNOWN};
 use super::{has, options, value};
+use crate::tree::MAX_PATH;
 
 const DIRECTORIES: &str = "directories";
 const OWNERS: &str = "owners";
@@ -29,7 +30,7 @@ const SCRATCH: [&str; 10] = [
 ];
 
 /// Returns whether what stands at the path never reaches an image.
-pub(super) fn is_scratch(path: &str) -> bool {
+pub(in crate::select::scripts) fn is_scratch(path: &str) -> bool {
     let path = path.trim_start_matches('/');
     SCRATCH.iter().any(|tree| path.starts_with(tree))
 }
@@ -66,6 +67,9 @@ pub(in crate::select::scripts) fn write(machine: &mut Machine<'_>, path: &str, m
     }
 }
 
+/// Stands in every private key in PEM form (RFC 7468, section 10).
+const KEY: &[u8] = b"PRIVATE KEY-----";
+
 /// Where the bytes of a file come from.
 enum Source {
     /// They are known.
@@ -88,6 +92,9 @@ fn put(machine: &mut Machine<'_>, path: &str, source: Source, mode: Option<u32>)
     }
     let mode = mode.or_else(|| (like.is_none() && machine.umask != UMASK).then_some(0o666 & !machine.umask));
     match content {
+        Some(text) if text.windows(KEY.len()).any(|window| window == KEY) => {
+            machine.unhandled("a private key: whoever has the image has the key");
+        }
         Some(text) => {
             machine.effect(FILES, Effect::File { path: path.to_owned(), text: text.to_vec(), mode, like });
         }
@@ -107,6 +114,11 @@ fn directory(machine: &mut Machine<'_>, path: &str, mode: Option<u32>) {
 }
 
 fn link(machine: &mut Machine<'_>, path: &str, target: &str) {
+    // symlink(2): ENAMETOOLONG.
+    if target.len() >= MAX_PATH {
+        machine.unhandled("its target is too long");
+        return;
+    }
     if machine.is_sure() {
         machine.root.make(path, Thing::Link(target.to_owned()));
     }
@@ -153,8 +165,10 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
         "touch" => {
             let (_, operands) = options(&words, &["-t", "-d", "-r", "--date", "--reference"]);
             for path in operands {
-                if matches!(machine.thing(path), Some(None)) {
-                    put(machine, path, Source::Text(Vec::new()), None);
+                match machine.thing(path) {
+                    Some(None) => put(machine, path, Source::Text(Vec::new()), None),
+                    Some(Some(_)) => {}
+                    None => machine.unhandled("which file it is about is not known"),
                 }
             }
             Truth::Yes
@@ -335,16 +349,24 @@ fn copy_one(machine: &mut Machine<'_>, source: &str, target: &str, no_clobber: b
             let below: Vec<(String, Thing)> = machine
                 .root
                 .below(&real)
-                .take(MAX_FILES)
-                .map(|(path, place)| (path[real.len()..].to_owned(), place.thing.clone()))
+                .take(MAX_FILES + 1)
+                .map(|(path, place)| (format!("/{}", path[real.len()..].trim_start_matches('/')), place.thing.clone()))
                 .collect();
+            machine.root.meter.spend(below.len() * 64);
+            if below.len() > MAX_FILES {
+                machine.unhandled("it goes over too many files");
+                return;
+            }
             directory(machine, &target, None);
             for (rest, thing) in below {
                 let path = format!("{target}{rest}");
                 match thing {
                     Thing::Directory => directory(machine, &path, None),
                     Thing::Link(to) => link(machine, &path, &to),
-                    Thing::File(_) => put(machine, &path, Source::Path(format!("/{real}{rest}")), None),
+                    Thing::File(_) => {
+                        let from = format!("/{real}{rest}").replace("//", "/");
+                        put(machine, &path, Source::Path(from), None);
+                    }
                 }
             }
         }
@@ -396,6 +418,14 @@ pub(super) fn remove(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> T
     for path in operands {
         if path.contains(UNKNOWN) {
             // What a script does not know the name of, it has made for itself.
+            continue;
+        }
+        if machine.root.real(path, false).is_some_and(|real| real.is_empty()) {
+            machine.unhandled("it removes what a package ships");
+            continue;
+        }
+        if !machine.is_known(path) {
+            machine.unhandled("which file it is about is not known");
             continue;
         }
         let Some((thing, made)) = machine.root.find_link(path).map(|place| (place.thing.clone(), place.made)) else {
@@ -464,12 +494,21 @@ fn own(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Truth {
             machine.unhandled("the file is not there");
             continue;
         }
+        if machine.root.real(path, !link).is_some_and(|real| real.is_empty()) {
+            machine.unhandled("it changes the root directory");
+            continue;
+        }
         let mut all = vec![(*path).to_owned()];
         if recursive && let Some(real) = machine.root.real(path, true) {
-            let below = machine.root.below(&real).take(MAX_FILES);
+            let below = machine.root.below(&real).take(MAX_FILES + 1);
             // chmod -R leaves links alone.
             let below = below.filter(|(_, place)| name != "chmod" || !matches!(place.thing, Thing::Link(_)));
             all.extend(below.map(|(path, _)| format!("/{path}")));
+            machine.root.meter.spend(all.len() * 64);
+            if all.len() > MAX_FILES {
+                machine.unhandled("it goes over too many files");
+                continue;
+            }
         }
         for path in all {
             if name == "chmod" {

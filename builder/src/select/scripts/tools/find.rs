@@ -1,6 +1,6 @@
 //! `find` (POSIX XCU find), as far as scripts use it.
 
-use super::super::expand::{Truth, matches};
+use super::super::expand::Truth;
 use super::super::machine::{Flow, Machine};
 use super::super::root::{Place, Thing, UNKNOWN};
 use super::files::{MAX_FILES, remove};
@@ -76,11 +76,15 @@ pub(super) fn find(machine: &mut Machine<'_>, words: &[&str]) -> Truth {
     let mut found: Vec<String> = Vec::new();
     let mut sure = true;
     let mut there = false;
+    let mut over = 0;
     for start in starts {
         let Some(real) = machine.root.real(start, true) else { continue };
         let Some(place) = machine.root.find(start) else { continue };
         let own = [(real.as_str(), place)];
-        for (path, place) in own.into_iter().chain(machine.root.below(&real)).take(MAX_FILES) {
+        for (path, place) in own.into_iter().chain(machine.root.below(&real)).take(MAX_FILES + 1) {
+            machine.root.meter.spend(path.len() + 64);
+            over += 1;
+            sure &= over <= MAX_FILES;
             let tail = path[real.len().min(path.len())..].trim_start_matches('/');
             let level = if tail.is_empty() { 0 } else { tail.matches('/').count() + 1 };
             if level < depth.0 || level > depth.1 {
@@ -156,8 +160,8 @@ fn holds(machine: &Machine<'_>, question: &Question<'_>, path: &str, place: &Pla
             Thing::File(_) => *kind == "f",
             Thing::Link(_) => *kind == "l",
         }),
-        Question::Name(pattern) => matches(pattern, path.rsplit('/').next().unwrap_or(path)),
-        Question::Path(pattern) => matches(pattern, &format!("/{path}")),
+        Question::Name(pattern) => machine.root.meter.matches(pattern, path.rsplit('/').next().unwrap_or(path)),
+        Question::Path(pattern) => machine.root.meter.matches(pattern, &format!("/{path}")),
         Question::Empty => match &place.thing {
             Thing::Directory => Truth::from(machine.root.below(path).next().is_none()),
             Thing::File(Some(text)) => Truth::from(text.is_empty()),

@@ -1,6 +1,6 @@
 //! Commands that only answer: with a text, or with yes and no.
 
-use super::super::expand::Truth;
+use super::super::expand::{MAX_TEXT, Truth};
 use super::super::machine::Machine;
 use super::super::root::{Thing, UNKNOWN};
 use super::options;
@@ -92,11 +92,7 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
         }
         "mktemp" => {
             let directory = words.contains(&"-d") || words.contains(&"--directory");
-            let suffix = machine.findings.effects.len() + machine.findings.unhandled.len() + words.len();
-            let mut path = format!("/tmp/tmp.{suffix}");
-            while machine.root.find(&path).is_some() {
-                path.push('x');
-            }
+            let path = format!("/tmp/tmp.{}", machine.unique());
             machine.root.make(&path, if directory { Thing::Directory } else { Thing::File(Some([].into())) });
             machine.print(&format!("{path}\n"));
             Truth::Yes
@@ -251,6 +247,10 @@ fn edited(machine: &mut Machine<'_>, words: &[&str]) -> Option<String> {
     if body.is_empty() || body.contains(special) || body.contains(['.', '^', '$']) {
         return None;
     }
+    machine.root.meter.spend(input.len() * 2);
+    if input.len() + input.matches(body).count().saturating_mul(replacement.len()) > MAX_TEXT {
+        return None;
+    }
     let lines = input.split_inclusive('\n').map(|line| {
         let (text, tail) = line.strip_suffix('\n').map_or((line, ""), |text| (text, "\n"));
         let at = if start { text.starts_with(body).then_some(0) } else { text.find(body) };
@@ -300,6 +300,7 @@ fn printf(words: &[&str]) -> String {
 
 fn filter(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Truth {
     let input = machine.input.take();
+    machine.root.meter.spend(input.as_ref().map_or(0, String::len) * 4);
     let known = input.filter(|input| !input.contains(UNKNOWN) || matches!(name, "cut" | "head"));
     let output = match (name, known) {
         ("cut", Some(input)) => cut(&input, words),
@@ -387,6 +388,7 @@ fn grep(machine: &mut Machine<'_>, words: &[&str], fixed: bool) -> Truth {
             _ => known = false,
         }
     }
+    machine.root.meter.spend(text.len() * 4);
     let anchored = pattern.starts_with('^');
     let ended = pattern.ends_with('$') && !pattern.ends_with("\\$");
     let plain = pattern.trim_start_matches('^').trim_end_matches('$');
