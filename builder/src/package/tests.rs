@@ -169,7 +169,7 @@ fn hostile_packages_are_refused() {
         patched
     };
     let bomb = pack(Packing::Zstd, &Tar::new().file("./f", 0o644, &vec![0; 64 << 20]).build());
-    let long = "x".repeat((4 << 20) + 1) + 1);
+    let long = "x".repeat((4 << 20) + 1);
     let big_script = Tar::new().file("./control", 0o644, b"Package: a\nVersion: 1\nArchitecture: all\n");
     let big_script = pack(Packing::Xz, &big_script.file("./postinst", 0o755, long.as_bytes()).build());
     let evil = |tar: Tar| with_data(&pack(Packing::Xz, &tar.build()));
