@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::error::Unsatisfiable;
+use super::installed::is_installed;
 use super::near::near;
 use super::solve::{Roots, solve};
 use super::universe::{Choice, Id, Universe};
@@ -57,8 +58,14 @@ fn root_name(spec: &Spec, universe: &Universe<'_, '_>, roots: &Roots, n: usize) 
             None => format!("`{}`", request.value.name),
         },
         None => {
-            let name = roots.required[n].first().and_then(|choice| universe.names().get(choice.name));
-            format!("`{}`, which every image has,", name.unwrap_or(&"?"))
+            let choice = roots.required[n].first();
+            let name = choice.and_then(|choice| universe.names().get(choice.name)).unwrap_or(&"?");
+            let first = choice.and_then(|choice| choice.ids.first());
+            if first.is_some_and(|id| is_installed(universe.candidate(*id))) {
+                format!("`{name}`, which the base has,")
+            } else {
+                format!("`{name}`, which every image has,")
+            }
         }
     }
 }

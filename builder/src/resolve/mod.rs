@@ -226,6 +226,14 @@ fn roots(spec: &Spec, requests: &[Request<'_>], universe: &Universe<'_, '_>) -> 
     for (name, _) in universe.always() {
         required.push(vec![Choice { name, ids: universe.candidates_of(name).collect() }]);
     }
+    // What a base has stays: nothing is chosen that it excludes, or that excludes it.
+    for name in 0..universe.names().len() {
+        let ids: BTreeSet<_> =
+            universe.candidates_of(name).filter(|id| installed::is_installed(universe.candidate(*id))).collect();
+        if !ids.is_empty() {
+            required.push(vec![Choice { name, ids: ids.into_iter().collect() }]);
+        }
+    }
     Ok(Roots { required, requests, limits: Vec::new() })
 }
 

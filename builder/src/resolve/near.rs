@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::Missing;
+use super::installed::is_installed;
 use super::universe::{Choice, Universe};
 use crate::archive::Candidate;
 use crate::spec::{PackageRequest, Spanned, Spec};
@@ -44,7 +45,11 @@ pub(super) fn missing(
 
 fn place(candidate: &Candidate, with_version: bool) -> String {
     let version = if with_version { format!(" {}", candidate.version) } else { String::new() };
-    format!("`{}`{version} in `{}`", candidate.name, candidate.suite)
+    format!("`{}`{version} in {}", candidate.name, suite(candidate))
+}
+
+fn suite(candidate: &Candidate) -> String {
+    if is_installed(candidate) { "the base image".to_owned() } else { format!("`{}`", candidate.suite) }
 }
 
 /// Returns hints with the names nearest to `name`.
@@ -52,7 +57,7 @@ pub(super) fn near(name: &str, universe: &Universe<'_, '_>) -> Vec<String> {
     let hint = |name: &str| {
         let found = universe.find(name)?;
         let id = universe.candidates_of(found).next()?;
-        Some(format!("`{name}` is in `{}`", universe.candidate(id).suite))
+        Some(format!("`{name}` is in {}", suite(universe.candidate(id))))
     };
     // The 64-bit time transition renamed libraries.
     let renamed = match name.strip_suffix("t64") {

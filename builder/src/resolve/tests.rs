@@ -265,6 +265,22 @@ fn a_failure_is_derived_step_by_step() {
     );
 }
 
+#[test]
+fn what_a_base_has_stays_and_excludes() {
+    let base = installed(&["Package: aa\nVersion: 1\nArchitecture: amd64\nBreaks: old (<< 5)\n".to_owned()]);
+    let options = ResolveOptions { installed: &base, ..ResolveOptions::default() };
+    let indexes = world("bb 1\nConflicts: aa\n\nold 4\n\nwants 1\nDepends: aa | bb\n\naa 2");
+    let failed = |text: &str| resolve_with(text, &indexes, &options).unwrap_err();
+    assert_eq!(
+        failed("bb").to_string(),
+        "cannot lock `web` for linux/amd64: no choice of packages meets `bb` and `aa`, which the base has, together\n  \
+         `aa` 1 and `bb` 1 exclude each other"
+    );
+    assert!(failed("old").to_string().ends_with("exclude each other"));
+    assert_eq!(failed("aa = 2").hints(), ["there is `aa` 1 in the base image"]);
+    assert_eq!(show(&resolve_with("wants", &indexes, &options).unwrap()), "wants 1");
+}
+
 const DISTRO: &str = "
     base-files 13
     Pre-Depends: awk

@@ -211,15 +211,18 @@ fn an_output_whose_directory_is_missing_says_what_to_do() {
 fn a_lock_of_older_rules_names_its_release_and_one_of_an_older_revision_builds() {
     let (place, lock) = locked();
     let current = format!("rules = {}\n", tarsia::lock::RULES);
-    assert!(lock.contains(&current) && lock.contains("\nrevision = 1\n"), "{lock}");
+    let revision = format!("\nrevision = {}\n", tarsia::lock::REVISION);
+    assert!(lock.contains(&current) && lock.contains(&revision), "{lock}");
     let older = lock.replace(&current, "rules = 1\n");
     place.write("web.lock", &older);
     refused(&place, BUILD, 2, &["made for rules 1", "another build of tarsia", "`tarsia lock`"]);
     let release = format!("tarsia = \"{}\"", env!("CARGO_PKG_VERSION"));
     place.write("web.lock", older.replace(&release, "tarsia = \"0.0.7\""));
     refused(&place, BUILD, 2, &["made for rules 1", "build with tarsia 0.0.7"]);
-    place.write("web.lock", lock.replace("\nrevision = 1\n", "\nrevision = 0\n"));
-    place.ok(BUILD);
+    for older in 0..tarsia::lock::REVISION {
+        place.write("web.lock", lock.replace(&revision, &format!("\nrevision = {older}\n")));
+        place.ok(BUILD);
+    }
 }
 
 #[test]

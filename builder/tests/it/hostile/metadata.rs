@@ -251,7 +251,7 @@ fn metadata() {
                 packed[..packed.len() - 6].to_vec()
             }),
             "archive::index-content",
-            "end of file",
+            "cut short",
         ),
         ("a gzip that is none", index("Packages.gz", |text| text.to_vec()), "archive::index-content", ""),
         ("an xz that is a gzip", index("Packages.xz", gzip), "archive::index-content", ""),
