@@ -274,7 +274,7 @@ fn what_a_base_has_stays_and_excludes() {
     assert_eq!(
         failed("bb").to_string(),
         "cannot lock `web` for linux/amd64: no choice of packages meets `bb` and `aa`, which the base has, together\n  \
-         `aa` 1 and `bb` 1 exclude each other"
+         `bb` 1 and `aa` 1 exclude each other"
     );
     assert!(failed("old").to_string().ends_with("exclude each other"));
     assert_eq!(failed("aa = 2").hints(), ["there is `aa` 1 in the base image"]);
