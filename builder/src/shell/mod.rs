@@ -204,3 +204,9 @@ pub enum Change {
     /// What is not POSIX.
     Other,
 }
+
+/// Returns the beginning of a text: at most `limit` bytes, and no part of a character.
+pub(crate) fn head(text: &str, limit: usize) -> &str {
+    let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
+}

@@ -158,7 +158,7 @@ impl<'t> Lexer<'t> {
                 return Ok(Some(name));
             }
             // A bounded look ahead: it is taken at every command.
-            let ahead = &self.rest()[..self.rest().floor_char_boundary(256)];
+            let ahead = super::head(self.rest(), 256);
             let word = ahead.split(char::is_whitespace).next().unwrap_or_default();
             if word.starts_with("+=") || word.starts_with('[') && word.contains("]=") {
                 return Err(self.error("this assignment is not POSIX"));

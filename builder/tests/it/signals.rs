@@ -40,8 +40,20 @@ fn temporary(directory: &Path) -> Vec<String> {
     found
 }
 
+/// Starts a program that no signal is ignored for: `nohup`, or a shell's `&`, may have made the tests ignore some.
 fn start(command: &mut Command) -> Child {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    let mut fresh = Command::new("env");
+    fresh.arg("--default-signal=HUP,INT,TERM").arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => fresh.env(name, value),
+            None => fresh.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        fresh.current_dir(directory);
+    }
+    fresh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Ends a build that hangs with a layout staged, by this signal.

@@ -541,7 +541,7 @@ impl<'r> Machine<'r> {
 
 /// Returns a command's text on one line.
 fn shorten(text: &str) -> String {
-    let text = text.get(..text.floor_char_boundary(MAX_LINE * 8)).unwrap_or(text);
+    let text = shell::head(text, MAX_LINE * 8);
     let joined = text.replace("\\\n", " ");
     let mut line: String = joined.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() > MAX_LINE {
