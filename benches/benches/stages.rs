@@ -130,7 +130,6 @@ impl World {
             archives: vec![index.set.clone()],
             inputs: Vec::new(),
             platform: BTreeMap::from([(PLATFORM.oci().to_owned(), share)]),
-            variants: BTreeMap::new(),
         }
     }
 }
