@@ -6,7 +6,7 @@ use super::{Command, Error, Kind, List, Operator, Part, Redirect, Word};
 /// Parses a whole script.
 ///
 /// # Errors
-/// Where the text is no shell, or nested deeper than [`MAX_DEPTH`].
+/// Where the text is no shell, or nested deeper than [`MAX_DEPTH`](super::MAX_DEPTH).
 pub fn parse(text: &str) -> Result<List, Error> {
     // Shells differ over what they make of it.
     if let Some(at) = text.find('\0') {
