@@ -42,7 +42,7 @@ fn temporary(directory: &Path) -> Vec<String> {
 
 /// Starts a program that no signal is ignored for: `nohup`, or a shell's `&`, may have made the tests ignore some.
 fn start(command: &mut Command) -> Child {
-    let mut fresh = Command::new("env");
+    let mut fresh = Command::new("/usr/bin/env");
     fresh.arg("--default-signal=HUP,INT,TERM").arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
