@@ -142,6 +142,21 @@ impl std::fmt::Display for Problems {
     }
 }
 
+/// Returns an error with all its causes in one line.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// Something worth saying that stops nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {

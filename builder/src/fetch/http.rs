@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::transport::{Request, Response, Transport, TransportError};
+use crate::diag::causes;
 
 /// The most redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
@@ -233,21 +234,6 @@ fn refusal(previous: &[reqwest::Url], next: &reqwest::Url) -> Option<String> {
 
 fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
-}
-
-/// Returns an error with all its causes in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// A body that arrives on another thread.

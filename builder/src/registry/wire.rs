@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::{Error, Options};
+use crate::diag::causes;
 
 /// Bytes of a body that are handed over at once.
 const PIECE: usize = 128 << 10;
@@ -231,19 +232,4 @@ impl Read for Pieces {
         self.read += count;
         Ok(count)
     }
-}
-
-/// Returns an error with all its causes in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }
