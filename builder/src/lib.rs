@@ -31,6 +31,7 @@ pub mod tree;
 pub mod archive;
 pub mod attest;
 pub mod engine;
+pub mod evidence;
 pub mod fetch;
 pub mod image;
 pub mod kit;

@@ -12,6 +12,7 @@ mod deb;
 mod dpkg;
 mod draw;
 mod engines;
+mod evidence;
 mod golden;
 mod help;
 mod hostile;
