@@ -1,4 +1,4 @@
-//! Where a built image goes: files and directories, and the container engines of this machine.
+//! Where a built image goes: files and directories, the container engines of this machine, and registries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -9,6 +9,7 @@ use crate::image::{
     self, Destination, Image, ImageIndex, Reference, stage_docker_archive, write_archive, write_layout,
 };
 use crate::load::{self, Docker, Engine, Storage};
+use crate::registry;
 use crate::spec::Platform;
 use crate::store::output::commit_all;
 
@@ -28,6 +29,7 @@ pub(super) struct Outputs {
     files: BTreeMap<PathBuf, (File, BTreeSet<String>, BTreeSet<Reference>)>,
     docker: BTreeSet<Reference>,
     storage: BTreeSet<Reference>,
+    registries: BTreeSet<Reference>,
     /// The name for whatever engine is there.
     load: Option<Reference>,
     /// Where evidence goes, in place of beside each file.
@@ -57,10 +59,17 @@ impl Outputs {
                 Destination::ContainersStorage(name) => {
                     outputs.storage.insert(name);
                 }
+                Destination::Registry(name) => {
+                    if name.digest().is_some() {
+                        let problem = "a digest is not chosen by who names an image";
+                        return Err(image::Error::Destination { text: text.clone(), problem }.into());
+                    }
+                    outputs.registries.insert(name);
+                }
             }
         }
         if let Some(name) = load {
-            let parsed = Reference::parse(name)
+            let parsed = Reference::of_engine(name)
                 .map_err(|problem| image::Error::Destination { text: name.to_owned(), problem })?;
             outputs.load = Some(parsed);
         }
@@ -134,8 +143,8 @@ impl Outputs {
     }
 
     /// Writes the image to all outputs, and its evidence beside each file or to where it was asked for. Files are put in
-    /// their places last, evidence before its image: where an engine does not take the image, what stood there before
-    /// still does.
+    /// their places last, evidence before its image: where an engine or a registry does not take the image, what stood
+    /// there before still does.
     pub(super) fn write(
         &self,
         world: &World<'_>,
@@ -169,6 +178,13 @@ impl Outputs {
             for name in names {
                 storage.load(own(image, world.host, "containers-storage")?, name, &blobs, world.store)?;
             }
+        }
+        for name in &self.registries {
+            let open = image::built(&Destination::Registry(name.clone()).to_string(), image, &blobs)?;
+            let repository = world.registry.repository(name);
+            repository.push_image(&open, None, world.progress)?;
+            let documents = registry::documents(&open);
+            repository.tag(&name.wanted(), documents.last().expect("an image has a manifest"))?;
         }
         commit_all(staged)?;
         if let (Some(contents), Some(directory)) = (evidence, &self.evidence) {
