@@ -19,6 +19,7 @@ use crate::store::{Kind, Store};
 use crate::{fetch, lock::Lock, spec::Spec};
 
 use super::Project;
+use super::kit::stored_kit;
 
 /// Version of what is kept in the store; part of its key.
 const FORMAT: u32 = 1;
@@ -70,7 +71,8 @@ pub(super) fn contents(
         let config = Digest::of(image.config());
         manifests.insert(platform.oci().to_owned(), (image.digest(), config, documents));
     }
-    Ok(Contents { name, digest: built.digest(), manifests, kit: None })
+    let kit = stored_kit(project, input.lock, &built.sources, input.store)?;
+    Ok(Contents { name, digest: built.digest(), manifests, kit: Some(kit) })
 }
 
 /// Returns where a file of an archive is published for good.
