@@ -26,14 +26,13 @@ impl fmt::Display for Name {
 pub(super) fn parse(words: &[&str]) -> Name {
     let with = words.iter().position(|word| word.eq_ignore_ascii_case("with"));
     let (own, rest) = words.split_at(with.unwrap_or(words.len()));
-    let mut exception = rest.iter().skip(1).copied().collect::<Vec<_>>();
+    let mut exception: Vec<&str> = rest.iter().skip(1).copied().collect();
     if exception.len() > 1 && exception.last().is_some_and(|last| is_exception_word(last)) {
         exception.pop();
     }
-    let (mut base, mut exception) = (String::new(), join(&exception));
+    let (mut base, mut exception) = (String::new(), exception.join(" "));
     let mut later = false;
-    let mut words = own.iter();
-    while let Some(word) = words.next() {
+    for word in own {
         match word.to_ascii_lowercase().as_str() {
             "or" => {
                 later = true;
@@ -67,10 +66,6 @@ pub(super) fn parse(words: &[&str]) -> Name {
         later = true;
     }
     Name { base, later, exception: if exception.is_empty() { None } else { Some(exception) } }
-}
-
-fn join(words: &[&str]) -> String {
-    words.join(" ")
 }
 
 fn is_exception_word(word: &str) -> bool {
