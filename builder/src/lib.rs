@@ -46,3 +46,4 @@ pub mod rules;
 pub mod select;
 pub mod sign;
 pub mod spec;
+pub mod verify;

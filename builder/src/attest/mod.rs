@@ -32,6 +32,9 @@ pub const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 /// Predicate of a simple verification result (in-toto attestation framework, SVR v0.2).
 pub const VERIFICATION: &str = "https://in-toto.io/attestation/svr/v0.2";
 
+/// Property of a verification result: the image was built again, and every bit of it was the same.
+pub const REPRODUCED: &str = "TARSIA_REPRODUCED_BIT_FOR_BIT";
+
 /// The most bytes of a statement that is read.
 pub const MAX_STATEMENT: usize = 64 << 20;
 /// The most subjects of a statement that is read.
