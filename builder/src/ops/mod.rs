@@ -29,7 +29,9 @@ mod output;
 mod project;
 mod prove;
 mod remove;
+mod source;
 mod vendor;
+mod verify;
 mod why;
 
 pub use add::{ChangeOptions, ChangeOutcome, add};
@@ -46,7 +48,9 @@ pub use output::directory_of_output;
 pub use project::{Project, sections};
 pub use prove::{Proof, prove};
 pub use remove::remove;
+pub use source::Reach;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
+pub use verify::{Verification, VerifyOptions, verify};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.

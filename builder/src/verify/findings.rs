@@ -49,6 +49,8 @@ pub struct Findings<'a> {
     said: Vec<Said>,
     notes: Vec<String>,
     unread: Vec<String>,
+    /// Digests whose claims are heard on their own.
+    beside: BTreeSet<Digest>,
     /// How many claims none of the keys signed.
     foreign: usize,
     heard: usize,
@@ -58,7 +60,13 @@ impl<'a> Findings<'a> {
     /// Starts with nothing said of `digest`.
     pub fn new(digest: Digest, wanted: Wanted, keys: &'a Keys) -> Self {
         let (signatures, said, notes, unread) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { digest, wanted, keys, signatures, said, notes, unread, foreign: 0, heard: 0 }
+        let beside = BTreeSet::new();
+        Self { digest, wanted, keys, signatures, said, notes, unread, beside, foreign: 0, heard: 0 }
+    }
+
+    /// Names digests whose claims may stand among these, and are heard on their own.
+    pub fn beside(&mut self, digests: impl Iterator<Item = Digest>) {
+        self.beside.extend(digests);
     }
 
     /// Checks a claim that was found at `from` under every key.
@@ -102,6 +110,9 @@ impl<'a> Findings<'a> {
             match key.open_simple(payload, signature) {
                 Ok(verified) => {
                     let said = verified.value();
+                    if self.beside.contains(&said.digest) && said.digest != self.digest {
+                        return;
+                    }
                     if said.digest != self.digest {
                         let (name, other) = (self.keys.name(&key.id()), said.digest);
                         self.note(format!("{from}: `{name}` signed another image there, {other}"));
@@ -152,6 +163,9 @@ impl<'a> Findings<'a> {
         let (key, statement) = (*statement.key(), statement.value());
         let predicate = Predicate::of(statement.predicate_type());
         if !statement.is_about(&self.digest) {
+            if statement.subjects().iter().any(|subject| self.beside.contains(&subject.digest.sha256)) {
+                return;
+            }
             let name = self.keys.name(&key);
             let about = statement.subjects().first().map(|subject| subject.digest.sha256.to_string());
             let about = about.unwrap_or_default();

@@ -103,7 +103,10 @@ pub fn signature(findings: &Findings<'_>, platform: &str, threshold: usize) -> C
             .filter(|signature| signature.counts)
             .filter_map(|signature| signature.reference.as_deref())
             .collect();
-        let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+        // By its digest an image is signed beside every tag: that is told where it is all there is.
+        let tags = names.iter().any(|name| !name.contains('@'));
+        let names: Vec<String> =
+            names.into_iter().filter(|name| !(tags && name.contains('@'))).map(|name| format!("`{name}`")).collect();
         let names = if names.is_empty() { String::new() } else { format!(", as {}", names.join(" and ")) };
         format!("{}{}{names}", share(&signers, threshold, enough), by(findings, &signers))
     } else if let Some(name) = findings.signatures().iter().find_map(|signature| signature.reference.as_deref()) {
@@ -135,7 +138,8 @@ pub fn provenance(findings: &Findings<'_>, platform: &str) -> Check {
 /// Returns whether at least `threshold` different keys say that building again gave the same; `here` says that it did so
 /// just now, which counts for one.
 pub fn rebuild(findings: &Findings<'_>, platform: &str, threshold: usize, here: bool) -> Check {
-    let verdicts: Vec<&Said> = findings.said().iter().filter(|said| said.reproduced && said.problem.is_none()).collect();
+    let verdicts: Vec<&Said> =
+        findings.said().iter().filter(|said| said.reproduced && said.problem.is_none()).collect();
     let keys: BTreeSet<Digest> = verdicts.iter().map(|said| said.key).collect();
     let count = keys.len() + usize::from(here);
     let enough = count >= threshold;

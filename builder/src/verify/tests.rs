@@ -116,10 +116,7 @@ fn what_is_no_signature_of_the_image_does_not_count() {
     // Of another image.
     nothing(&|findings| simple(findings, 1, Digest::of(b"other"), "v2"), "`1.pub` signed another image there");
     let other = bundle(1, &Statement::signature(Digest::of(b"other")));
-    nothing(
-        &|findings| findings.hear("b", Claim::Bundle(&other)),
-        "`1.pub` says an image signature of another image",
-    );
+    nothing(&|findings| findings.hear("b", Claim::Bundle(&other)), "`1.pub` says an image signature of another image");
     // A bundle that says something else of the image.
     for (predicate_type, predicate) in
         [(attest::VERIFICATION, verdict()), (attest::PROVENANCE, json!({})), ("https://example.org/x", json!({}))]
@@ -174,7 +171,8 @@ fn a_threshold_counts_different_keys() {
     let pem = p256.public().to_pem();
     let crlf = pem.replace('\n', "\r\n");
     let parsed = |pem: &str| PublicKey::from_pem("k", pem.as_bytes()).unwrap();
-    let named = vec![("a".to_owned(), parsed(&pem)), ("b".to_owned(), parsed(&crlf)), ("c".to_owned(), compressed(&p256))];
+    let named =
+        vec![("a".to_owned(), parsed(&pem)), ("b".to_owned(), parsed(&crlf)), ("c".to_owned(), compressed(&p256))];
     let keys = Keys::new(named);
     assert_eq!(keys.len(), 1);
     let mut findings = Findings::new(image(), Wanted::any(), &keys);
@@ -232,7 +230,10 @@ fn verdicts_of_different_keys_make_a_quorum() {
     let count = |seeds: &[u8], here: bool| {
         let mut findings = Findings::new(image(), Wanted::any(), &three);
         for seed in seeds {
-            findings.hear("b", Claim::Bundle(&bundle(*seed, &Statement::new("", image(), attest::VERIFICATION, verdict()))));
+            findings.hear(
+                "b",
+                Claim::Bundle(&bundle(*seed, &Statement::new("", image(), attest::VERIFICATION, verdict()))),
+            );
         }
         rebuild(&findings, "linux/amd64", 2, here)
     };

@@ -40,4 +40,5 @@ mod signals;
 mod signing;
 mod tls;
 mod vendor;
+mod verify;
 mod world;
