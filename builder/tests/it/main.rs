@@ -15,6 +15,7 @@ mod draw;
 mod engines;
 mod golden;
 mod help;
+mod help_images;
 mod hostile;
 mod judges;
 mod keystore;
