@@ -28,7 +28,7 @@ pub use base::BaseConfig;
 pub use destination::Destination;
 pub use docker::{stage_docker_archive, write_docker_archive};
 pub use error::Error;
-pub use read::{Entry, OpenImage, OpenLayer, Opened, built, open, stored};
+pub use read::{Entry, Form, OpenImage, OpenLayer, Opened, built, open, stored};
 pub use reference::Reference;
 pub use rootfs::{Hidden, LayerCounts, RootNode, Rootfs};
 pub use write::{BlobSource, fill_layout, write_archive, write_layout};

@@ -24,7 +24,7 @@ use super::{
     Manifest, REF_NAME, Reference, docker,
 };
 
-pub use crate::tar::read::Entry;
+pub use crate::tar::read::{Entry, Form};
 
 /// The file that makes a directory or an archive an OCI layout.
 const LAYOUT: &str = "oci-layout";
@@ -34,6 +34,9 @@ const MAX_DOCUMENT: u64 = 4 << 20;
 const MAX_IMAGES: usize = 64;
 /// The most bytes of a layer's tar.
 const MAX_LAYER: u64 = 64 << 30;
+/// What a layer's decoder may give and hold.
+const LIMITS: decode::Limits =
+    decode::Limits { max_output: MAX_LAYER, max_ratio: 1_000_000, max_window: 128 << 20, concatenated: true };
 
 /// An image that is being read: a layout or archive, its documents checked.
 #[derive(Debug)]
@@ -264,39 +267,67 @@ impl OpenImage {
         layer: &OpenLayer,
         mut visit: impl FnMut(&Entry, &mut dyn Read) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.walk(layer, false, |entry, _, body| visit(entry, body)).map(|_| ())
+    }
+
+    /// As [`OpenImage::entries`], and says how each entry is written; returns the bytes behind the last entry.
+    pub fn written<E: From<Error>>(
+        &self,
+        layer: &OpenLayer,
+        visit: impl FnMut(&Entry, &Form, &mut dyn Read) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        self.walk(layer, true, visit)
+    }
+
+    /// Returns a reader of a layer's tar; neither the blob nor the tar is checked.
+    pub fn tar(&self, layer: &OpenLayer) -> Result<Box<dyn Read + Send + '_>, Error> {
+        let reader = Documents { name: &self.name, place: &self.place };
+        let format = reader.format(&layer.descriptor)?;
+        let blob = self.place.blob(&layer.descriptor).map_err(|source| reader.read(source))?;
+        decode::decoder(format, blob, &LIMITS).map_err(|error| reader.broken(layer, &error))
+    }
+
+    fn walk<E: From<Error>>(
+        &self,
+        layer: &OpenLayer,
+        forms: bool,
+        mut visit: impl FnMut(&Entry, &Form, &mut dyn Read) -> Result<(), E>,
+    ) -> Result<u64, E> {
         let reader = Documents { name: &self.name, place: &self.place };
         let format = reader.format(&layer.descriptor)?;
         let blob = self.place.blob(&layer.descriptor).map_err(|source| reader.read(source))?;
         let mut encoded = HashingReader::new(blob);
-        {
-            let limits = decode::Limits {
-                max_output: MAX_LAYER,
-                max_ratio: 1_000_000,
-                concatenated: true,
-                ..decode::Limits::default()
-            };
+        let trailer = {
             let decoded =
-                decode::decoder(format, &mut encoded, &limits).map_err(|error| reader.broken(layer, &error))?;
+                decode::decoder(format, &mut encoded, &LIMITS).map_err(|error| reader.broken(layer, &error))?;
             let mut hashed = HashingReader::new(decoded);
-            {
-                let options =
-                    tar::Options { max_size: MAX_LAYER, third_party: true, layer: true, ..tar::Options::default() };
+            let trailer = {
+                let options = tar::Options {
+                    max_size: MAX_LAYER,
+                    third_party: true,
+                    layer: true,
+                    forms,
+                    ..tar::Options::default()
+                };
                 let mut entries = tar::Reader::new(BufReader::with_capacity(256 << 10, &mut hashed), options);
                 while let Some(entry) = entries.next().map_err(|error| reader.broken(layer, &error))? {
-                    visit(&entry, &mut Body(&mut entries))?;
+                    let form = if forms { entries.form().clone() } else { Form::default() };
+                    visit(&entry, &form, &mut Body(&mut entries))?;
                 }
-            }
+                entries.trailer()
+            };
             io::copy(&mut hashed, &mut io::sink()).map_err(|source| reader.read(source))?;
             let (found, _) = hashed.finish();
             if found.as_bytes() != layer.diff_id.as_bytes() {
                 let problem = format!("a layer's tar is {found}, and the config says {}", layer.diff_id);
                 return Err(reader.invalid(problem).into());
             }
-        }
+            trailer
+        };
         io::copy(&mut encoded, &mut io::sink()).map_err(|source| reader.read(source))?;
         let (found, size) = encoded.finish();
         reader.check(&layer.descriptor, found, size)?;
-        Ok(())
+        Ok(trailer)
     }
 
     /// Returns a reader of a blob's bytes as stored, which outlives the image; they are not checked.
