@@ -32,6 +32,7 @@ pub mod archive;
 pub mod attest;
 pub mod compare;
 pub mod engine;
+pub mod evidence;
 pub mod fetch;
 pub mod image;
 pub mod kit;

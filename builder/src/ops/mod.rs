@@ -18,6 +18,7 @@ mod audit;
 mod build;
 mod cache;
 mod check;
+mod evidence;
 mod fetch;
 mod init;
 mod inspect;
@@ -34,9 +35,10 @@ mod vendor;
 mod verify;
 mod why;
 
+pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
 pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
-pub use build::{BuildOptions, BuildOutcome, build};
+pub use build::{BuildOptions, BuildOutcome, Revision, build};
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
 pub use fetch::{FetchOutcome, fetch};
@@ -217,9 +219,20 @@ pub enum Error {
         /// The path.
         path: String,
     },
+    /// No commit to tell.
+    #[error("cannot tell the commit of the checkout at `{directory}`: {problem}")]
+    NoCheckout {
+        /// The spec's directory.
+        directory: String,
+        /// Why.
+        problem: String,
+    },
     /// An output of an image.
     #[error(transparent)]
     Image(#[from] image::Error),
+    /// The documents beside an image.
+    #[error(transparent)]
+    Evidence(#[from] crate::evidence::Error),
     /// A container engine.
     #[error(transparent)]
     Load(#[from] load::Error),
@@ -268,7 +281,9 @@ impl Diagnose for Error {
             Self::NoPackage { .. } => "why::no-package",
             Self::NotLocked { .. } => "lock::not-locked",
             Self::OutputTwice { .. } => "ops::output-twice",
+            Self::NoCheckout { .. } => "ops::no-checkout",
             Self::Image(error) => error.code(),
+            Self::Evidence(error) => error.code(),
             Self::Load(error) => error.code(),
             Self::Registry(error) => error.code(),
             Self::Output(error) => error.code(),
@@ -307,7 +322,9 @@ impl Diagnose for Error {
             Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::OutputTwice { .. } => "give each its own path",
+            Self::NoCheckout { .. } => "name the commit: `--source-revision COMMIT`",
             Self::Image(error) => return error.hints(),
+            Self::Evidence(error) => return error.hints(),
             Self::Load(error) => return error.hints(),
             Self::Registry(error) => return error.hints(),
             Self::Output(error) => return error.hints(),

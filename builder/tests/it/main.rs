@@ -13,6 +13,7 @@ mod distribution;
 mod dpkg;
 mod draw;
 mod engines;
+mod evidence;
 mod golden;
 mod help;
 mod help_images;
