@@ -31,6 +31,7 @@ pub mod tree;
 
 pub mod archive;
 pub mod attest;
+pub mod compare;
 pub mod engine;
 pub mod evidence;
 pub mod fetch;
@@ -48,3 +49,4 @@ pub mod rules;
 pub mod select;
 pub mod sign;
 pub mod spec;
+pub mod verify;
