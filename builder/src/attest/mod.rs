@@ -35,6 +35,8 @@ pub const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 /// Predicate of a simple verification result (in-toto attestation framework, SVR v0.2).
 pub const VERIFICATION: &str = "https://in-toto.io/attestation/svr/v0.2";
 
+/// Property of a verification result: the image was built again, and every bit of it was the same.
+pub const REPRODUCED: &str = "TARSIA_REPRODUCED_BIT_FOR_BIT";
 /// Predicate that says of every path why it is in an image; the form is that of `evidence::Reasons`.
 pub const REASONS: &str = "https://tarsia.dev/reasons/v1";
 

@@ -31,7 +31,9 @@ mod output;
 mod project;
 mod prove;
 mod remove;
+mod source;
 mod vendor;
+mod verify;
 mod why;
 
 pub use crate::attest::SourceRevision;
@@ -50,7 +52,9 @@ pub use output::directory_of_output;
 pub use project::{Project, sections};
 pub use prove::{Proof, prove};
 pub use remove::remove;
+pub use source::Reach;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
+pub use verify::{Verification, VerifyOptions, verify};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
