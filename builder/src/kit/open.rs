@@ -97,6 +97,11 @@ impl Kit {
         &self.manifest
     }
 
+    /// Returns whether it holds anything that is known by digest alone.
+    pub fn has_blobs(&self) -> bool {
+        self.manifest.files.iter().any(|file| file.path.starts_with(super::BLOBS))
+    }
+
     /// Returns the file that stands where the blob of this digest must; `None` where there is none.
     ///
     /// Its bytes are not checked.

@@ -30,8 +30,10 @@ mod outdated;
 mod output;
 mod project;
 mod prove;
+mod rebuild;
 mod remove;
 mod source;
+mod supply;
 mod vendor;
 mod verify;
 mod why;
@@ -51,6 +53,7 @@ pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
 pub use project::{Project, sections};
 pub use prove::{Proof, prove};
+pub use rebuild::{RebuildOptions, RebuildSource, RebuildVerdict, Rebuilt, rebuild};
 pub use remove::remove;
 pub use source::Reach;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
@@ -58,6 +61,7 @@ pub use verify::{Verification, VerifyOptions, verify};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
+#[derive(Clone, Copy)]
 pub struct World<'a> {
     /// Where everything fetched and made is kept.
     pub store: &'a Store,

@@ -149,13 +149,19 @@ impl Store {
     /// is hashed on every read: what is made in it is made anew.
     pub fn fresh_over(below: &Self) -> Result<Self, Error> {
         let made = below.temporary_directory()?;
-        let options = StoreOptions { paranoid: true, read_only: true };
-        let blobs = Self::with(below.root().to_owned(), options, below.0.below.clone(), None)?;
+        let blobs = below.suspected()?;
         let root = made.path().to_owned();
         let fresh = Self::with(root, StoreOptions { paranoid: true, read_only: false }, Some(blobs), Some(made))?;
         let mut inner = Arc::into_inner(fresh.0).expect("nobody else has it yet");
         inner.blobs_only = true;
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// Returns a handle on this store, and on what it reads from, that hashes everything on every read.
+    fn suspected(&self) -> Result<Self, Error> {
+        let below = self.0.below.as_ref().map(Self::suspected).transpose()?;
+        let options = StoreOptions { paranoid: true, read_only: true };
+        Self::with(self.root().to_owned(), options, below, None)
     }
 
     /// Returns the store that derived entries are read from where this one lacks them.
