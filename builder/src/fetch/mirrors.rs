@@ -134,6 +134,15 @@ fn moments(snapshot: Snapshot) -> impl Iterator<Item = String> {
         .map(|time| time.strftime("%Y%m%dT%H%M%SZ").to_string())
 }
 
+/// Returns the address at which the snapshot service has a file of one of the distro's archives, by the date of the
+/// metadata that names it; `None` for other archives. It is everybody's address of that file, whatever mirror it is
+/// fetched from.
+pub fn snapshot_address(archive: &str, path: &str, date: i64) -> Option<String> {
+    SNAPSHOT_ARCHIVES.contains(&archive).then_some(())?;
+    let time = moments(Snapshot::LockedAt(date)).next()?;
+    Some(join(&format!("{SNAPSHOT}/{archive}/{time}"), path))
+}
+
 /// Joins a path to a base address, escaping what an address cannot hold as it is.
 fn join(base: &str, path: &str) -> String {
     let mut url = format!("{base}/");
@@ -185,6 +194,11 @@ mod tests {
         debian-security SNAPSHOT/debian-security/20231115T041320Z
         debian-security SNAPSHOT/debian-security/20231114T221320Z
         ");
+        assert_eq!(
+            snapshot_address("debian", "pool/a_1+b.deb", 1_700_000_000).map(|url| url.replace(SNAPSHOT, "SNAPSHOT")),
+            Some("SNAPSHOT/debian/20231115T041320Z/pool/a_1+b.deb".to_owned())
+        );
+        assert_eq!(snapshot_address("acme", "a.deb", 0), None);
         let none = MirrorSources { snapshot: Snapshot::Never, flags: &[], ..sources };
         assert_eq!(Mirrors::order(&["debian-security"], &none).urls("debian-security", "x"), Vec::<String>::new());
         assert_eq!(mirrors.urls("acme", "pool/a b_1~2+3.deb")[1], "https://apt.example.org/pool/a%20b_1~2+3.deb");
