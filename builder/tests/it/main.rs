@@ -35,6 +35,8 @@ mod real;
 mod registry;
 mod regression;
 mod same;
+mod sbom;
+mod sbom_real;
 mod server;
 mod services;
 mod shares;
