@@ -329,7 +329,9 @@ mod tests {
         assert_eq!(postcard::from_bytes::<(Sha1, Sha512)>(&stored).unwrap(), both);
         let shown = serde_json::to_string(&both).unwrap();
         assert_eq!(serde_json::from_str::<(Sha1, Sha512)>(&shown).unwrap(), both);
-        assert!(postcard::from_bytes::<Sha1>(&[3, 1, 2, 3]).is_err() && serde_json::from_str::<Sha1>("\"ab\"").is_err());
+        assert!(
+            postcard::from_bytes::<Sha1>(&[3, 1, 2, 3]).is_err() && serde_json::from_str::<Sha1>("\"ab\"").is_err()
+        );
     }
 
     #[test]

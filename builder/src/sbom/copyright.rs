@@ -19,7 +19,10 @@ pub(super) fn text<'a>(package: &str, packs: &'a BTreeMap<String, PackIndex>) ->
         let own = [owner, package].into_iter().filter_map(|name| packs.get(name));
         let mut all = own.chain(packs.values());
         let found = all.find_map(|index| {
-            let entry = index.entries.iter().find(|entry| entry.path == path || entry.path == directory && is_link(&entry.kind))?;
+            let entry = index
+                .entries
+                .iter()
+                .find(|entry| entry.path == path || entry.path == directory && is_link(&entry.kind))?;
             Some((index, entry))
         });
         let (index, entry) = found?;
@@ -56,11 +59,19 @@ fn joined(directory: &str, target: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
+/// The package that a copyright file belongs to.
+pub(super) struct Owner<'a> {
+    pub(super) name: &'a str,
+    pub(super) source: &'a str,
+    pub(super) architecture: &'a str,
+    /// Paths of its files in the image, without leading slash.
+    pub(super) files: &'a [&'a str],
+}
+
 /// Returns what a package's copyright file says of its licences, and puts the texts that it refers to into `texts`.
 pub(super) fn read(
     _copyright: Option<&[u8]>,
-    _package: &str,
-    _source: &str,
+    _owner: &Owner<'_>,
     _texts: &mut BTreeMap<String, LicenseText>,
 ) -> Licensing {
     Licensing::default()

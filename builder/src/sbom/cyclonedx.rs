@@ -267,7 +267,12 @@ fn entry<'a>(component: &'a Component, bom_ref: String, files: &[&'a File], vers
         references.push(Reference { r#type: "distribution", url: url.clone(), hashes: hashes.clone() });
     }
     if let Some(url) = component.source.as_ref().and_then(|source| source.location.clone()) {
-        let kind = if component.kind == Kind::Image { "vcs" } else { "source-distribution" };
+        let kind = match component.kind {
+            Kind::Image => "vcs",
+            // 1.5 has no word for it.
+            _ if version < Version::V1_6 => "other",
+            _ => "source-distribution",
+        };
         references.push(Reference { r#type: kind, url, hashes: Vec::new() });
     }
     let (licenses, observed) = licenses(component, version);
@@ -278,7 +283,8 @@ fn entry<'a>(component: &'a Component, bom_ref: String, files: &[&'a File], vers
             additional_context: (version >= Version::V1_6).then(|| file.note()),
         })
         .collect();
-    let evidence = (!(observed.is_empty() && occurrences.is_empty())).then_some(Evidence { licenses: observed, occurrences });
+    let evidence =
+        (!(observed.is_empty() && occurrences.is_empty())).then_some(Evidence { licenses: observed, occurrences });
     Entry {
         r#type: match component.kind {
             Kind::Image | Kind::Base => "container",

@@ -104,7 +104,12 @@ mod tests {
             .unwrap()
         };
         let all = [
-            package("app", "1", "libssl4 | libssl3 (>= 3.0), mta, libc6, mail-api (>= 2), mail-api (>= 1) | nothing", ""),
+            package(
+                "app",
+                "1",
+                "libssl4 | libssl3 (>= 3.0), mta, libc6, mail-api (>= 2), mail-api (>= 1) | nothing",
+                "",
+            ),
             package("libssl3", "3.0.1", "", ""),
             package("exim", "4", "", "mta, mail-api (= 1.5)"),
             package("libc6", "2.41", "app", "libc6-nothing"),

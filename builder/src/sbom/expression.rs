@@ -39,11 +39,19 @@ mod tests {
 
     #[test]
     fn expressions_are_joined_once_each() {
-        let joined = all(["MIT", "GPL-2.0-or-later AND MIT", "Apache-2.0 OR MIT", "GPL-3.0-or-later WITH GCC-exception-3.1"].into_iter());
+        let joined =
+            all(["MIT", "GPL-2.0-or-later AND MIT", "Apache-2.0 OR MIT", "GPL-3.0-or-later WITH GCC-exception-3.1"]
+                .into_iter());
         let joined = joined.unwrap();
-        assert_eq!(joined, "(Apache-2.0 OR MIT) AND GPL-2.0-or-later AND GPL-3.0-or-later WITH GCC-exception-3.1 AND MIT");
+        assert_eq!(
+            joined,
+            "(Apache-2.0 OR MIT) AND GPL-2.0-or-later AND GPL-3.0-or-later WITH GCC-exception-3.1 AND MIT"
+        );
         assert!(valid(&joined).is_some() && valid("GPL").is_none());
         assert_eq!(all(std::iter::empty()), None);
-        assert_eq!(references("(LicenseRef-a AND MIT) OR LicenseRef-b").collect::<Vec<_>>(), ["LicenseRef-a", "LicenseRef-b"]);
+        assert_eq!(
+            references("(LicenseRef-a AND MIT) OR LicenseRef-b").collect::<Vec<_>>(),
+            ["LicenseRef-a", "LicenseRef-b"]
+        );
     }
 }

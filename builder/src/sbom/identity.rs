@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn purls_are_canonical() {
-        let qualifiers = [("upstream", "glibc".to_owned()), ("arch", "amd64".to_owned()), ("distro", "debian-12".to_owned())];
+        let qualifiers =
+            [("upstream", "glibc".to_owned()), ("arch", "amd64".to_owned()), ("distro", "debian-12".to_owned())];
         assert_eq!(
             purl("deb", Some("debian"), "libc6", "2.36-9+deb12u14", &qualifiers).unwrap(),
             "pkg:deb/debian/libc6@2.36-9%2Bdeb12u14?arch=amd64&distro=debian-12&upstream=glibc"

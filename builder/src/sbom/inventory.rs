@@ -45,7 +45,20 @@ impl Inventory {
     /// # Errors
     /// Parts that do not belong together: a package without its pack, a platform that the lock lacks.
     pub fn of(input: &InventoryInput<'_>) -> Result<Self, Error> {
-        Maker { input, inventory: begun(input), places: BTreeMap::new(), base_owners: BTreeMap::new() }.made()
+        let base_owners = input.base.map(underlying::owners).unwrap_or_default();
+        let mut shipped: BTreeMap<(bool, String), Vec<&str>> = BTreeMap::new();
+        for (path, kept) in &input.selection.nodes {
+            let package = match &kept.origin {
+                Origin::Package(name) => (false, name),
+                Origin::Base => match base_owners.get(path.as_str()) {
+                    Some(name) => (true, name),
+                    None => continue,
+                },
+                Origin::Derived(_) | Origin::Spec(_) => continue,
+            };
+            shipped.entry((package.0, package.1.clone())).or_default().push(path.as_str());
+        }
+        Maker { input, inventory: begun(input), places: BTreeMap::new(), base_owners, shipped }.made()
     }
 }
 
@@ -134,9 +147,11 @@ struct Maker<'a> {
     /// Components by the package's name; packages of the lock before those of the base.
     places: BTreeMap<String, usize>,
     base_owners: BTreeMap<String, String>,
+    /// Paths of the files in the image, by the package of the lock or of the base that ships them.
+    shipped: BTreeMap<(bool, String), Vec<&'a str>>,
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
     fn made(mut self) -> Result<Inventory, Error> {
         let input = self.input;
         let platform = input.image.platform().oci();
@@ -189,7 +204,6 @@ impl Maker<'_> {
     /// Adds the base image and its packages.
     fn add_base(&mut self) -> Vec<BasePackage> {
         let Some(base) = self.input.base else { return Vec::new() };
-        self.base_owners = underlying::owners(base);
         let digest = base.source;
         let arch = [("arch", self.input.image.platform().architecture().to_owned())];
         let image = Component {
@@ -221,11 +235,23 @@ impl Maker<'_> {
             let component = &mut package.component;
             let source = component.source.as_ref().map_or(component.name.as_str(), |source| source.name.as_str());
             let text = copyright::text(&component.name, &packs);
-            component.licensing =
-                copyright::read(text, &component.name, source, &mut self.inventory.license_texts);
+            let mut texts = std::mem::take(&mut self.inventory.license_texts);
+            let owner = copyright::Owner {
+                name: &component.name,
+                source,
+                architecture: component.architecture.as_deref().unwrap_or_default(),
+                files: self.files_of(true, &component.name),
+            };
+            component.licensing = copyright::read(text, &owner, &mut texts);
+            self.inventory.license_texts = texts;
         }
         self.inventory.components.extend(packages.iter().map(|package| package.component.clone()));
         packages
+    }
+
+    /// Returns the paths that a package of the lock, or of the base, has in the image.
+    fn files_of(&self, of_base: bool, package: &str) -> &[&'a str] {
+        self.shipped.get(&(of_base, package.to_owned())).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Returns id and release of the distribution, as purls name them: (`debian`, `debian-13`).
@@ -279,8 +305,15 @@ impl Maker<'_> {
             file(&format!("{directory}/{}_{plain}.dsc", package.source))
         });
         let text = copyright::text(&package.name, input.packs);
-        let licensing =
-            copyright::read(text, &package.name, &package.source, &mut self.inventory.license_texts);
+        let mut texts = std::mem::take(&mut self.inventory.license_texts);
+        let owner = copyright::Owner {
+            name: &package.name,
+            source: &package.source,
+            architecture: &package.architecture,
+            files: self.files_of(false, &package.name),
+        };
+        let licensing = copyright::read(text, &owner, &mut texts);
+        self.inventory.license_texts = texts;
         let layers = input.selection.layers.iter().filter(|plan| !plan.is_empty()).zip(input.image.layers());
         let layer = layers.filter(|(plan, _)| plan.name == package.layer).map(|(_, layer)| layer.digest).next();
         Ok(Component {
@@ -359,7 +392,9 @@ impl Maker<'_> {
             let (Some(sha256), Some(sha1)) = (kept.digest, kept.sha1) else { continue };
             let owner = match &kept.origin {
                 Origin::Package(name) => self.places.get(name).copied(),
-                Origin::Spec(entry) => entry_number(entry).and_then(|number| of_entry.get(&number)).map(|at| first + at),
+                Origin::Spec(entry) => {
+                    entry_number(entry).and_then(|number| of_entry.get(&number)).map(|at| first + at)
+                }
                 Origin::Derived(_) => None,
                 Origin::Base => {
                     let name = self.base_owners.get(path.as_str());

@@ -22,8 +22,28 @@ pub enum PartyKind {
 
 /// Words that only groups have in their names.
 const GROUPS: [&str; 22] = [
-    "maintainer", "maintainers", "team", "group", "developers", "packagers", "packaging", "project", "debian", "foundation",
-    "taskforce", "force", "uploaders", "admins", "committee", "ltd", "ltd.", "inc", "inc.", "gmbh", "company", "community",
+    "maintainer",
+    "maintainers",
+    "team",
+    "group",
+    "developers",
+    "packagers",
+    "packaging",
+    "project",
+    "debian",
+    "foundation",
+    "taskforce",
+    "force",
+    "uploaders",
+    "admins",
+    "committee",
+    "ltd",
+    "ltd.",
+    "inc",
+    "inc.",
+    "gmbh",
+    "company",
+    "community",
 ];
 
 /// What the addresses of lists begin their domain with.
@@ -92,7 +112,10 @@ mod tests {
         for (text, spdx) in [
             ("Nobody Known <nobody@example.org>", "Person: Nobody Known (nobody@example.org)"),
             ("\"A, B\" <a@example.org>, C <c@example.org>", "Person: A, B (a@example.org)"),
-            ("GNU Libc Maintainers <glibc@lists.example.org>", "Organization: GNU Libc Maintainers (glibc@lists.example.org)"),
+            (
+                "GNU Libc Maintainers <glibc@lists.example.org>",
+                "Organization: GNU Libc Maintainers (glibc@lists.example.org)",
+            ),
             ("X (really) <x@alioth-lists.example.net>", "Organization: X really (x@alioth-lists.example.net)"),
             ("<only@example.org>", "Person: only@example.org (only@example.org)"),
             ("Without Address", "Person: Without Address"),

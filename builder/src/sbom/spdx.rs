@@ -275,10 +275,8 @@ fn package<'a>(component: &'a Component, id: String, files: impl Iterator<Item =
         let reference_locator = locator.as_deref()?;
         Some(ExternalReference { reference_category: category, reference_type: kind, reference_locator })
     };
-    let references = [
-        reference("PACKAGE-MANAGER", "purl", &component.purl),
-        reference("SECURITY", "cpe23Type", &component.cpe),
-    ];
+    let references =
+        [reference("PACKAGE-MANAGER", "purl", &component.purl), reference("SECURITY", "cpe23Type", &component.cpe)];
     let source = match component.kind {
         Kind::Image => component.source.as_ref().map_or_else(
             || format!("built by {} from the packages and files that it contains", Inventory::tool()),

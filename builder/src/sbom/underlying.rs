@@ -57,8 +57,12 @@ pub(super) fn packages(base: &PackIndex, release: Option<(&str, &str)>, supplier
         };
         all.push(BasePackage { component, stanza });
     }
-    all.sort_by(|a, b| (&a.component.name, &a.component.architecture).cmp(&(&b.component.name, &b.component.architecture)));
-    all.dedup_by(|a, b| (&a.component.name, &a.component.architecture) == (&b.component.name, &b.component.architecture));
+    all.sort_by(|a, b| {
+        (&a.component.name, &a.component.architecture).cmp(&(&b.component.name, &b.component.architecture))
+    });
+    all.dedup_by(|a, b| {
+        (&a.component.name, &a.component.architecture) == (&b.component.name, &b.component.architecture)
+    });
     all
 }
 

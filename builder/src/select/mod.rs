@@ -107,7 +107,8 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     let nodes = plan::nodes(&tree);
     let dropped = tree.refused.iter().filter(|(path, _)| !tree.nodes.contains_key(path.as_str()));
     let dropped = dropped.map(|(path, refused)| (path.clone(), format!("never[{}]", refused.never))).collect();
-    let packages = tree.packages.iter().filter(|package| package.keeps).map(|package| package.name.to_owned()).collect();
+    let packages =
+        tree.packages.iter().filter(|package| package.keeps).map(|package| package.name.to_owned()).collect();
     let mut report = tree.report;
     report.notes.sort();
     report.unmatched = tree.choice.unmatched();

@@ -131,9 +131,7 @@ pub(super) fn nodes(tree: &Tree<'_>) -> BTreeMap<ImagePath, Kept> {
             _ => (0, None, None),
         };
         let executable = match &node.what {
-            What::File { facts, .. } => {
-                facts.elf.is_some() || facts.shebang.is_some() || node.meta.mode & 0o111 != 0
-            }
+            What::File { facts, .. } => facts.elf.is_some() || facts.shebang.is_some() || node.meta.mode & 0o111 != 0,
             What::Inline(_) => node.meta.mode & 0o111 != 0,
             _ => false,
         };

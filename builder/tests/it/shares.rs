@@ -149,7 +149,8 @@ fn head(mirror: &str, stanza: &Stanza) -> PackIndex {
     let paths: BTreeSet<String> =
         index.md5sums.iter().map(|(_, path)| path.clone()).chain(index.conffiles.iter().cloned()).collect();
     for path in paths {
-        let facts = FileFacts { size: 1, offset: 0, digest: Digest::of(b""), sha1: Sha1::of(b""), elf: None, shebang: None };
+        let facts =
+            FileFacts { size: 1, offset: 0, digest: Digest::of(b""), sha1: Sha1::of(b""), elf: None, shebang: None };
         let kind = EntryKind::File(facts);
         index.entries.push(Entry { path, kind, mode: 0o644, uid: 0, gid: 0, mtime: 0, xattrs: Vec::new() });
     }
