@@ -10,6 +10,8 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::content::{Budget, Reading};
 use super::open::Whole;
 use super::{Entry, EntryKind, Error, PACK_FORMAT, PackIndex, texts};
@@ -46,6 +48,35 @@ pub struct LocalPack {
     pub sha512: BTreeMap<u32, Sha512>,
     /// The bytes of the spec's certificates, in its order.
     pub certificates: Vec<Vec<u8>>,
+    /// What `copy` entries took, each path once, sorted.
+    pub sources: Vec<LocalSource>,
+}
+
+/// Something beneath the spec's directory that `copy` takes, as it stood when it was read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LocalSource {
+    /// Path from the spec's directory.
+    pub path: String,
+    /// What stands there.
+    pub kind: SourceKind,
+}
+
+/// What a [`LocalSource`] is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SourceKind {
+    /// A directory; what is taken of its content is listed.
+    Directory,
+    /// A regular file.
+    File {
+        /// SHA-256 of its bytes.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+        /// Whether its owner may execute it.
+        executable: bool,
+    },
+    /// A symbolic link with this target.
+    Symlink(String),
 }
 
 impl LocalPack {
@@ -61,7 +92,7 @@ impl LocalPack {
 }
 
 /// One local input in the state in which it was seen.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Input {
     /// Path as the spec has it, with what lies below it.
     pub path: String,
@@ -111,6 +142,7 @@ pub fn open(
         is_component: false,
         texts: Vec::new(),
         scans: Vec::new(),
+        sources: BTreeMap::new(),
         current: 0,
     };
     for (number, entry) in spec.files.iter().enumerate() {
@@ -143,7 +175,8 @@ pub fn open(
     source.update(&PACK_FORMAT.to_be_bytes());
     source.update(&index.to_bytes());
     index.source = source.digest();
-    Ok(LocalPack { index, entry_of: pack.entry_of, sha512: pack.sha512, certificates })
+    let sources = pack.sources.into_iter().map(|(path, kind)| LocalSource { path, kind }).collect();
+    Ok(LocalPack { index, entry_of: pack.entry_of, sha512: pack.sha512, certificates, sources })
 }
 
 /// Returns the files that [`open`] would read from the disk, without reading them, in the order of the spec.
@@ -205,6 +238,7 @@ struct Packer<'a> {
     is_component: bool,
     texts: Vec<(u32, Vec<u8>)>,
     scans: Vec<(u32, super::Scan)>,
+    sources: BTreeMap<String, SourceKind>,
     current: u32,
 }
 
@@ -243,6 +277,14 @@ impl Packer<'_> {
 
     fn copy(&mut self, found: &Found<'_>, to: &ImagePath, mode: Option<u32>) -> Result<(), Error> {
         let path = below(to, found.relative).map_err(|error| refused(found.shown, &error.to_string()))?;
+        let kind = match &found.kind {
+            Kind::Directory => Some(SourceKind::Directory),
+            Kind::Symlink(target) => Some(SourceKind::Symlink(target.clone())),
+            Kind::File => None,
+        };
+        if let Some(kind) = kind {
+            self.sources.insert(found.shown.to_owned(), kind);
+        }
         match &found.kind {
             Kind::Directory if path.is_root() => Ok(()),
             Kind::Directory => self.push(&path, EntryKind::Directory, 0o755),
@@ -252,6 +294,10 @@ impl Packer<'_> {
                 let size = u64::try_from(found.stat.st_size).unwrap_or(0);
                 let own = if found.stat.st_mode & 0o100 != 0 { 0o755 } else { 0o644 };
                 self.file(&path, mode.unwrap_or(own), size, Whole { file: &file, at: 0 }, found.shown)?;
+                if let Some(EntryKind::File(facts)) = self.entries.last().map(|entry| &entry.kind) {
+                    let kind = SourceKind::File { digest: facts.digest, size, executable: own == 0o755 };
+                    self.sources.insert(found.shown.to_owned(), kind);
+                }
                 found.unchanged(&file)
             }
         }
@@ -293,7 +339,7 @@ impl Packer<'_> {
         mut source: impl FnMut(&mut [u8]) -> Result<usize, Error>,
     ) -> Result<(), Error> {
         let range = FileRange { file: self.sink, offset: self.data.length(), size };
-        let keep = size <= texts::MAX_TEXT && texts::wanted(path.as_str());
+        let keep = texts::wanted(path.as_str(), size);
         let (sink, data) = (self.sink, &mut self.data);
         let mut sha512 = self.is_component.then(Sha512Hasher::default);
         let content = self.reading.read(range, keep, |buffer| {

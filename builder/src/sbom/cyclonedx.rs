@@ -321,7 +321,7 @@ fn hashes(component: &Component) -> Vec<Hash> {
 /// one is what was observed. 1.7 lets both stand.
 fn licenses(component: &Component, version: Version) -> (Vec<Value>, Vec<Value>) {
     let said = |expression: &str, how: &str| {
-        let mut value = if expression::is_one(expression) && !expression.starts_with("LicenseRef-") {
+        let mut value = if expression::is_listed_id(expression) {
             json!({ "license": { "id": expression } })
         } else {
             json!({ "expression": expression })

@@ -110,6 +110,7 @@ impl World {
             entry_of: Vec::new(),
             sha512: BTreeMap::new(),
             certificates: Vec::new(),
+            sources: Vec::new(),
         };
         Self { packs: BTreeMap::new(), keys: BTreeMap::new(), lock, spec, local }
     }

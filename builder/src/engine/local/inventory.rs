@@ -1,6 +1,6 @@
 //! The inventory of an image that was built, for documents.
 
-use crate::fetch::snapshot_address;
+use crate::fetch::published;
 use crate::image::Image;
 use crate::sbom::{Inventory, InventoryInput};
 
@@ -20,7 +20,7 @@ pub fn inventory(input: &BuildInput<'_>, selected: &Selected, image: &Image) -> 
         base: selected.base.as_ref().map(|base| &base.index),
         selection: &selected.selection,
         image,
-        public: &snapshot_address,
+        published: &published,
     };
     Ok(Inventory::of(&input)?)
 }
