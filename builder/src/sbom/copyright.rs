@@ -1,131 +1,71 @@
-//! Where a package's `copyright` file is (Debian policy 12.5), and what it says.
+//! What the copyright files of packages say (Debian policy 12.5).
 
 use std::collections::BTreeMap;
 
-use super::{Inventory, LicenseText, Licensing, expression};
+use super::{Inventory, LicenseText, Licensing};
+use crate::license::{self, At, Expression, Package, Refs, read_spdx};
 use crate::package::{EntryKind, PackIndex};
 
-/// The most links that are followed from one package's documentation to another's.
-const MAX_LINKS: usize = 8;
+/// What stands below `usr/share/doc` of all packages together: the copyright files, and links that lead to some.
+pub(super) struct Copyrights<'a>(BTreeMap<&'a str, At<'a>>);
 
-/// Returns the text of a package's copyright file: its own, or that of the package whose documentation its own is a
-/// link to. `None` where no pack has it.
-pub(super) fn text<'a>(package: &str, packs: &'a BTreeMap<String, PackIndex>) -> Option<&'a [u8]> {
-    let mut path = format!("usr/share/doc/{package}/copyright");
-    for _ in 0..MAX_LINKS {
-        let directory = path.rsplit_once('/')?.0.to_owned();
-        let owner = directory.rsplit('/').next()?;
-        // The package that the directory is named for has it, or the one that the search began at.
-        let own = [owner, package].into_iter().filter_map(|name| packs.get(name));
-        let mut all = own.chain(packs.values());
-        let found = all.find_map(|index| {
-            let entry = index
-                .entries
-                .iter()
-                .find(|entry| entry.path == path || entry.path == directory && is_link(&entry.kind))?;
-            Some((index, entry))
-        });
-        let (index, entry) = found?;
-        match &entry.kind {
-            EntryKind::File(_) => return index.text_at(&path),
-            EntryKind::Symlink(target) if entry.path == path => path = joined(&directory, target)?,
-            EntryKind::Symlink(target) => {
-                let above = directory.rsplit_once('/')?.0;
-                path = format!("{}/copyright", joined(above, target)?);
+impl<'a> Copyrights<'a> {
+    /// Returns what these packs ship, kept in the image or not.
+    pub(super) fn of(packs: impl Iterator<Item = &'a PackIndex>) -> Self {
+        let mut all = BTreeMap::new();
+        for index in packs {
+            let texts: BTreeMap<u32, &[u8]> = index.texts.iter().map(|(at, text)| (*at, text.as_slice())).collect();
+            for (number, entry) in index.entries.iter().enumerate() {
+                let Some(rest) = entry.path.strip_prefix("usr/share/doc/") else { continue };
+                let copyright = rest.split_once('/').is_some_and(|(_, name)| name == "copyright");
+                let at = match &entry.kind {
+                    EntryKind::Symlink(target) if copyright || !rest.contains('/') => At::Link(target),
+                    EntryKind::File(_) if copyright => match u32::try_from(number).ok().and_then(|at| texts.get(&at)) {
+                        Some(text) => At::Text(text),
+                        None => continue,
+                    },
+                    _ => continue,
+                };
+                all.entry(entry.path.as_str()).or_insert(at);
             }
-            EntryKind::Hardlink(target) => path = target.clone(),
-            EntryKind::Directory => return None,
+        }
+        Self(all)
+    }
+
+    /// Returns what the copyright file of `package` says, and puts the texts that it refers to into `refs`.
+    pub(super) fn read(&self, package: &Package<'_>, refs: &mut Refs) -> Licensing {
+        let text = license::follow(package.name, |path| self.0.get(path).copied());
+        let Some(text) = text else { return Licensing::default() };
+        let licenses = license::read(text, package);
+        refs.extend(&licenses.refs);
+        let said = |text: String| (text != license::NOASSERTION && !text.is_empty()).then_some(text);
+        Licensing {
+            declared: said(licenses.declared),
+            concluded: said(licenses.concluded),
+            copyright: said(licenses.copyright),
+            comment: said(licenses.comment),
         }
     }
-    None
 }
 
-fn is_link(kind: &EntryKind) -> bool {
-    matches!(kind, EntryKind::Symlink(_))
-}
-
-/// Returns where a link in `directory` leads.
-fn joined(directory: &str, target: &str) -> Option<String> {
-    let mut parts: Vec<&str> = if target.starts_with('/') { Vec::new() } else { directory.split('/').collect() };
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
-
-/// Returns what a package's copyright file says of its licences, and puts the texts that it refers to into `texts`.
-pub(super) fn read(
-    _copyright: Option<&[u8]>,
-    _package: &str,
-    _source: &str,
-    _texts: &mut BTreeMap<String, LicenseText>,
-) -> Licensing {
-    Licensing::default()
+/// Returns the texts of licences by their ids.
+pub(super) fn texts(refs: Refs) -> BTreeMap<String, LicenseText> {
+    refs.into_sorted().into_iter().map(|one| (one.id, LicenseText { name: one.name, text: one.text })).collect()
 }
 
 /// Gives the image the licences of all that is in it, where nothing else is said.
 pub(super) fn of_the_whole(inventory: &mut Inventory) {
     let parts = &inventory.components[1..];
-    let known = |component: &super::Component| component.licensing.concluded.clone();
-    let expressions: Vec<String> = parts.iter().filter_map(known).collect();
-    let unknown = parts.len() - expressions.len();
-    let all = expression::all(expressions.iter().map(String::as_str));
-    let licensing = &mut inventory.components[0].licensing;
+    let known: Vec<&str> = parts.iter().filter_map(|part| part.licensing.concluded.as_deref()).collect();
+    let unknown = parts.iter().filter(|part| part.licensing.concluded.is_none()).count();
+    let all = Expression::all(known.iter().filter_map(|text| read_spdx(text))).map(|all| all.to_string());
     let mut comment = "The conjunction of the concluded licences of all that is in the image".to_owned();
     if unknown > 0 {
         comment.push_str(&format!("; {unknown} of its parts have none"));
     }
+    let licensing = &mut inventory.components[0].licensing;
     licensing.concluded = all.clone();
     licensing.declared = licensing.declared.take().or(all);
     licensing.comment = Some(comment);
     licensing.copyright = Some("Copyright of the authors of what is in the image; each part names its own".to_owned());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::digest::{Digest, Sha1};
-    use crate::package::{Entry, FileFacts, base::base_index};
-
-    #[test]
-    fn a_copyright_file_is_found_behind_links() {
-        let entry = |path: &str, kind: EntryKind| Entry {
-            path: path.to_owned(),
-            kind,
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            mtime: 0,
-            xattrs: Vec::new(),
-        };
-        let link = |path: &str, target: &str| entry(path, EntryKind::Symlink(target.to_owned()));
-        let facts = FileFacts {
-            size: 3,
-            offset: 0,
-            digest: Digest::of(b"MIT"),
-            sha1: Sha1::of(b"MIT"),
-            elf: None,
-            shebang: None,
-        };
-        let file = (entry("usr/share/doc/base/copyright", EntryKind::File(facts)), Some(b"MIT"[..].into()));
-        let pack = |entries| base_index(Digest::of(b""), entries);
-        let packs: BTreeMap<String, PackIndex> = [
-            ("base", pack(vec![file])),
-            ("whole", pack(vec![(link("usr/share/doc/whole", "base"), None)])),
-            ("one", pack(vec![(link("usr/share/doc/one/copyright", "../whole/copyright"), None)])),
-            ("ring", pack(vec![(link("usr/share/doc/ring", "ring"), None)])),
-        ]
-        .map(|(name, pack)| (name.to_owned(), pack))
-        .into();
-        for name in ["base", "whole", "one"] {
-            assert_eq!(text(name, &packs), Some(&b"MIT"[..]), "{name}");
-        }
-        assert_eq!((text("ring", &packs), text("absent", &packs)), (None, None));
-    }
 }

@@ -267,7 +267,12 @@ fn entry<'a>(component: &'a Component, bom_ref: String, files: &[&'a File], vers
         references.push(Reference { r#type: "distribution", url: url.clone(), hashes: hashes.clone() });
     }
     if let Some(url) = component.source.as_ref().and_then(|source| source.location.clone()) {
-        let kind = if component.kind == Kind::Image { "vcs" } else { "source-distribution" };
+        let kind = match component.kind {
+            Kind::Image => "vcs",
+            // 1.5 has no word for it.
+            _ if version < Version::V1_6 => "other",
+            _ => "source-distribution",
+        };
         references.push(Reference { r#type: kind, url, hashes: Vec::new() });
     }
     let (licenses, observed) = licenses(component, version);
@@ -316,7 +321,7 @@ fn hashes(component: &Component) -> Vec<Hash> {
 /// one is what was observed. 1.7 lets both stand.
 fn licenses(component: &Component, version: Version) -> (Vec<Value>, Vec<Value>) {
     let said = |expression: &str, how: &str| {
-        let mut value = if expression::is_one(expression) && !expression.starts_with("LicenseRef-") {
+        let mut value = if expression::is_listed_id(expression) {
             json!({ "license": { "id": expression } })
         } else {
             json!({ "expression": expression })

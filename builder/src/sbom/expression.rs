@@ -1,26 +1,10 @@
-//! Licence expressions (SPDX 2.3, annex D).
+//! Licence expressions (SPDX 2.3, annex D), as far as documents look into them.
 
-use std::collections::BTreeSet;
+use crate::license::read_spdx;
 
-/// Returns `text` where it is a valid expression of ids that the list has today or of `LicenseRef-…`.
-pub(super) fn valid(text: &str) -> Option<&str> {
-    spdx::Expression::parse(text).is_ok().then_some(text)
-}
-
-/// Returns the expression that all of these hold; `None` of nothing.
-///
-/// Parts that are the same are said once, in the order of their texts.
-pub(super) fn all<'a>(expressions: impl Iterator<Item = &'a str>) -> Option<String> {
-    let mut parts = BTreeSet::new();
-    for expression in expressions {
-        if expression.contains('(') || expression.contains(" OR ") {
-            let alone = !expression.contains(" OR ");
-            parts.insert(if alone { expression.to_owned() } else { format!("({expression})") });
-        } else {
-            parts.extend(expression.split(" AND ").map(|part| part.trim().to_owned()));
-        }
-    }
-    (!parts.is_empty()).then(|| parts.into_iter().collect::<Vec<_>>().join(" AND "))
+/// Returns `text` as documents write it, where it is a valid expression.
+pub(super) fn valid(text: &str) -> Option<String> {
+    read_spdx(text).map(|expression| expression.to_string())
 }
 
 /// Returns the ids of an expression that are `LicenseRef-…`.
@@ -28,9 +12,9 @@ pub(super) fn references(expression: &str) -> impl Iterator<Item = &str> {
     expression.split([' ', '(', ')']).filter(|word| word.starts_with("LicenseRef-"))
 }
 
-/// Returns whether the expression is one id alone.
-pub(super) fn is_one(expression: &str) -> bool {
-    !expression.contains([' ', '(', '+'])
+/// Returns whether the expression is one id of SPDX's list alone.
+pub(super) fn is_listed_id(expression: &str) -> bool {
+    !expression.contains([' ', '(', '+']) && !expression.starts_with("LicenseRef-")
 }
 
 #[cfg(test)]
@@ -38,20 +22,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expressions_are_joined_once_each() {
-        let joined =
-            all(["MIT", "GPL-2.0-or-later AND MIT", "Apache-2.0 OR MIT", "GPL-3.0-or-later WITH GCC-exception-3.1"]
-                .into_iter());
-        let joined = joined.unwrap();
-        assert_eq!(
-            joined,
-            "(Apache-2.0 OR MIT) AND GPL-2.0-or-later AND GPL-3.0-or-later WITH GCC-exception-3.1 AND MIT"
-        );
-        assert!(valid(&joined).is_some() && valid("GPL").is_none());
-        assert_eq!(all(std::iter::empty()), None);
-        assert_eq!(
-            references("(LicenseRef-a AND MIT) OR LicenseRef-b").collect::<Vec<_>>(),
-            ["LicenseRef-a", "LicenseRef-b"]
-        );
+    fn what_an_expression_names() {
+        let text = "(LicenseRef-a AND MIT) OR LicenseRef-b";
+        assert_eq!(references(text).collect::<Vec<_>>(), ["LicenseRef-a", "LicenseRef-b"]);
+        assert!(is_listed_id("MIT") && !is_listed_id("LicenseRef-a") && !is_listed_id("MIT AND Zlib"));
+        assert_eq!((valid("mit").as_deref(), valid("nonsense licence")), (Some("MIT"), None));
     }
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::copyright::{self, Copyrights};
 use super::depends::{Installed, Universe};
 use super::underlying::{self, BasePackage, debian_purl};
 use super::{
-    Component, Depends, Distro, Error, File, Inventory, Kind, Known, Licensing, Party, Source, copyright, expression,
-    identity, local,
+    Component, Depends, Distro, Error, File, Inventory, Kind, Known, Licensing, Party, Source, expression, identity,
+    local,
 };
 use crate::digest::{Digest, Sha512};
 use crate::image::Image;
+use crate::license::{Package, Refs};
 use crate::lock::{Lock, LockedPackage, Why};
 use crate::package::PackIndex;
 use crate::package::local::LocalPack;
@@ -34,9 +36,9 @@ pub struct InventoryInput<'a> {
     pub selection: &'a Selection,
     /// The image.
     pub image: &'a Image,
-    /// Returns the address at which anybody can get a file of the distribution's archives, by archive, path and the
-    /// date of the metadata that names it; of archives that the spec names, it is not asked.
-    pub public: &'a dyn Fn(&str, &str, i64) -> Option<String>,
+    /// Returns where a file of an archive is published for good, by the archive's name, its address where the spec names
+    /// it, the date of the metadata that names the file, and the file's path.
+    pub published: &'a dyn Fn(&str, Option<&str>, i64, &str) -> Option<String>,
 }
 
 impl Inventory {
@@ -45,7 +47,29 @@ impl Inventory {
     /// # Errors
     /// Parts that do not belong together: a package without its pack, a platform that the lock lacks.
     pub fn of(input: &InventoryInput<'_>) -> Result<Self, Error> {
-        Maker { input, inventory: begun(input), places: BTreeMap::new(), base_owners: BTreeMap::new() }.made()
+        let base_owners = input.base.map(underlying::owners).unwrap_or_default();
+        let mut shipped = Shipped::new();
+        for (path, kept) in &input.selection.nodes {
+            let package = match &kept.origin {
+                Origin::Package(name) => (false, name),
+                Origin::Base => match base_owners.get(path.as_str()) {
+                    Some(name) => (true, name),
+                    None => continue,
+                },
+                Origin::Derived(_) | Origin::Spec(_) => continue,
+            };
+            shipped.entry((package.0, package.1.clone())).or_default().push(path.as_str());
+        }
+        Maker {
+            input,
+            inventory: begun(input),
+            places: BTreeMap::new(),
+            base_owners,
+            shipped,
+            copyrights: Copyrights::of(input.packs.values()),
+            refs: Refs::default(),
+        }
+        .made()
     }
 }
 
@@ -57,7 +81,7 @@ fn begun(input: &InventoryInput<'_>) -> Inventory {
     let (name, digest) = (spec.image_name(), image.digest());
     let platform = image.platform();
     let arch = [("arch", platform.architecture().to_owned())];
-    let declared = label("licenses").filter(|text| expression::valid(text).is_some());
+    let declared = label("licenses").and_then(|text| expression::valid(&text));
     let source = label("source").and_then(|text| identity::web_address(&text));
     let whole = Component {
         kind: Kind::Image,
@@ -134,9 +158,16 @@ struct Maker<'a> {
     /// Components by the package's name; packages of the lock before those of the base.
     places: BTreeMap<String, usize>,
     base_owners: BTreeMap<String, String>,
+    /// Paths of the files in the image, by the package of the lock or of the base that ships them.
+    shipped: Shipped<'a>,
+    copyrights: Copyrights<'a>,
+    refs: Refs,
 }
 
-impl Maker<'_> {
+/// Paths by package; `true` where it is of the base.
+type Shipped<'a> = BTreeMap<(bool, String), Vec<&'a str>>;
+
+impl<'a> Maker<'a> {
     fn made(mut self) -> Result<Inventory, Error> {
         let input = self.input;
         let platform = input.image.platform().oci();
@@ -182,6 +213,7 @@ impl Maker<'_> {
         self.inventory.components[0].depends = roots.into_iter().map(|on| Depends { on, relation: None }).collect();
 
         self.add_files(first, &spec.of_entry);
+        self.inventory.license_texts = copyright::texts(self.refs);
         copyright::of_the_whole(&mut self.inventory);
         Ok(self.inventory)
     }
@@ -189,7 +221,6 @@ impl Maker<'_> {
     /// Adds the base image and its packages.
     fn add_base(&mut self) -> Vec<BasePackage> {
         let Some(base) = self.input.base else { return Vec::new() };
-        self.base_owners = underlying::owners(base);
         let digest = base.source;
         let arch = [("arch", self.input.image.platform().architecture().to_owned())];
         let image = Component {
@@ -215,13 +246,17 @@ impl Maker<'_> {
         let release = self.release();
         let names = release.as_ref().map(|(id, release)| (id.as_str(), release.as_str()));
         let mut packages = underlying::packages(base, names, supplier.as_ref());
-        // What the base ships of documentation has the form of a pack, too.
-        let packs = BTreeMap::from([("base".to_owned(), base.clone())]);
+        let copyrights = Copyrights::of(std::iter::once(base));
         for package in &mut packages {
             let component = &mut package.component;
             let source = component.source.as_ref().map_or(component.name.as_str(), |source| source.name.as_str());
-            let text = copyright::text(&component.name, &packs);
-            component.licensing = copyright::read(text, &component.name, source, &mut self.inventory.license_texts);
+            let owner = Package {
+                name: &component.name,
+                source,
+                architecture: component.architecture.as_deref().unwrap_or_default(),
+                files: files_of(&self.shipped, true, &component.name),
+            };
+            component.licensing = copyrights.read(&owner, &mut self.refs);
         }
         self.inventory.components.extend(packages.iter().map(|package| package.component.clone()));
         packages
@@ -264,21 +299,23 @@ impl Maker<'_> {
             (&package.source, source_version),
         );
         let date = input.lock.set_of(package).map_or(input.lock.source_date, |set| set.date);
-        let file = |path: &str| match named {
-            _ if is_local => None,
-            Some(archive) => {
-                let base = identity::web_address(&archive.uri)?;
-                Some(format!("{}/{}", base.trim_end_matches('/'), escaped(path)))
-            }
-            None => (input.public)(&package.archive, path, date),
+        let own = named.map(|archive| archive.uri.as_str());
+        let file = |path: &str| {
+            let address = (!is_local).then(|| (input.published)(&package.archive, own, date, path)).flatten()?;
+            identity::web_address(&address)
         };
         // In the distribution's pool, sources stand beside what is built from them.
         let described = package.path.rsplit_once('/').filter(|_| named.is_none()).and_then(|(directory, _)| {
             let plain = source_version.split_once(':').map_or(source_version, |(_, rest)| rest);
             file(&format!("{directory}/{}_{plain}.dsc", package.source))
         });
-        let text = copyright::text(&package.name, input.packs);
-        let licensing = copyright::read(text, &package.name, &package.source, &mut self.inventory.license_texts);
+        let owner = Package {
+            name: &package.name,
+            source: &package.source,
+            architecture: &package.architecture,
+            files: files_of(&self.shipped, false, &package.name),
+        };
+        let licensing = self.copyrights.read(&owner, &mut self.refs);
         let layers = input.selection.layers.iter().filter(|plan| !plan.is_empty()).zip(input.image.layers());
         let layer = layers.filter(|(plan, _)| plan.name == package.layer).map(|(_, layer)| layer.digest).next();
         Ok(Component {
@@ -381,21 +418,12 @@ impl Maker<'_> {
     }
 }
 
+/// Returns the paths that a package of the lock, or of the base, has in the image.
+fn files_of<'b, 'a>(shipped: &'b Shipped<'a>, of_base: bool, package: &str) -> &'b [&'a str] {
+    shipped.get(&(of_base, package.to_owned())).map(Vec::as_slice).unwrap_or_default()
+}
+
 /// Returns the number of an entry of `files`, from `files[3]`.
 fn entry_number(entry: &str) -> Option<usize> {
     entry.strip_prefix("files[")?.strip_suffix(']')?.parse().ok()
-}
-
-/// Returns a path as an address holds it.
-fn escaped(path: &str) -> String {
-    let mut escaped = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' | b'+' | b':' => {
-                escaped.push(char::from(byte));
-            }
-            _ => escaped.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    escaped
 }

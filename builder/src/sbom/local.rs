@@ -30,7 +30,7 @@ pub(super) fn components(spec: &Spec, local: &LocalPack) -> SpecComponents {
         let first = |of: &dyn Fn(&crate::spec::Component) -> Option<String>| said.clone().find_map(of);
         let supplier = first(&|one| one.supplier.clone()).and_then(|text| Party::parse_organization(&text));
         let license = first(&|one| one.license.clone());
-        let known = license.as_deref().and_then(expression::valid).map(str::to_owned);
+        let known = license.as_deref().and_then(expression::valid);
         let comment = match (&license, &known) {
             (Some(text), None) => Some(format!("The spec says `{text}`, which is no SPDX expression")),
             (Some(_), Some(_)) => Some("As the spec says it".to_owned()),

@@ -96,6 +96,8 @@ struct Writer<'a> {
     agents: BTreeMap<Party, String>,
     /// Expressions that stand in the graph, and their ids.
     expressions: BTreeMap<String, String>,
+    /// Sources that stand in the graph by location, and their ids.
+    sources: BTreeMap<String, String>,
     complete: &'static str,
 }
 
@@ -115,6 +117,7 @@ impl<'a> Writer<'a> {
             relationships: 0,
             agents: BTreeMap::new(),
             expressions: BTreeMap::new(),
+            sources: BTreeMap::new(),
             complete,
         }
     }
@@ -179,7 +182,7 @@ impl<'a> Writer<'a> {
         let image = self.ids[0].clone();
         self.relate(&sbom, "describes", vec![image.clone()], None);
         let data_license = self.id("CC0-1.0");
-        let license = json!({ "simplelicensing_licenseExpression": "CC0-1.0" });
+        let license = json!({ "name": "CC0-1.0", "simplelicensing_licenseExpression": "CC0-1.0" });
         self.add("simplelicensing_LicenseExpression", data_license.clone(), license);
         let elements = self.element_ids();
         self.add(
@@ -246,7 +249,7 @@ impl<'a> Writer<'a> {
                 self.add("simplelicensing_SimpleLicensingText", target, fields);
             }
         }
-        let mut fields = json!({ "simplelicensing_licenseExpression": text });
+        let mut fields = json!({ "name": text, "simplelicensing_licenseExpression": text });
         if !map.is_empty() {
             fields["simplelicensing_customIdToUri"] = map.into();
         }
@@ -299,11 +302,11 @@ impl<'a> Writer<'a> {
         if !hashes.is_empty() {
             fields["verifiedUsing"] = json!(hashes);
         }
-        if let Some(location) = component.source.as_ref().and_then(|source| source.location.as_deref()) {
-            fields["externalRef"] = json!([external("sourceArtifact", location)]);
-        }
         let id = self.ids[number].clone();
         self.add("software_Package", id.clone(), fields);
+        if let Some(location) = component.source.as_ref().and_then(|source| source.location.as_deref()) {
+            self.source(location, &id);
+        }
         for (kind, expression) in [
             ("hasDeclaredLicense", &component.licensing.declared),
             ("hasConcludedLicense", &component.licensing.concluded),
@@ -314,6 +317,26 @@ impl<'a> Writer<'a> {
             }
         }
         self.artifact(number, &id);
+    }
+
+    /// Adds where the source of a component is, once; a file, since nothing that was verified tells a digest of it, and
+    /// nobody takes a file for an installed package.
+    fn source(&mut self, location: &str, package: &str) {
+        let id = match self.sources.get(location) {
+            Some(id) => id.clone(),
+            None => {
+                let id = self.id(&format!("source-{}", self.sources.len() + 1));
+                self.sources.insert(location.to_owned(), id.clone());
+                let name = location.trim_end_matches('/').rsplit('/').next().unwrap_or(location);
+                let fields = json!({
+                    "name": name,
+                    "software_primaryPurpose": "source",
+                    "externalRef": [external("sourceArtifact", location)],
+                });
+                self.add("software_File", id, fields)
+            }
+        };
+        self.relate(&id, "generates", vec![package.to_owned()], None);
     }
 
     /// Adds the file in which a component is given out.

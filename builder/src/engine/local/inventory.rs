@@ -20,7 +20,7 @@ pub fn inventory(input: &BuildInput<'_>, selected: &Selected, image: &Image) -> 
         base: selected.base.as_ref().map(|base| &base.index),
         selection: &selected.selection,
         image,
-        public: &|archive, path, date| published(archive, None, date, path),
+        published: &published,
     };
     Ok(Inventory::of(&input)?)
 }
