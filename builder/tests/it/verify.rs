@@ -122,7 +122,7 @@ impl World {
         self.blob(EMPTY, EMPTY_BYTES);
         let blob = self.blob(BUNDLE, bundle);
         let manifest = ReferrerManifest::new(BUNDLE, &self.descriptor(digest), blob, BTreeMap::new());
-        self.repository().attach(&manifest).unwrap();
+        self.repository().attach(std::slice::from_ref(&manifest)).unwrap();
     }
 
     fn attest(&self, digest: &Digest, key: &PrivateKey, statement: &Statement) {
@@ -365,7 +365,7 @@ fn what_is_required_must_be_signed() {
     let raw = world.blob("application/spdx+json", spdx(&world.digest).to_string().as_bytes());
     let subject = world.descriptor(&world.digest);
     let manifest = ReferrerManifest::new("application/spdx+json", &subject, raw, BTreeMap::new());
-    world.repository().attach(&manifest).unwrap();
+    world.repository().attach(std::slice::from_ref(&manifest)).unwrap();
     world.no(&require("sbom"), "is attached, and not signed itself");
     // Cosign's older form.
     let statement = Statement::new("web", world.digest, attest::SPDX, spdx(&world.digest));
@@ -409,7 +409,7 @@ fn referrers_without_end_are_bounded() {
         world.blob(EMPTY, EMPTY_BYTES);
         let manifest =
             ReferrerManifest::new("application/x-test", &world.descriptor(&world.digest), blob, BTreeMap::new());
-        world.repository().attach(&manifest).unwrap();
+        world.repository().attach(std::slice::from_ref(&manifest)).unwrap();
     }
     world.unknown(&KEY, "70 things are attached");
     // What is good beside it is good.
@@ -420,7 +420,7 @@ fn referrers_without_end_are_bounded() {
     world.blob(EMPTY, EMPTY_BYTES);
     let blob = Descriptor { size: 9 << 20, ..world.blob(BUNDLE, b"{}") };
     let manifest = ReferrerManifest::new(BUNDLE, &world.descriptor(&world.digest), blob, BTreeMap::new());
-    world.repository().attach(&manifest).unwrap();
+    world.repository().attach(std::slice::from_ref(&manifest)).unwrap();
     world.unknown(&KEY, "holds a claim of 9437184 bytes");
 }
 
