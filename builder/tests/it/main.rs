@@ -37,6 +37,7 @@ mod publish_judges;
 mod readme;
 mod real;
 mod registry;
+mod rebuild;
 mod regression;
 mod same;
 mod sbom;
