@@ -8,7 +8,7 @@ use tarsia::spec::Platform;
 
 use super::commands::{
     add, attach, attest, audit, build, cache, check, completions, fetch, init, inspect, keygen, lock, man, outdated,
-    push, remove, schema, sign, vendor, why,
+    push, remove, schema, sign, vendor, verify, why,
 };
 use super::size::parse_size;
 
@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Push(push::Arguments),
     /// Add documents to a published image
     Attach(attach::Arguments),
+    /// Check an image's signatures, and rebuild it to compare
+    Verify(verify::Arguments),
     /// Manage the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of specs
@@ -145,6 +147,16 @@ pub(crate) struct RegistryFlags {
     /// Host that may turn registry logins into tokens; may be repeated
     #[arg(long = "token-host", value_name = "HOST")]
     pub(crate) token_hosts: Vec<String>,
+}
+
+/// How an image is reached that need not be on this machine.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SourceFlags {
+    #[command(flatten)]
+    pub(crate) store: StoreFlags,
+
+    #[command(flatten)]
+    pub(crate) registry: RegistryFlags,
 }
 
 /// How much of the machine may be used; never what the result is.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::Args;
 use tarsia::diag::{Problems, Warning};
-use tarsia::sign::{AgentSigner, PluginSigner, PrivateKey, Signer};
+use tarsia::sign::{AgentSigner, PluginSigner, PrivateKey, PublicKey, Signer};
 use zeroize::Zeroizing;
 
 use super::environment::Environment;
@@ -72,6 +72,17 @@ pub(crate) fn signer(session: &Session, text: &str) -> Result<Box<dyn Signer>, P
         Place::Program(program) => return Ok(Box::new(PluginSigner::start(program)?)),
     };
     Ok(Box::new(PrivateKey::from_pem(text, &pem, &mut ask)?))
+}
+
+/// Opens a key that checks signatures: a public key, or the public half of an agent's or a program's.
+pub(crate) fn public(session: &Session, text: &str) -> Result<PublicKey, Problems> {
+    let pem = match Place::parse(text) {
+        Place::File(path) => read(path)?,
+        Place::Variable(name) => variable(name)?,
+        Place::Agent(wanted) => return Ok(agent(session, wanted)?.public().clone()),
+        Place::Program(program) => return Ok(PluginSigner::start(program)?.public().clone()),
+    };
+    Ok(PublicKey::from_pem(text, &pem)?)
 }
 
 fn agent(session: &Session, wanted: Option<&str>) -> Result<AgentSigner, Problems> {

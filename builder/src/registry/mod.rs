@@ -12,6 +12,7 @@ mod cosign;
 mod credentials;
 mod error;
 mod keep;
+mod pull;
 mod push;
 mod referrers;
 mod repository;

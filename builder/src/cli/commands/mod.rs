@@ -20,4 +20,5 @@ pub(crate) mod remove;
 pub(crate) mod schema;
 pub(crate) mod sign;
 pub(crate) mod vendor;
+pub(crate) mod verify;
 pub(crate) mod why;
