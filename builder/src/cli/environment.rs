@@ -56,6 +56,8 @@ pub(crate) struct Environment {
     pub(crate) credentials: Credentials,
     /// Where container engines may be.
     pub(crate) engines: Engines,
+    /// Where files that nobody else needs may be made.
+    pub(crate) temporary: PathBuf,
     /// Numbers of the signals that this process was started to ignore, as `nohup` does with SIGHUP.
     pub(crate) ignored_signals: Vec<i32>,
 }
@@ -84,6 +86,7 @@ impl Environment {
             apt_sources: apt_sources(Path::new("/etc/apt")),
             credentials: credentials(variable("NETRC"), variable("HOME"), Path::new("/etc/apt")),
             engines: engines(&variable),
+            temporary: std::env::temp_dir(),
             ignored_signals: std::fs::read_to_string("/proc/self/status")
                 .map_or_else(|_| Vec::new(), |status| ignored_signals(&status)),
         }
