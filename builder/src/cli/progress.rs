@@ -74,7 +74,7 @@ fn style(stage: &str, total: u64) -> ProgressStyle {
 
 /// Returns whether a stage reports bytes; the others report items.
 fn counts_bytes(stage: &str) -> bool {
-    matches!(stage, "fetch" | "layer" | "write" | "output" | "verify")
+    matches!(stage, "fetch" | "layer" | "write" | "output" | "verify" | "push")
 }
 
 /// Returns the word beside a stage's bar.
@@ -89,6 +89,7 @@ fn title(stage: &'static str) -> Cow<'static, str> {
         "layer" => "Packing".into(),
         "write" | "output" => "Writing".into(),
         "verify" => "Verifying".into(),
+        "push" => "Pushing".into(),
         "gc" => "Removing".into(),
         other => other.into(),
     }

@@ -97,7 +97,7 @@ pub fn open(source: &Destination) -> Result<OpenImage, Error> {
         Destination::Archive(path, tag) => {
             let (file, members) = members(&name, path)?;
             if !members.files.contains_key(LAYOUT) && members.files.contains_key(docker::LIST) {
-                let reference = tag.as_deref().map(Reference::parse).transpose();
+                let reference = tag.as_deref().map(Reference::of_engine).transpose();
                 let reference = reference.map_err(|problem| Error::Destination { text: name.clone(), problem })?;
                 return open_docker(name, file, &members, reference.as_ref());
             }
@@ -109,6 +109,9 @@ pub fn open(source: &Destination) -> Result<OpenImage, Error> {
         }
         Destination::DockerDaemon(_) | Destination::ContainersStorage(_) => {
             return Err(Error::Destination { text: name, problem: "images are written there, and not read" });
+        }
+        Destination::Registry(_) => {
+            return Err(Error::Destination { text: name, problem: "it stands in a registry, not on disk" });
         }
     };
     let reader = Documents { name: &name, place: &place };
@@ -319,10 +322,10 @@ impl OpenImage {
         Ok(trailer)
     }
 
-    /// Returns a reader of a blob's bytes as stored; they are not checked.
-    pub fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
+    /// Returns a reader of a blob's bytes as stored, which outlives the image; they are not checked.
+    pub fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, Error> {
         let reader = Documents { name: &self.name, place: &self.place };
-        let blob = self.place.blob(descriptor).map_err(|source| reader.read(source))?;
+        let blob = self.place.blob(descriptor).and_then(Piece::owned).map_err(|source| reader.read(source))?;
         Ok(Box::new(blob))
     }
 }
@@ -506,6 +509,17 @@ struct Piece<'a> {
 enum Held<'a> {
     Own(File),
     Shared(&'a File),
+}
+
+impl Piece<'_> {
+    /// Returns the same range of a file of its own. It is read by position, so the two do not move each other.
+    fn owned(self) -> io::Result<Piece<'static>> {
+        let file = match self.file {
+            Held::Own(file) => file,
+            Held::Shared(file) => file.try_clone()?,
+        };
+        Ok(Piece { file: Held::Own(file), at: self.at, end: self.end })
+    }
 }
 
 impl Read for Piece<'_> {

@@ -8,9 +8,10 @@ use crate::diag::{Diagnose, Label, Progress, Source, Span, Verdict};
 use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
 use crate::kit::Kit;
 use crate::load::Engines;
+use crate::registry::Registry;
 use crate::spec::Platform;
 use crate::store::Store;
-use crate::{image, load, store};
+use crate::{image, load, registry, store};
 
 mod add;
 mod audit;
@@ -58,6 +59,8 @@ pub struct World<'a> {
     pub vendor: Option<&'a Kit>,
     /// The network.
     pub transport: &'a dyn Transport,
+    /// The registries.
+    pub registry: &'a Registry,
     /// The clock: seconds since 1970-01-01 UTC.
     pub now: i64,
     /// The machine's own platform: the default of a spec that names none.
@@ -218,6 +221,9 @@ pub enum Error {
     /// A container engine.
     #[error(transparent)]
     Load(#[from] load::Error),
+    /// A registry.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// An output that cannot be put in its place.
     #[error(transparent)]
     Output(#[from] store::Error),
@@ -270,6 +276,7 @@ impl Diagnose for Error {
             Self::OutputTwice { .. } => "ops::output-twice",
             Self::Image(error) => error.code(),
             Self::Load(error) => error.code(),
+            Self::Registry(error) => error.code(),
             Self::Output(error) => error.code(),
             Self::NoOutput(_) => "vendor::no-output",
             Self::Outside { .. } => "vendor::outside",
@@ -310,6 +317,7 @@ impl Diagnose for Error {
             Self::OutputTwice { .. } => "give each its own path",
             Self::Image(error) => return error.hints(),
             Self::Load(error) => return error.hints(),
+            Self::Registry(error) => return error.hints(),
             Self::Output(error) => return error.hints(),
             Self::Read { .. }
             | Self::Write { .. }

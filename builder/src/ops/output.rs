@@ -1,4 +1,4 @@
-//! Where a built image goes: files and directories, and the container engines of this machine.
+//! Where a built image goes: files and directories, the container engines of this machine, and registries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -8,6 +8,7 @@ use crate::image::{
     self, Destination, Image, ImageIndex, Reference, stage_docker_archive, write_archive, write_layout,
 };
 use crate::load::{self, Docker, Engine, Storage};
+use crate::registry;
 use crate::spec::Platform;
 
 use super::{Error, World};
@@ -26,6 +27,7 @@ pub(super) struct Outputs {
     files: BTreeMap<PathBuf, (File, BTreeSet<String>, BTreeSet<Reference>)>,
     docker: BTreeSet<Reference>,
     storage: BTreeSet<Reference>,
+    registries: BTreeSet<Reference>,
     /// The name for whatever engine is there.
     load: Option<Reference>,
 }
@@ -52,10 +54,17 @@ impl Outputs {
                 Destination::ContainersStorage(name) => {
                     outputs.storage.insert(name);
                 }
+                Destination::Registry(name) => {
+                    if name.digest().is_some() {
+                        let problem = "a digest is not chosen by who names an image";
+                        return Err(image::Error::Destination { text: text.clone(), problem }.into());
+                    }
+                    outputs.registries.insert(name);
+                }
             }
         }
         if let Some(name) = load {
-            let parsed = Reference::parse(name)
+            let parsed = Reference::of_engine(name)
                 .map_err(|problem| image::Error::Destination { text: name.to_owned(), problem })?;
             outputs.load = Some(parsed);
         }
@@ -120,8 +129,8 @@ impl Outputs {
         Ok(engines)
     }
 
-    /// Writes the image to all outputs. Files are put in their places last: where an engine does not take the image,
-    /// what stood there before still does.
+    /// Writes the image to all outputs. Files are put in their places last: where an engine or a registry does not take
+    /// the image, what stood there before still does.
     pub(super) fn write(&self, world: &World<'_>, image: &ImageIndex, engines: &Engines) -> Result<(), Error> {
         let blobs = |digest: &Digest| world.store.blob(digest).map_err(std::io::Error::other);
         let mut staged = Vec::new();
@@ -142,6 +151,13 @@ impl Outputs {
             for name in names {
                 storage.load(own(image, world.host, "containers-storage")?, name, &blobs, world.store)?;
             }
+        }
+        for name in &self.registries {
+            let open = image::built(&Destination::Registry(name.clone()).to_string(), image, &blobs)?;
+            let repository = world.registry.repository(name);
+            repository.push_image(&open, None, world.progress)?;
+            let documents = registry::documents(&open);
+            repository.tag(&name.wanted(), documents.last().expect("an image has a manifest"))?;
         }
         for staging in staged {
             staging.commit()?;

@@ -96,6 +96,8 @@ fn add() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -132,6 +134,8 @@ fn remove() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -169,6 +173,8 @@ fn check() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -206,6 +212,8 @@ fn lock() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -241,6 +249,8 @@ fn outdated() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -276,6 +286,8 @@ fn fetch() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -303,8 +315,8 @@ fn build() {
     Options:
       -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar,
                                 oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF],
-                                docker-daemon:REF or containers-storage:REF; may be repeated [default:
-                                <name>.oci]
+                                docker-daemon:REF, containers-storage:REF or docker://HOST/NAME[:TAG];
+                                may be repeated [default: <name>.oci]
           --load                Load the image, as <name>:latest or <name>-<variant>:latest, into Docker
                                 if its daemon answers, else into podman
           --locked              Write no lock; a stale one is an error
@@ -320,6 +332,8 @@ fn build() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -357,6 +371,8 @@ fn why() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -419,6 +435,8 @@ fn audit() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 

@@ -21,8 +21,8 @@ pub(crate) struct Arguments {
     pub(crate) specs: Vec<PathBuf>,
 
     /// Where the image goes: a directory, a file that ends in .tar, oci:DIR[:TAG],
-    /// oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF or
-    /// containers-storage:REF; may be repeated [default: <name>.oci]
+    /// oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF,
+    /// containers-storage:REF or docker://HOST/NAME[:TAG]; may be repeated [default: <name>.oci]
     #[arg(short, long = "output", value_name = "DEST")]
     pub(crate) outputs: Vec<String>,
 
