@@ -1,6 +1,5 @@
 use super::inside::find;
 use super::spool::{Piece, Spool};
-use super::*;
 
 #[allow(clippy::duplicate_mod, reason = "one fixture for unit and integration tests")]
 #[path = "../../tests/it/deb.rs"]

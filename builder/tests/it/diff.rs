@@ -60,7 +60,14 @@ fn differences(place: &Place, a: &str, b: &str) -> Vec<String> {
     let counted: u64 = manifest["counts"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
     assert_eq!(counted, all.len() as u64);
     let text = place.run(&["diff", "-v", a, b]).out;
-    text.rsplit("\n\n").next().unwrap().lines().map(|line| line.trim().to_owned()).collect()
+    text.rsplit("\n\n").next().unwrap().lines().map(|line| without_digests(line.trim())).collect()
+}
+
+/// Returns a text in which every digest is as good as another.
+fn without_digests(text: &str) -> String {
+    let mut parts = text.split("sha256:");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| format!("{text}sha256:…{}", &part[64..]))
 }
 
 /// Changes one thing of the image, and returns what is said of it.
@@ -100,7 +107,12 @@ fn each_change_is_named_as_what_it_is_and_nothing_else_is() {
         said.push(changed(&place, Change::Byte("/usr/libexec/hello", at)));
     }
     said.push(changed(&place, Change::Byte("/usr/libexec/hello", 8)));
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+    content  /usr/libexec/hello: .note.gnu.build-id, 1 byte from offset 0x50 (0x10 in it): abcdef0123456789 -> aacdef0123456789
+    content  /usr/libexec/hello: .text, 1 byte from offset 0x65 (0x5 in it)
+    content  /usr/libexec/hello: .rodata, 1 byte from offset 0xa0 (0x0 in it)
+    content  /usr/libexec/hello: ELF header, 1 byte from offset 0x8 (0x8 in it)
+    ");
     insta::assert_snapshot!(changed(&place, Change::Mtime(hello)), @"mtime    /usr/bin/hello (hello): 2023-11-14T22:13:20Z -> 2023-11-14T22:13:21Z");
     insta::assert_snapshot!(changed(&place, Change::Mtime("/usr/bin")), @"mtime    /usr/bin: 1970-01-01T00:00:00Z -> 1970-01-01T00:00:01Z");
     insta::assert_snapshot!(changed(&place, Change::Mode(conf)), @"mode     /etc/hello.conf: 0644 -> 0600");
@@ -112,10 +124,10 @@ fn each_change_is_named_as_what_it_is_and_nothing_else_is() {
     insta::assert_snapshot!(changed(&place, Change::Copy("/usr/bin/hi")), @"type     /usr/bin/hi: hard link to /usr/bin/hello -> file of 19 bytes");
     insta::assert_snapshot!(changed(&place, Change::Pax(conf)), @"format   /etc/hello.conf, pax records: none -> path");
     insta::assert_snapshot!(changed(&place, Change::OwnerNames(conf)), @"format   /etc/hello.conf, owner names: none -> `root:root`");
-    insta::assert_snapshot!(changed(&place, Change::Padding(conf)), @"format   /etc/hello.conf, byte 5119 of the tar, which no reader looks at: 0x00 -> 0x21");
+    insta::assert_snapshot!(changed(&place, Change::Padding(conf)), @"format   /etc/hello.conf, byte 5631 of the tar, which no reader looks at: 0x00 -> 0x21");
     insta::assert_snapshot!(changed(&place, Change::Trailer(conf)), @"format   layer 0, end of the archive: 1024 bytes -> 2048 bytes");
-    insta::assert_snapshot!(changed(&place, Change::Level(conf)), @"encoding layer 0: tar+zstd of 609 bytes, sha256:07fa2d3329ab4a0911ceda58b9fb34f17163ebf779eff7951be08dd9e5ddc913 -> tar+zstd of 488 bytes, sha256:5c8987837779fbdc92eb037294a821f2a110df2e20aaf3445da21ae34f07c2ca");
-    insta::assert_snapshot!(changed(&place, Change::Gzip(conf)), @"encoding layer 0: tar+zstd of 609 bytes, sha256:07fa2d3329ab4a0911ceda58b9fb34f17163ebf779eff7951be08dd9e5ddc913 -> tar+gzip of 526 bytes, sha256:6b38e4dbe171f9ed285b0451c0339b77801fe7ca1263da2aebaadb4f73e2594f");
+    insta::assert_snapshot!(changed(&place, Change::Level(conf)), @"encoding layer 0: tar+zstd of 815 bytes, sha256:… -> tar+zstd of 662 bytes, sha256:…");
+    insta::assert_snapshot!(changed(&place, Change::Gzip(conf)), @"encoding layer 0: tar+zstd of 815 bytes, sha256:… -> tar+gzip of 720 bytes, sha256:…");
     insta::assert_snapshot!(changed(&place, Change::Layer("/srv/motd")), @"order    /srv/motd: layer 3 -> layer 0");
     insta::assert_snapshot!(changed(&place, Change::User("0:0")), @"config   config.User: 65532:65532 -> 0:0");
     insta::assert_snapshot!(changed(&place, Change::Space), @"format   config, white space: 270 bytes of form -> 271 bytes of form");
@@ -130,9 +142,9 @@ fn an_update_reads_as_one() {
     place.ok(&["build", "--locked", "web.yaml", "-o", "new.oci"]);
     let ran = place.run(&["diff", "web.oci", "new.oci"]);
     assert_eq!(ran.status, 1, "{}", ran.err);
-    insta::assert_snapshot!(ran.out, @r"
-    a  oci:web.oci  sha256:4edfa43166b1c33fd59f0a403d52574585afa213948fdff627776ddf93075b17
-    b  oci:new.oci  sha256:4d6e5da894e37456cc8e4d24f36f450ed6074e9d25edd6a90f8c8f764cc44ac6
+    insta::assert_snapshot!(without_digests(&ran.out), @r"
+    a  oci:web.oci  sha256:…
+    b  oci:new.oci  sha256:…
 
     linux/amd64: different
       packages     1 changed
@@ -140,7 +152,7 @@ fn an_update_reads_as_one() {
       config       1 key changed
       layers       3 of 4 new, 1.6 kB to pull
       surface      same
-      size         2.2 kB -> 2.2 kB (-1 B) compressed
+      size         2.4 kB -> 2.4 kB (-1 B) compressed
       differences  config 1, content 2, mtime 9
 
       libgreet1 1.0 -> 1.1
@@ -150,10 +162,10 @@ fn an_update_reads_as_one() {
       content  /var/lib/dpkg/status.d/libgreet1 (libgreet1): line 2: `Version: 1.0` -> `Version: 1.1`
       mtime    /bin and 8 more paths: 2026-01-02T03:04:05Z -> 2026-01-03T03:04:05Z
     ");
-    insta::assert_snapshot!(place.run(&["diff", "--format", "markdown", "web.oci", "new.oci"]).out, @r"
+    insta::assert_snapshot!(without_digests(&place.run(&["diff", "--format", "markdown", "web.oci", "new.oci"]).out), @r"
     ### `oci:web.oci` and `oci:new.oci`
 
-    `sha256:4edfa43166b1c33fd59f0a403d52574585afa213948fdff627776ddf93075b17` → `sha256:4d6e5da894e37456cc8e4d24f36f450ed6074e9d25edd6a90f8c8f764cc44ac6`
+    `sha256:…` → `sha256:…`
 
     **linux/amd64**: different
 
@@ -164,7 +176,7 @@ fn an_update_reads_as_one() {
     | config | 1 key changed |
     | layers | 3 of 4 new, 1.6 kB to pull |
     | surface | same |
-    | size | 2.2 kB -> 2.2 kB (-1 B) compressed |
+    | size | 2.4 kB -> 2.4 kB (-1 B) compressed |
     | differences | config 1, content 2, mtime 9 |
 
     - `libgreet1 1.0 -> 1.1`
@@ -189,7 +201,7 @@ fn locks_are_compared_as_locks() {
     place.ok(&["lock", "--update", "web.yaml"]);
     let ran = place.run(&["diff", "old.lock", "web.lock"]);
     assert_eq!(ran.status, 1, "{}", ran.err);
-    insta::assert_snapshot!(ran.out, @r"
+    insta::assert_snapshot!(without_digests(&ran.out), @r"
     a  old.lock
     b  web.lock
 
@@ -197,10 +209,10 @@ fn locks_are_compared_as_locks() {
       libgreet1 1.0 -> 1.1 [test, linux/amd64]
 
     other: 2
-      archive test test 2026-01-02T03:04:05Z sha256:4bf89b7f14b5c32d6c3b556782713ae1e4b079525f2af9d5700f90885220fc71 -> 2026-01-03T03:04:05Z sha256:c55800b544141089a9aed6fe2477ac9f6ffeb11292bbd79b37b22c0302699d47
+      archive test test 2026-01-02T03:04:05Z sha256:… -> 2026-01-03T03:04:05Z sha256:…
       field source-date 2026-01-02T03:04:05Z -> 2026-01-03T03:04:05Z
     ");
-    insta::assert_snapshot!(place.run(&["diff", "--format", "markdown", "old.lock", "web.lock"]).out, @r"
+    insta::assert_snapshot!(without_digests(&place.run(&["diff", "--format", "markdown", "old.lock", "web.lock"]).out), @r"
     ### `old.lock` and `web.lock`
 
     | package | before | after | |
@@ -209,7 +221,7 @@ fn locks_are_compared_as_locks() {
 
     <details><summary>2 differences</summary>
 
-    - `archive test test 2026-01-02T03:04:05Z sha256:4bf89b7f14b5c32d6c3b556782713ae1e4b079525f2af9d5700f90885220fc71 -> 2026-01-03T03:04:05Z sha256:c55800b544141089a9aed6fe2477ac9f6ffeb11292bbd79b37b22c0302699d47`
+    - `archive test test 2026-01-02T03:04:05Z sha256:… -> 2026-01-03T03:04:05Z sha256:…`
     - `field source-date 2026-01-02T03:04:05Z -> 2026-01-03T03:04:05Z`
 
     </details>
@@ -255,5 +267,25 @@ fn what_cannot_be_read_cannot_be_compared() {
 
 #[test]
 fn help() {
-    insta::assert_snapshot!(Place::new().ok(&["diff", "-h"]), @"");
+    insta::assert_snapshot!(Place::new().ok(&["diff", "-h"]), @r"
+    Explain how two images or locks differ
+
+    Usage: tarsia diff [OPTIONS] <A> <B>
+
+    Arguments:
+      <A>  Image or lock to start from: a directory, an archive, oci:DIR[:TAG], oci-archive:FILE[:TAG],
+           docker-archive:FILE[:REF], or a file that ends in `.lock`
+      <B>  Image or lock to compare with it
+
+    Options:
+          --format <FORMAT>     How to write the answer; `-v` writes every difference [default: text]
+                                [possible values: text, json, markdown]
+          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
+      -h, --help                Print help
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
 }

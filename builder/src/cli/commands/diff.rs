@@ -35,14 +35,11 @@ pub(crate) struct Arguments {
     pub(crate) platform: PlatformFlag,
 }
 
-/// How an answer is written.
+/// How an answer is written: for a terminal, for a program, for a comment on a pull request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For a terminal.
     Text,
-    /// For a program.
     Json,
-    /// For a comment on a pull request.
     Markdown,
 }
 
