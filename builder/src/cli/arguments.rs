@@ -7,8 +7,8 @@ use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
 use super::commands::{
-    add, audit, build, cache, check, completions, diff, fetch, init, inspect, lock, man, outdated, remove, schema,
-    vendor, why,
+    add, audit, build, cache, check, completions, diff, fetch, init, inspect, lock, man, outdated, remove, schema, vendor,
+    verify, why,
 };
 use super::size::parse_size;
 
@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Diff(diff::Arguments),
     /// Check an image against a policy
     Audit(audit::Arguments),
+    /// Check an image's signatures, and rebuild it to compare
+    Verify(verify::Arguments),
     /// Manage the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of specs
@@ -137,6 +139,16 @@ pub(crate) struct RegistryFlags {
     /// Host that may turn registry logins into tokens; may be repeated
     #[arg(long = "token-host", value_name = "HOST")]
     pub(crate) token_hosts: Vec<String>,
+}
+
+/// How an image is reached that need not be on this machine.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SourceFlags {
+    #[command(flatten)]
+    pub(crate) store: StoreFlags,
+
+    #[command(flatten)]
+    pub(crate) registry: RegistryFlags,
 }
 
 /// How much of the machine may be used; never what the result is.

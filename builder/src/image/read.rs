@@ -16,11 +16,12 @@ use serde_json::Value;
 use crate::codec::decode::{self, Format};
 use crate::digest::{DiffId, Digest, HashingReader};
 use crate::spec::Platform;
+use crate::store::Store;
 use crate::tar::read as tar;
 
 use super::{
-    BlobSource, Descriptor, Destination, Error, INDEX, ImageIndex, Index, MANIFEST, Manifest, REF_NAME, Reference,
-    docker,
+    BlobSource, DOCKER_LIST, DOCKER_MANIFEST, Descriptor, Destination, Error, INDEX, ImageIndex, Index, MANIFEST,
+    Manifest, REF_NAME, Reference, docker,
 };
 
 pub use crate::tar::read::{Entry, Form};
@@ -84,6 +85,8 @@ enum Place {
     },
     /// Layers as opened files, by path in a layout.
     Held(BTreeMap<String, File>),
+    /// Blobs of a store.
+    Stored(Store),
 }
 
 /// Opens the image at `source`; where a layout or an archive holds several, the tag or name says which.
@@ -129,21 +132,18 @@ pub fn open(source: &Destination) -> Result<OpenImage, Error> {
     if named.any(|other| (&other.media_type, other.digest) != (&descriptor.media_type, descriptor.digest)) {
         return Err(reader.invalid("it holds several images, and no tag names one".to_owned()));
     }
-    let (index, images) = match descriptor.media_type.as_str() {
-        MANIFEST => (None, vec![reader.image(&descriptor)?]),
-        INDEX => {
-            let bytes = reader.document(&descriptor)?;
-            let index: Index = reader.parse("its index", &bytes)?;
-            if index.manifests.is_empty() || index.manifests.len() > MAX_IMAGES {
-                let count = index.manifests.len();
-                return Err(reader.invalid(format!("its index lists {count} images, not 1 to {MAX_IMAGES}")));
-            }
-            let images = index.manifests.iter().map(|one| reader.image(one)).collect::<Result<_, _>>()?;
-            (Some(bytes), images)
-        }
-        other => return Err(reader.invalid(format!("it is of type `{other}`"))),
-    };
+    let (index, images) = reader.whole(&descriptor)?;
     Ok(OpenImage { name, place, descriptor, index, images })
+}
+
+/// Opens the image whose documents stand in `store`, shown as `name`; its layers are read there when they are asked for.
+///
+/// # Errors
+/// Where a document is missing, or does not hold together.
+pub fn stored(name: &str, descriptor: &Descriptor, store: &Store) -> Result<OpenImage, Error> {
+    let place = Place::Stored(store.clone());
+    let (index, images) = Documents { name, place: &place }.whole(descriptor)?;
+    Ok(OpenImage { name: name.to_owned(), place, descriptor: descriptor.clone(), index, images })
 }
 
 /// Opens an image of an archive as `docker save` writes it.
@@ -229,6 +229,14 @@ fn parse_own<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> T {
 
 fn blob_path(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
+}
+
+impl Opened {
+    /// Returns whether this is no image that runs: builders put what they say of an image beside it into its index, for
+    /// the platform `unknown/unknown` (BuildKit `attestation-storage.md`).
+    pub fn is_attestation(&self) -> bool {
+        self.config["os"] == "unknown" && self.config["architecture"] == "unknown"
+    }
 }
 
 impl OpenImage {
@@ -359,13 +367,32 @@ struct Documents<'a> {
 }
 
 impl Documents<'_> {
+    /// Returns the index that a descriptor names, where it is one, and all images.
+    fn whole(&self, descriptor: &Descriptor) -> Result<(Option<Vec<u8>>, Vec<Opened>), Error> {
+        match descriptor.media_type.as_str() {
+            MANIFEST | DOCKER_MANIFEST => Ok((None, vec![self.image(descriptor)?])),
+            INDEX | DOCKER_LIST => {
+                let bytes = self.document(descriptor)?;
+                let index: Index = self.parse("its index", &bytes)?;
+                if index.manifests.is_empty() || index.manifests.len() > MAX_IMAGES {
+                    let count = index.manifests.len();
+                    return Err(self.invalid(format!("its index lists {count} images, not 1 to {MAX_IMAGES}")));
+                }
+                let images = index.manifests.iter().map(|one| self.image(one)).collect::<Result<_, _>>()?;
+                Ok((Some(bytes), images))
+            }
+            other => Err(self.invalid(format!("it is of type `{other}`"))),
+        }
+    }
+
     fn image(&self, descriptor: &Descriptor) -> Result<Opened, Error> {
-        if descriptor.media_type != MANIFEST {
-            return Err(self.invalid(format!("its index lists a `{}`", descriptor.media_type)));
+        let kind = descriptor.media_type.as_str();
+        if !matches!(kind, MANIFEST | DOCKER_MANIFEST) {
+            return Err(self.invalid(format!("its index lists a `{kind}`")));
         }
         let manifest_bytes = self.document(descriptor)?;
         let manifest: Manifest = self.parse("its manifest", &manifest_bytes)?;
-        if manifest.schema_version != 2 || !matches!(manifest.media_type.as_str(), "" | MANIFEST) {
+        if manifest.schema_version != 2 || !(manifest.media_type.is_empty() || manifest.media_type == kind) {
             return Err(self.invalid("its manifest is of another kind than it claims".to_owned()));
         }
         self.configured(descriptor.clone(), manifest, manifest_bytes)
@@ -489,6 +516,12 @@ impl Place {
                     .get(path)
                     .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{path}` is not in it")))?;
                 Ok(Piece { file: Held::Shared(file), at: offset, end: offset + size })
+            }
+            Self::Stored(store) => {
+                let digest = path.rsplit('/').next().and_then(|hex| Digest::from_hex(hex).ok());
+                let file = digest.map(|digest| store.blob(&digest)).transpose().map_err(io::Error::other)?.flatten();
+                let file = file.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{path}`")))?;
+                Ok(Piece { file: Held::Own(file), at: 0, end: u64::MAX })
             }
             Self::Held(files) => {
                 let file = files.get(path);

@@ -10,13 +10,14 @@ use serde::Serialize;
 
 use crate::compare::{self, Class, Comparison, LockComparison, ManifestComparison};
 use crate::diag::Problems;
-use crate::image::{self, Destination, Opened, Rootfs};
+use crate::image::{self, Opened, Rootfs};
 use crate::lock::Lock;
 use crate::policy::{Content, Depth, survey};
 use crate::spec::Platform;
 use crate::tar::read::Kind;
 
 use super::inspect::{ManifestSummary, PackageSummary, chosen, summary_of};
+use super::source::{ImageSource, Reach};
 use super::{Error, shown};
 
 /// How two things differ.
@@ -112,12 +113,18 @@ pub struct Gone {
 
 /// Compares two images, or two locks where both names end in `.lock`.
 ///
-/// `platforms` restricts the comparison of images to those; empty means all. `scratch` is a directory in which
+/// Images of registries are fetched as far as they differ. `platforms` restricts the comparison of images to those; empty means all. `scratch` is a directory in which
 /// anonymous files may be made.
 ///
 /// # Errors
 /// What cannot be read or does not hold together; a platform that neither image has.
-pub fn diff(a: &str, b: &str, platforms: &[Platform], scratch: &Path) -> Result<Diff, Problems> {
+pub fn diff(
+    reach: &Reach<'_>,
+    a: &str,
+    b: &str,
+    platforms: &[Platform],
+    scratch: &Path,
+) -> Result<Diff, Problems> {
     let is_lock =
         |name: &str| Path::new(name).extension().is_some_and(|end| end == "lock") && !Path::new(name).is_dir();
     match (is_lock(a), is_lock(b)) {
@@ -125,14 +132,20 @@ pub fn diff(a: &str, b: &str, platforms: &[Platform], scratch: &Path) -> Result<
         (true, false) => Err(Error::LockAndImage { lock: a.to_owned(), other: b.to_owned() }.into()),
         (false, true) => Err(Error::LockAndImage { lock: b.to_owned(), other: a.to_owned() }.into()),
         (false, false) => {
-            let (one, other) = (image::open(&Destination::parse(a)?)?, image::open(&Destination::parse(b)?)?);
+            let (one, other) = (ImageSource::open(reach, a)?, ImageSource::open(reach, b)?);
             for platform in platforms {
                 // That one side lacks it is a difference; where both do, nothing was asked.
-                if chosen(&one, &[*platform]).is_err() {
-                    chosen(&other, &[*platform])?;
+                if chosen(&one.open, &[*platform]).is_err() {
+                    chosen(&other.open, &[*platform])?;
                 }
             }
-            Ok(Diff::Images(Box::new(images(&one, &other, platforms, scratch)?)))
+            let pairs = compare::pairs(&one.open, &other.open, platforms);
+            let differ = pairs.matched.iter().filter(|(a, b)| a.descriptor.digest != b.descriptor.digest);
+            let (images_a, images_b): (Vec<&Opened>, Vec<&Opened>) = differ.copied().unzip();
+            one.fetch(&images_a)?;
+            other.fetch(&images_b)?;
+            let (one, other) = (&one.open, &other.open);
+            Ok(Diff::Images(Box::new(images(one, other, platforms, scratch)?)))
         }
     }
 }

@@ -19,6 +19,7 @@ mod build;
 mod cache;
 mod check;
 mod diff;
+mod evidence;
 mod fetch;
 mod init;
 mod inspect;
@@ -30,12 +31,15 @@ mod output;
 mod project;
 mod prove;
 mod remove;
+mod source;
 mod vendor;
+mod verify;
 mod why;
 
+pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
 pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
-pub use build::{BuildOptions, BuildOutcome, build};
+pub use build::{BuildOptions, BuildOutcome, Revision, build};
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
 pub use diff::{Diff, Gone, ImageDiff, PackageChange, PlatformSummary, Total, diff};
@@ -48,7 +52,9 @@ pub use output::directory_of_output;
 pub use project::{Project, sections};
 pub use prove::{Proof, prove};
 pub use remove::remove;
+pub use source::Reach;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
+pub use verify::{Verification, VerifyOptions, verify};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
@@ -215,9 +221,20 @@ pub enum Error {
         /// The path.
         path: String,
     },
+    /// No commit to tell.
+    #[error("cannot tell the commit of the checkout at `{directory}`: {problem}")]
+    NoCheckout {
+        /// The spec's directory.
+        directory: String,
+        /// Why.
+        problem: String,
+    },
     /// An output of an image.
     #[error(transparent)]
     Image(#[from] image::Error),
+    /// The documents beside an image.
+    #[error(transparent)]
+    Evidence(#[from] crate::evidence::Error),
     /// A container engine.
     #[error(transparent)]
     Load(#[from] load::Error),
@@ -274,7 +291,9 @@ impl Diagnose for Error {
             Self::NoPackage { .. } => "why::no-package",
             Self::NotLocked { .. } => "lock::not-locked",
             Self::OutputTwice { .. } => "ops::output-twice",
+            Self::NoCheckout { .. } => "ops::no-checkout",
             Self::Image(error) => error.code(),
+            Self::Evidence(error) => error.code(),
             Self::Load(error) => error.code(),
             Self::Registry(error) => error.code(),
             Self::Output(error) => error.code(),
@@ -315,7 +334,9 @@ impl Diagnose for Error {
             Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::OutputTwice { .. } => "give each its own path",
+            Self::NoCheckout { .. } => "name the commit: `--source-revision COMMIT`",
             Self::Image(error) => return error.hints(),
+            Self::Evidence(error) => return error.hints(),
             Self::Load(error) => return error.hints(),
             Self::Registry(error) => return error.hints(),
             Self::Output(error) => return error.hints(),

@@ -4,10 +4,13 @@
 //! content and its owner's execute bit are taken; so umask, checkout time and user never reach a byte. Who owns what is
 //! the spec's words and selection's work: every entry here has uid and gid 0.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 
 use super::content::{Budget, Reading};
 use super::{Entry, EntryKind, Error, PACK_FORMAT, PackIndex, texts};
@@ -42,6 +45,35 @@ pub struct LocalPack {
     pub entry_of: Vec<u32>,
     /// The bytes of the spec's certificates, in its order.
     pub certificates: Vec<Vec<u8>>,
+    /// What `copy` entries took, each path once, sorted.
+    pub sources: Vec<LocalSource>,
+}
+
+/// Something beneath the spec's directory that `copy` takes, as it stood when it was read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LocalSource {
+    /// Path from the spec's directory.
+    pub path: String,
+    /// What stands there.
+    pub kind: SourceKind,
+}
+
+/// What a [`LocalSource`] is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SourceKind {
+    /// A directory; what is taken of its content is listed.
+    Directory,
+    /// A regular file.
+    File {
+        /// SHA-256 of its bytes.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+        /// Whether its owner may execute it.
+        executable: bool,
+    },
+    /// A symbolic link with this target.
+    Symlink(String),
 }
 
 impl LocalPack {
@@ -57,7 +89,7 @@ impl LocalPack {
 }
 
 /// One local input in the state in which it was seen.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Input {
     /// Path as the spec has it, with what lies below it.
     pub path: String,
@@ -105,6 +137,7 @@ pub fn open(
         entry_of: Vec::new(),
         texts: Vec::new(),
         scans: Vec::new(),
+        sources: BTreeMap::new(),
         current: 0,
     };
     for (number, entry) in spec.files.iter().enumerate() {
@@ -135,7 +168,8 @@ pub fn open(
     source.update(&PACK_FORMAT.to_be_bytes());
     source.update(&index.to_bytes());
     index.source = source.digest();
-    Ok(LocalPack { index, entry_of: pack.entry_of, certificates })
+    let sources = pack.sources.into_iter().map(|(path, kind)| LocalSource { path, kind }).collect();
+    Ok(LocalPack { index, entry_of: pack.entry_of, certificates, sources })
 }
 
 /// Returns the files that [`open`] would read from the disk, without reading them, in the order of the spec.
@@ -194,6 +228,7 @@ struct Packer<'a> {
     entry_of: Vec<u32>,
     texts: Vec<(u32, Vec<u8>)>,
     scans: Vec<(u32, super::Scan)>,
+    sources: BTreeMap<String, SourceKind>,
     current: u32,
 }
 
@@ -232,6 +267,14 @@ impl Packer<'_> {
 
     fn copy(&mut self, found: &Found<'_>, to: &ImagePath, mode: Option<u32>) -> Result<(), Error> {
         let path = below(to, found.relative).map_err(|error| refused(found.shown, &error.to_string()))?;
+        let kind = match &found.kind {
+            Kind::Directory => Some(SourceKind::Directory),
+            Kind::Symlink(target) => Some(SourceKind::Symlink(target.clone())),
+            Kind::File => None,
+        };
+        if let Some(kind) = kind {
+            self.sources.insert(found.shown.to_owned(), kind);
+        }
         match &found.kind {
             Kind::Directory if path.is_root() => Ok(()),
             Kind::Directory => self.push(&path, EntryKind::Directory, 0o755),
@@ -241,6 +284,10 @@ impl Packer<'_> {
                 let size = u64::try_from(found.stat.st_size).unwrap_or(0);
                 let own = if found.stat.st_mode & 0o100 != 0 { 0o755 } else { 0o644 };
                 self.file(&path, mode.unwrap_or(own), size, Whole { file: &file, at: 0 }, found.shown)?;
+                if let Some(EntryKind::File(facts)) = self.entries.last().map(|entry| &entry.kind) {
+                    let kind = SourceKind::File { digest: facts.digest, size, executable: own == 0o755 };
+                    self.sources.insert(found.shown.to_owned(), kind);
+                }
                 found.unchanged(&file)
             }
         }
@@ -282,7 +329,7 @@ impl Packer<'_> {
         mut source: impl FnMut(&mut [u8]) -> Result<usize, Error>,
     ) -> Result<(), Error> {
         let range = FileRange { file: self.sink, offset: self.data.length(), size };
-        let keep = size <= texts::MAX_TEXT && texts::wanted(path.as_str());
+        let keep = texts::wanted(path.as_str(), size);
         let (sink, data) = (self.sink, &mut self.data);
         let content = self.reading.read(range, keep, |buffer| {
             let count = source(buffer)?;

@@ -10,6 +10,7 @@
 mod auth;
 mod credentials;
 mod error;
+mod pull;
 mod push;
 mod referrers;
 mod repository;

@@ -13,7 +13,7 @@ use super::auth::{self, Challenge, TokenAnswer};
 use super::wire::{Answer, Ask, Payload, Wire};
 use super::{Credential, Error, Registry};
 use crate::digest::{Digest, HashingReader};
-use crate::image::{Descriptor, INDEX, MANIFEST, Reference};
+use crate::image::{DOCKER_LIST, DOCKER_MANIFEST, Descriptor, INDEX, MANIFEST, Reference};
 
 /// The most bytes of a manifest or an index.
 pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
@@ -25,12 +25,7 @@ const MAX_REDIRECTS: usize = 5;
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// Media types of documents that are asked for: OCI's and Docker's.
-const DOCUMENTS: [&str; 4] = [
-    INDEX,
-    MANIFEST,
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
+const DOCUMENTS: [&str; 4] = [INDEX, MANIFEST, DOCKER_LIST, DOCKER_MANIFEST];
 
 /// Opens a blob's bytes anew, as often as a push needs them.
 pub type BlobSource<'a> = dyn Fn() -> io::Result<Box<dyn Read + Send>> + Sync + 'a;

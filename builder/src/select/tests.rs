@@ -96,7 +96,8 @@ impl World {
             platform: BTreeMap::from([("linux/amd64".into(), platform)]),
             variants: BTreeMap::new(),
         };
-        let local = LocalPack { index: index("local"), entry_of: Vec::new(), certificates: Vec::new() };
+        let local =
+            LocalPack { index: index("local"), entry_of: Vec::new(), certificates: Vec::new(), sources: Vec::new() };
         Self { packs: BTreeMap::new(), keys: BTreeMap::new(), lock, spec, local }
     }
 

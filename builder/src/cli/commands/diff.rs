@@ -8,7 +8,7 @@ use tarsia::diag::Problems;
 use tarsia::ops::{self, Diff};
 
 use crate::cli::Answer;
-use crate::cli::arguments::PlatformFlag;
+use crate::cli::arguments::{PlatformFlag, SourceFlags};
 use crate::cli::output;
 use crate::cli::session::Session;
 
@@ -19,7 +19,7 @@ mod text;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Image or lock to start from: a directory, an archive, oci:DIR[:TAG], oci-archive:FILE[:TAG],
-    /// docker-archive:FILE[:REF], or a file that ends in `.lock`
+    /// docker-archive:FILE[:REF], docker://HOST/NAME[:TAG|@DIGEST], or a file that ends in `.lock`
     #[arg(value_name = "A")]
     pub(crate) a: String,
 
@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) platform: PlatformFlag,
+
+    #[command(flatten)]
+    pub(crate) source: SourceFlags,
 }
 
 /// How an answer is written: for a terminal, for a program, for a comment on a pull request.
@@ -46,7 +49,10 @@ pub(crate) enum Format {
 /// Prints how two images or locks differ; the answer is no where they do.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
     let scratch = &session.environment.temporary;
-    let diff = ops::diff(&arguments.a, &arguments.b, &arguments.platform.platforms, scratch)?;
+    let SourceFlags { store, registry } = &arguments.source;
+    let diff = session.reaching(store, registry, false, |reach| {
+        ops::diff(reach, &arguments.a, &arguments.b, &arguments.platform.platforms, scratch)
+    })?;
     let limit = if session.globals.verbose { usize::MAX } else { SHOWN };
     match arguments.format {
         _ if session.globals.json => session.answer(&diff, "")?,
