@@ -79,7 +79,30 @@ fn the_index_has_a_form_that_stays() {
     let room = tempfile::tempdir().unwrap();
     let text = fs::read_to_string(made(room.path(), &["linux/amd64"]).join(INDEX)).unwrap();
     let text = text.lines().take(22).collect::<Vec<_>>().join("\n");
-    insta::assert_snapshot!(text, @r#""#);
+    insta::assert_snapshot!(text, @r#"
+    {
+      "version": 1,
+      "name": "web",
+      "digest": "sha256:baf0239e48ff4c47ebac3ba02b5cf1506b69cd5a0c0d0c825a53ba65976fb942",
+      "kit": {
+        "file": "kit.tar.zst",
+        "mediaType": "application/vnd.tarsia.kit.v1.tar+zstd",
+        "digest": "sha256:cbc8a597a67c465497550c4a4a7eebdb138442c06be06a78cc1ee8715658ff44",
+        "size": 3
+      },
+      "manifests": [
+        {
+          "platform": "linux/amd64",
+          "digest": "sha256:baf0239e48ff4c47ebac3ba02b5cf1506b69cd5a0c0d0c825a53ba65976fb942",
+          "config": "sha256:b79606fb3afea5bd1609ed40b622142f1c98125abcfe89a76a661b0e8e343910",
+          "documents": [
+            {
+              "document": "spdx",
+              "file": "spdx.json",
+              "mediaType": "application/spdx+json",
+              "digest": "sha256:415275e737a4df27fe9fbf2fad84d9cbb5de740fd28256dc18f93abed17f9f12",
+              "size": 38
+    "#);
 }
 
 fn broken(room: &Path, change: impl FnOnce(&mut serde_json::Value)) -> String {

@@ -329,7 +329,7 @@ impl Packer<'_> {
         mut source: impl FnMut(&mut [u8]) -> Result<usize, Error>,
     ) -> Result<(), Error> {
         let range = FileRange { file: self.sink, offset: self.data.length(), size };
-        let keep = size <= texts::MAX_TEXT && texts::wanted(path.as_str());
+        let keep = texts::wanted(path.as_str(), size);
         let (sink, data) = (self.sink, &mut self.data);
         let content = self.reading.read(range, keep, |buffer| {
             let count = source(buffer)?;
