@@ -46,6 +46,7 @@ pub mod policy;
 pub mod registry;
 pub mod resolve;
 pub mod rules;
+pub mod sbom;
 pub mod select;
 pub mod sign;
 pub mod spec;

@@ -7,6 +7,7 @@
 
 mod base;
 mod error;
+mod inventory;
 mod packs;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use crate::store::{BlobWriter, Kind, Store};
 
 pub use base::{Base, base_digest, base_files, open_base};
 pub use error::Error;
+pub use inventory::inventory;
 pub use packs::Packs;
 
 /// Version of the records of results; part of their keys.

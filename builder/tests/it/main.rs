@@ -39,6 +39,8 @@ mod real;
 mod registry;
 mod regression;
 mod same;
+mod sbom;
+mod sbom_real;
 mod server;
 mod services;
 mod shares;
