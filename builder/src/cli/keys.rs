@@ -74,11 +74,13 @@ pub(crate) fn signer(session: &Session, text: &str) -> Result<Box<dyn Signer>, P
     Ok(Box::new(PrivateKey::from_pem(text, &pem, &mut ask)?))
 }
 
-/// Opens a key to verify with: a file, or `env://VARIABLE`.
-pub(crate) fn public(_: &Session, text: &str) -> Result<PublicKey, Problems> {
+/// Opens a key that checks signatures: a public key, or the public half of an agent's or a program's.
+pub(crate) fn public(session: &Session, text: &str) -> Result<PublicKey, Problems> {
     let pem = match Place::parse(text) {
+        Place::File(path) => read(path)?,
         Place::Variable(name) => variable(name)?,
-        _ => read(Path::new(text))?,
+        Place::Agent(wanted) => return Ok(agent(session, wanted)?.public().clone()),
+        Place::Program(program) => return Ok(PluginSigner::start(program)?.public().clone()),
     };
     Ok(PublicKey::from_pem(text, &pem)?)
 }
