@@ -159,3 +159,8 @@ fn attach() {
       -v, --verbose  Say more
     ");
 }
+
+#[test]
+fn release() {
+    assert_snapshot!(help(&["release", "-h"]), @"");
+}
