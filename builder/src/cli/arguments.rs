@@ -7,8 +7,8 @@ use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
 use super::commands::{
-    add, audit, build, cache, check, completions, diff, fetch, init, inspect, lock, man, outdated, remove, schema, vendor,
-    verify, why,
+    add, audit, build, cache, check, completions, diff, fetch, init, inspect, lock, man, outdated, remove, schema,
+    vendor, verify, why,
 };
 use super::size::parse_size;
 

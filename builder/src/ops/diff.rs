@@ -118,13 +118,7 @@ pub struct Gone {
 ///
 /// # Errors
 /// What cannot be read or does not hold together; a platform that neither image has.
-pub fn diff(
-    reach: &Reach<'_>,
-    a: &str,
-    b: &str,
-    platforms: &[Platform],
-    scratch: &Path,
-) -> Result<Diff, Problems> {
+pub fn diff(reach: &Reach<'_>, a: &str, b: &str, platforms: &[Platform], scratch: &Path) -> Result<Diff, Problems> {
     let is_lock =
         |name: &str| Path::new(name).extension().is_some_and(|end| end == "lock") && !Path::new(name).is_dir();
     match (is_lock(a), is_lock(b)) {
