@@ -59,7 +59,10 @@ pub use check::{CheckOptions, CheckOutcome, check};
 pub use diff::{Diff, Gone, ImageDiff, PackageChange, PlatformSummary, Total, diff};
 pub use fetch::{FetchOutcome, fetch};
 pub use init::init;
-pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
+pub use inspect::{
+    Detail, FileSummary, Inspection, LayerContents, LayerSummary, ManifestSummary, PackageContents, PackageSummary,
+    PathSize, Surface, inspect,
+};
 pub use keygen::{KeyPair, KeygenOptions, keygen, keygen_public};
 pub use kit::{KitOutcome, full_kit};
 pub use lock::{LockOptions, LockOutcome, lock};
