@@ -20,6 +20,7 @@ mod judges;
 mod keystore;
 mod language;
 mod layout;
+mod licenses;
 mod look;
 mod map;
 mod outputs;
