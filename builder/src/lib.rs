@@ -32,7 +32,9 @@ pub mod tree;
 
 pub mod archive;
 pub mod attest;
+pub mod compare;
 pub mod engine;
+pub mod evidence;
 pub mod fetch;
 pub mod image;
 pub mod kit;
@@ -45,6 +47,8 @@ pub mod policy;
 pub mod registry;
 pub mod resolve;
 pub mod rules;
+pub mod sbom;
 pub mod select;
 pub mod sign;
 pub mod spec;
+pub mod verify;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
-use tarsia::diag::{Problems, Warning};
+use tarsia::diag::{Problems, Progress, Warning};
 use tarsia::fetch::{FetchOptions, HttpOptions, MachineClock, apt_sources};
 use tarsia::kit::Kit;
 use tarsia::lock::MAX_TIME;
-use tarsia::ops::World;
+use tarsia::ops::{Reach, World};
 use tarsia::registry::{self, Registry};
 use tarsia::store::{Store, StoreOptions};
 
@@ -80,6 +80,25 @@ impl Session {
         done
     }
 
+    /// Does `work` with what reading an image may need: registries, and for what is fetched from them the store.
+    pub(crate) fn reaching<T>(
+        &self,
+        flags: &StoreFlags,
+        registries: &RegistryFlags,
+        offline: bool,
+        work: impl FnOnce(&Reach<'_>) -> Result<T, Problems>,
+    ) -> Result<T, Problems> {
+        let registry = self.registry(registries, offline)?;
+        let directory = self.store_directory(flags.directory.store.as_ref());
+        let options = StoreOptions { paranoid: flags.paranoid, ..StoreOptions::default() };
+        let store = || {
+            // Without a directory of the user's own, a private one here stands in.
+            let directory = directory.as_deref().unwrap_or_else(|_| Path::new("/nonexistent"));
+            Store::open_or_private(directory, options.clone(), Path::new("."))
+        };
+        work(&Reach { registry: &registry, store: &store, progress: &self.bars })
+    }
+
     /// Returns the registries as the flags and the environment make them. Nothing is opened before something is asked.
     pub(crate) fn registry(&self, flags: &RegistryFlags, offline: bool) -> Result<Registry, Error> {
         let options = registry::Options {
@@ -130,6 +149,11 @@ impl Session {
             Some(seconds) => Ok(Some(seconds)),
             None => Err(Error::SourceDateEpoch(value.to_string_lossy().into_owned())),
         }
+    }
+
+    /// Returns who hears of progress.
+    pub(crate) fn progress(&self) -> &dyn Progress {
+        &self.bars
     }
 
     /// Prints the answer: `text`, or `value` with `--json`.

@@ -14,13 +14,19 @@ use crate::store::Store;
 use crate::{image, load, registry, store};
 
 mod add;
+mod attach;
+mod attest;
 mod audit;
 mod build;
+mod bundles;
 mod cache;
 mod check;
+mod diff;
+mod evidence;
 mod fetch;
 mod init;
 mod inspect;
+mod keygen;
 mod local;
 mod lock;
 mod metadata;
@@ -28,25 +34,41 @@ mod outdated;
 mod output;
 mod project;
 mod prove;
+mod published;
+mod push;
 mod remove;
+mod sign;
+mod source;
 mod vendor;
+mod verify;
 mod why;
 
+pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
+pub use attach::{AttachOptions, Attached, attach};
+pub use attest::{AttestOptions, Attested, attest};
 pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
-pub use build::{BuildOptions, BuildOutcome, build};
+pub use build::{BuildOptions, BuildOutcome, Revision, build};
+pub use bundles::bundles_beside;
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
+pub use diff::{Diff, Gone, ImageDiff, PackageChange, PlatformSummary, Total, diff};
 pub use fetch::{FetchOutcome, fetch};
 pub use init::init;
 pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
+pub use keygen::{KeyPair, KeygenOptions, keygen, keygen_public};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
 pub use project::{Project, sections};
 pub use prove::{Proof, prove};
+pub use published::predicate_type;
+pub use push::{Push, push};
 pub use remove::remove;
+pub use sign::{Signed, sign};
+pub use source::Reach;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
+pub use verify::{Verification, VerifyOptions, verify};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
@@ -213,15 +235,42 @@ pub enum Error {
         /// The path.
         path: String,
     },
+    /// No commit to tell.
+    #[error("cannot tell the commit of the checkout at `{directory}`: {problem}")]
+    NoCheckout {
+        /// The spec's directory.
+        directory: String,
+        /// Why.
+        problem: String,
+    },
     /// An output of an image.
     #[error(transparent)]
     Image(#[from] image::Error),
+    /// The documents beside an image.
+    #[error(transparent)]
+    Evidence(#[from] crate::evidence::Error),
     /// A container engine.
     #[error(transparent)]
     Load(#[from] load::Error),
     /// A registry.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// An image of a registry that is not what it should be.
+    #[error("cannot read image `docker://{reference}`: {problem}")]
+    Published {
+        /// Its name.
+        reference: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A document that cannot be stated about an image.
+    #[error("cannot attest `{path}`: {problem}")]
+    Predicate {
+        /// As the user wrote it.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An output that cannot be put in its place.
     #[error(transparent)]
     Output(#[from] store::Error),
@@ -233,6 +282,14 @@ pub enum Error {
     Outside {
         /// As the spec has it.
         path: String,
+    },
+    /// A lock beside what is none.
+    #[error("cannot compare `{lock}` with `{other}`: one is a lock, and the other is none")]
+    LockAndImage {
+        /// The lock, as given.
+        lock: String,
+        /// The other, as given.
+        other: String,
     },
     /// Threads could not be started.
     #[error("cannot start {threads} threads")]
@@ -264,12 +321,17 @@ impl Diagnose for Error {
             Self::NoPackage { .. } => "why::no-package",
             Self::NotLocked { .. } => "lock::not-locked",
             Self::OutputTwice { .. } => "ops::output-twice",
+            Self::NoCheckout { .. } => "ops::no-checkout",
             Self::Image(error) => error.code(),
+            Self::Evidence(error) => error.code(),
             Self::Load(error) => error.code(),
             Self::Registry(error) => error.code(),
+            Self::Published { .. } => "ops::published",
+            Self::Predicate { .. } => "attest::predicate",
             Self::Output(error) => error.code(),
             Self::NoOutput(_) => "vendor::no-output",
             Self::Outside { .. } => "vendor::outside",
+            Self::LockAndImage { .. } => "diff::lock-and-image",
             Self::Threads { .. } => "ops::threads",
         }
     }
@@ -300,10 +362,13 @@ impl Diagnose for Error {
             Self::LocalPackage { .. } => {
                 "a local package is chosen by its architecture: one for each platform, or `all`"
             }
+            Self::LockAndImage { .. } => "name two images, or two locks (`*.lock`)",
             Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::OutputTwice { .. } => "give each its own path",
+            Self::NoCheckout { .. } => "name the commit: `--source-revision COMMIT`",
             Self::Image(error) => return error.hints(),
+            Self::Evidence(error) => return error.hints(),
             Self::Load(error) => return error.hints(),
             Self::Registry(error) => return error.hints(),
             Self::Output(error) => return error.hints(),
@@ -311,6 +376,8 @@ impl Diagnose for Error {
             | Self::Write { .. }
             | Self::Package { .. }
             | Self::NoPath { .. }
+            | Self::Published { .. }
+            | Self::Predicate { .. }
             | Self::NoPackage { .. }
             | Self::Outside { .. }
             | Self::Threads { .. } => {

@@ -4,15 +4,19 @@
 //! content and its owner's execute bit are taken; so umask, checkout time and user never reach a byte. Who owns what is
 //! the spec's words and selection's work: every entry here has uid and gid 0.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::content::{Budget, Reading};
+use super::open::Whole;
 use super::{Entry, EntryKind, Error, PACK_FORMAT, PackIndex, texts};
 use crate::codec::decode::{self, Format};
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Digest, Hasher, Sha512, Sha512Hasher};
 use crate::elf::FileRange;
 use crate::spec::{FileEntry, FileSource, Spec};
 use crate::tar::read as tar;
@@ -40,8 +44,39 @@ pub struct LocalPack {
     pub index: PackIndex,
     /// For each entry of the index, which of the spec's `files` it comes from.
     pub entry_of: Vec<u32>,
+    /// SHA-512 of each file that the spec calls a component of its own, by its place in the index.
+    pub sha512: BTreeMap<u32, Sha512>,
     /// The bytes of the spec's certificates, in its order.
     pub certificates: Vec<Vec<u8>>,
+    /// What `copy` entries took, each path once, sorted.
+    pub sources: Vec<LocalSource>,
+}
+
+/// Something beneath the spec's directory that `copy` takes, as it stood when it was read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LocalSource {
+    /// Path from the spec's directory.
+    pub path: String,
+    /// What stands there.
+    pub kind: SourceKind,
+}
+
+/// What a [`LocalSource`] is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SourceKind {
+    /// A directory; what is taken of its content is listed.
+    Directory,
+    /// A regular file.
+    File {
+        /// SHA-256 of its bytes.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+        /// Whether its owner may execute it.
+        executable: bool,
+    },
+    /// A symbolic link with this target.
+    Symlink(String),
 }
 
 impl LocalPack {
@@ -57,7 +92,7 @@ impl LocalPack {
 }
 
 /// One local input in the state in which it was seen.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Input {
     /// Path as the spec has it, with what lies below it.
     pub path: String,
@@ -103,13 +138,17 @@ pub fn open(
         source_date,
         entries: Vec::new(),
         entry_of: Vec::new(),
+        sha512: BTreeMap::new(),
+        is_component: false,
         texts: Vec::new(),
         scans: Vec::new(),
+        sources: BTreeMap::new(),
         current: 0,
     };
     for (number, entry) in spec.files.iter().enumerate() {
         pack.current = u32::try_from(number).expect("a spec's text is bounded");
         let first = pack.entries.len();
+        pack.is_component = entry.value.component.is_some();
         pack.entry(&root, &entry.value, fetched)?;
         pack.sort(first);
     }
@@ -119,6 +158,7 @@ pub fn open(
     let mut index = PackIndex {
         questions: Vec::new(),
         source: Digest::of(b""),
+        sha512: None,
         data: (pack.data.digest(), length),
         date: source_date,
         control: Vec::new(),
@@ -135,7 +175,8 @@ pub fn open(
     source.update(&PACK_FORMAT.to_be_bytes());
     source.update(&index.to_bytes());
     index.source = source.digest();
-    Ok(LocalPack { index, entry_of: pack.entry_of, certificates })
+    let sources = pack.sources.into_iter().map(|(path, kind)| LocalSource { path, kind }).collect();
+    Ok(LocalPack { index, entry_of: pack.entry_of, sha512: pack.sha512, certificates, sources })
 }
 
 /// Returns the files that [`open`] would read from the disk, without reading them, in the order of the spec.
@@ -192,8 +233,12 @@ struct Packer<'a> {
     source_date: i64,
     entries: Vec<Entry>,
     entry_of: Vec<u32>,
+    sha512: BTreeMap<u32, Sha512>,
+    /// The entry that is being opened is a component of the spec's.
+    is_component: bool,
     texts: Vec<(u32, Vec<u8>)>,
     scans: Vec<(u32, super::Scan)>,
+    sources: BTreeMap<String, SourceKind>,
     current: u32,
 }
 
@@ -232,6 +277,14 @@ impl Packer<'_> {
 
     fn copy(&mut self, found: &Found<'_>, to: &ImagePath, mode: Option<u32>) -> Result<(), Error> {
         let path = below(to, found.relative).map_err(|error| refused(found.shown, &error.to_string()))?;
+        let kind = match &found.kind {
+            Kind::Directory => Some(SourceKind::Directory),
+            Kind::Symlink(target) => Some(SourceKind::Symlink(target.clone())),
+            Kind::File => None,
+        };
+        if let Some(kind) = kind {
+            self.sources.insert(found.shown.to_owned(), kind);
+        }
         match &found.kind {
             Kind::Directory if path.is_root() => Ok(()),
             Kind::Directory => self.push(&path, EntryKind::Directory, 0o755),
@@ -241,6 +294,10 @@ impl Packer<'_> {
                 let size = u64::try_from(found.stat.st_size).unwrap_or(0);
                 let own = if found.stat.st_mode & 0o100 != 0 { 0o755 } else { 0o644 };
                 self.file(&path, mode.unwrap_or(own), size, Whole { file: &file, at: 0 }, found.shown)?;
+                if let Some(EntryKind::File(facts)) = self.entries.last().map(|entry| &entry.kind) {
+                    let kind = SourceKind::File { digest: facts.digest, size, executable: own == 0o755 };
+                    self.sources.insert(found.shown.to_owned(), kind);
+                }
                 found.unchanged(&file)
             }
         }
@@ -284,14 +341,19 @@ impl Packer<'_> {
         let range = FileRange { file: self.sink, offset: self.data.length(), size };
         let keep = texts::wanted(path.as_str(), size);
         let (sink, data) = (self.sink, &mut self.data);
+        let mut sha512 = self.is_component.then(Sha512Hasher::default);
         let content = self.reading.read(range, keep, |buffer| {
             let count = source(buffer)?;
             sink.write_all_at(&buffer[..count], data.length()).map_err(Error::Io)?;
             data.update(&buffer[..count]);
+            if let Some(sha512) = &mut sha512 {
+                sha512.update(&buffer[..count]);
+            }
             Ok(count)
         })?;
         let number = u32::try_from(self.entries.len()).map_err(|_| refused(path.as_str(), "too many files"))?;
         let facts = content.put(number, &mut self.budget, &mut self.texts, &mut self.scans)?;
+        self.sha512.extend(sha512.map(|sha512| (number, sha512.checksum())));
         self.push_dated(path, EntryKind::File(facts), mode, mtime)
     }
 
@@ -311,6 +373,13 @@ impl Packer<'_> {
         };
         self.texts.iter_mut().for_each(|(number, _)| follow(number));
         self.scans.iter_mut().for_each(|(number, _)| follow(number));
+        self.sha512 = std::mem::take(&mut self.sha512)
+            .into_iter()
+            .map(|(mut number, sum)| {
+                follow(&mut number);
+                (number, sum)
+            })
+            .collect();
         self.texts.sort_by_key(|(number, _)| *number);
         self.scans.sort_by_key(|(number, _)| *number);
     }
@@ -319,20 +388,6 @@ impl Packer<'_> {
 /// Returns `to`, or the path `relative` below it.
 fn below(to: &ImagePath, relative: &str) -> Result<ImagePath, PathError> {
     if relative.is_empty() { Ok(to.clone()) } else { to.join(relative) }
-}
-
-/// A whole file from its start, wherever its cursor stands.
-struct Whole<'a> {
-    file: &'a File,
-    at: u64,
-}
-
-impl Read for Whole<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.at)?;
-        self.at += count as u64;
-        Ok(count)
-    }
 }
 
 #[cfg(test)]

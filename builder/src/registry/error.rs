@@ -4,6 +4,7 @@ use std::io;
 
 use crate::diag::Diagnose;
 use crate::digest::Digest;
+use crate::store;
 
 /// An error of the registry stage. None holds a credential.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +102,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A store that does not take what was read.
+    #[error(transparent)]
+    Store(store::Error),
 }
 
 fn said(message: &str) -> String {
@@ -121,6 +125,7 @@ impl Diagnose for Error {
             Self::Answer { .. } => "registry::answer",
             Self::Credentials { .. } => "registry::credentials",
             Self::Blob { .. } => "registry::blob",
+            Self::Store(error) => error.code(),
         }
     }
 
@@ -131,6 +136,7 @@ impl Diagnose for Error {
                 let host = place.split('/').next().unwrap_or_default();
                 vec![format!("`podman login {host}` or `docker login {host}` stores a credential that tarsia reads")]
             }
+            Self::Store(error) => error.hints(),
             Self::Realm { realm, .. } => vec![format!("`--token-host {realm}` allows it")],
             _ => Vec::new(),
         }

@@ -13,7 +13,7 @@ use super::auth::{self, Challenge, TokenAnswer};
 use super::wire::{Answer, Ask, Payload, Wire};
 use super::{Credential, Error, Registry};
 use crate::digest::{Digest, HashingReader};
-use crate::image::{Descriptor, INDEX, MANIFEST, Reference};
+use crate::image::{DOCKER_LIST, DOCKER_MANIFEST, Descriptor, INDEX, MANIFEST, Reference};
 
 /// The most bytes of a manifest or an index.
 pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
@@ -25,20 +25,23 @@ const MAX_REDIRECTS: usize = 5;
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// Media types of documents that are asked for: OCI's and Docker's.
-const DOCUMENTS: [&str; 4] = [
-    INDEX,
-    MANIFEST,
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
+const DOCUMENTS: [&str; 4] = [INDEX, MANIFEST, DOCKER_LIST, DOCKER_MANIFEST];
 
 /// Opens a blob's bytes anew, as often as a push needs them.
 pub type BlobSource<'a> = dyn Fn() -> io::Result<Box<dyn Read + Send>> + Sync + 'a;
 
+/// What a document says of its own type.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OwnType {
+    #[serde(default)]
+    media_type: String,
+}
+
 /// A manifest or an index as a registry holds it, checked against its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// The registry's word on what it is; the document's own where it has one.
+    /// What it is: by its own word, or by the registry's where it has none.
     pub media_type: String,
     /// The bytes.
     pub bytes: Vec<u8>,
@@ -87,9 +90,11 @@ impl<'a> Repository<'a> {
             404 => return Ok(None),
             _ => return Err(self.refused("read", answer)),
         }
-        let media_type =
+        let said =
             answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
         let bytes = self.bounded(answer, MAX_DOCUMENT)?;
+        let own = serde_json::from_slice::<OwnType>(&bytes).map(|own| own.media_type).unwrap_or_default();
+        let media_type = if own.is_empty() { said } else { own };
         if let Ok(wanted) = which.parse::<Digest>() {
             let found = Digest::of(&bytes);
             if found != wanted {

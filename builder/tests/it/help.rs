@@ -9,7 +9,7 @@ fn tarsia(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tarsia")).args(arguments).env_clear().stdin(Stdio::null()).output().unwrap()
 }
 
-fn help(arguments: &[&str]) -> String {
+pub(crate) fn help(arguments: &[&str]) -> String {
     let output = tarsia(arguments);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
@@ -35,7 +35,14 @@ fn the_program() {
       build        Build images from specs
       why          Explain why a file is, or is not, in an image
       inspect      Show layers, packages, files and surface of an image
+      diff         Explain how two images or locks differ
       audit        Check an image against a policy
+      keygen       Create a signing key pair
+      sign         Sign an image
+      attest       Sign a statement about an image
+      push         Publish an image
+      attach       Add documents to a published image
+      verify       Check an image's signatures, and rebuild it to compare
       cache        Manage the store
       schema       Print the JSON Schema of specs
       completions  Print completions for a shell
@@ -379,181 +386,6 @@ fn why() {
     Machine options:
           --threads <N>    Threads to use [default: one per core]
           --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-}
-
-#[test]
-fn inspect() {
-    assert_snapshot!(help(&["inspect", "-h"]), @r"
-    Show layers, packages, files and surface of an image
-
-    Usage: tarsia inspect [OPTIONS] <IMAGE>
-
-    Arguments:
-      <IMAGE>  Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE[:TAG],
-               docker-archive:FILE[:REF]
-
-    Options:
-          --files               List every file
-          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
-      -h, --help                Print help
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-}
-
-#[test]
-fn audit() {
-    assert_snapshot!(help(&["audit", "-h"]), @r"
-    Check an image against a policy
-
-    Usage: tarsia audit [OPTIONS] <IMAGE|SPEC>
-
-    Arguments:
-      <IMAGE|SPEC>  Image to check (a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE), or a
-                    locked spec
-
-    Options:
-          --policy <FILE>       Contract to check against [default: the spec's own, else all that can be
-                                forbidden]
-          --variant <NAME>      Variant of the spec to work on
-          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
-      -h, --help                Print help
-
-    Store options:
-          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
-          --paranoid     Hash everything that is read from the store again
-
-    Network options:
-          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
-          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
-          --plain-http              Speak plain HTTP to registries of other machines too
-          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
-          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
-          --offline                 Use no network
-
-    Machine options:
-          --threads <N>    Threads to use [default: one per core]
-          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-}
-
-#[test]
-fn cache() {
-    assert_snapshot!(help(&["cache", "-h"]), @r"
-    Manage the store
-
-    Usage: tarsia cache [OPTIONS] <COMMAND>
-
-    Commands:
-      gc      Remove what was not used for longest, down to a size
-      verify  Check everything in the store, and throw out what is broken
-
-    Options:
-      -h, --help  Print help
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-    assert_snapshot!(help(&["cache", "gc", "-h"]), @r"
-    Remove what was not used for longest, down to a size
-
-    Usage: tarsia cache gc [OPTIONS]
-
-    Options:
-          --max-size <SIZE>  Size that the store may keep, as 10GiB [default: 10GiB]
-      -h, --help             Print help
-
-    Store options:
-          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-    assert_snapshot!(help(&["cache", "verify", "-h"]), @r"
-    Check everything in the store, and throw out what is broken
-
-    Usage: tarsia cache verify [OPTIONS]
-
-    Options:
-      -h, --help  Print help
-
-    Store options:
-          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-}
-
-#[test]
-fn schema() {
-    assert_snapshot!(help(&["schema", "-h"]), @r"
-    Print the JSON Schema of specs
-
-    Usage: tarsia schema [OPTIONS]
-
-    Options:
-      -h, --help  Print help
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-}
-
-#[test]
-fn completions() {
-    assert_snapshot!(help(&["completions", "-h"]), @r"
-    Print completions for a shell
-
-    Usage: tarsia completions [OPTIONS] <SHELL>
-
-    Arguments:
-      <SHELL>  Shell to complete in [possible values: bash, elvish, fish, powershell, zsh]
-
-    Options:
-      -h, --help  Print help
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-}
-
-#[test]
-fn man() {
-    assert_snapshot!(help(&["man", "-h"]), @r"
-    Print the manual page
-
-    Usage: tarsia man [OPTIONS] [COMMAND]...
-
-    Arguments:
-      [COMMAND]...  Command to describe, as `build` or `cache gc`; all of tarsia where absent
-
-    Options:
-      -h, --help  Print help
 
     Output options:
           --json     Print the answer, and any error, as JSON

@@ -1,0 +1,27 @@
+//! What stops an inventory.
+
+use crate::diag::Diagnose;
+
+/// An inventory that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A package of the lock was not opened.
+    #[error("cannot describe package `{0}`: it has not been opened")]
+    Missing(String),
+    /// The lock has no such platform.
+    #[error("cannot describe an image for `{0}`: the lock does not hold that platform")]
+    Platform(String),
+    /// A format that is not there.
+    #[error("cannot write an SBOM as `{0}`")]
+    Format(String),
+}
+
+impl Diagnose for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "sbom::missing",
+            Self::Platform(_) => "sbom::platform",
+            Self::Format(_) => "sbom::format",
+        }
+    }
+}
