@@ -7,8 +7,8 @@ use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
 use super::commands::{
-    add, audit, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, remove, schema, vendor,
-    verify, why,
+    add, audit, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, remove, sbom, schema,
+    vendor, verify, why,
 };
 use super::size::parse_size;
 
@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Why(why::Arguments),
     /// Show layers, packages, files and surface of an image
     Inspect(inspect::Arguments),
+    /// Print an image's SBOM
+    Sbom(sbom::Arguments),
     /// Check an image against a policy
     Audit(audit::Arguments),
     /// Check an image's signatures, and rebuild it to compare

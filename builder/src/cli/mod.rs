@@ -81,6 +81,7 @@ fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
         Command::Build(arguments) => commands::build::run(session, arguments),
         Command::Why(arguments) => commands::why::run(session, arguments),
         Command::Inspect(arguments) => commands::inspect::run(session, arguments),
+        Command::Sbom(arguments) => commands::sbom::run(session, arguments),
         Command::Audit(arguments) => commands::audit::run(session, arguments),
         Command::Verify(arguments) => commands::verify::run(session, arguments),
         Command::Cache(arguments) => commands::cache::run(session, arguments),

@@ -13,6 +13,7 @@ pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod outdated;
 pub(crate) mod remove;
+pub(crate) mod sbom;
 pub(crate) mod schema;
 pub(crate) mod vendor;
 pub(crate) mod verify;
