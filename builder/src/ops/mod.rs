@@ -14,14 +14,19 @@ use crate::store::Store;
 use crate::{image, load, registry, store};
 
 mod add;
+mod attach;
+mod attest;
 mod audit;
 mod build;
+mod bundles;
 mod cache;
 mod check;
+mod diff;
 mod evidence;
 mod fetch;
 mod init;
 mod inspect;
+mod keygen;
 mod local;
 mod lock;
 mod metadata;
@@ -29,8 +34,11 @@ mod outdated;
 mod output;
 mod project;
 mod prove;
+mod published;
+mod push;
 mod remove;
 mod sbom;
+mod sign;
 mod source;
 mod vendor;
 mod verify;
@@ -38,20 +46,28 @@ mod why;
 
 pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
+pub use attach::{AttachOptions, Attached, attach};
+pub use attest::{AttestOptions, Attested, attest};
 pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
 pub use build::{BuildOptions, BuildOutcome, Revision, build};
+pub use bundles::bundles_beside;
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
+pub use diff::{Diff, Gone, ImageDiff, PackageChange, PlatformSummary, Total, diff};
 pub use fetch::{FetchOutcome, fetch};
 pub use init::init;
 pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
+pub use keygen::{KeyPair, KeygenOptions, keygen, keygen_public};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
 pub use project::{Project, sections};
 pub use prove::{Proof, prove};
+pub use published::predicate_type;
+pub use push::{Push, push};
 pub use remove::remove;
 pub use sbom::{SbomError, SbomFormat, sbom, write_sbom};
+pub use sign::{Signed, sign};
 pub use source::Reach;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
 pub use verify::{Verification, VerifyOptions, verify};
@@ -241,6 +257,22 @@ pub enum Error {
     /// A registry.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// An image of a registry that is not what it should be.
+    #[error("cannot read image `docker://{reference}`: {problem}")]
+    Published {
+        /// Its name.
+        reference: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A document that cannot be stated about an image.
+    #[error("cannot attest `{path}`: {problem}")]
+    Predicate {
+        /// As the user wrote it.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An output that cannot be put in its place.
     #[error(transparent)]
     Output(#[from] store::Error),
@@ -252,6 +284,14 @@ pub enum Error {
     Outside {
         /// As the spec has it.
         path: String,
+    },
+    /// A lock beside what is none.
+    #[error("cannot compare `{lock}` with `{other}`: one is a lock, and the other is none")]
+    LockAndImage {
+        /// The lock, as given.
+        lock: String,
+        /// The other, as given.
+        other: String,
     },
     /// Threads could not be started.
     #[error("cannot start {threads} threads")]
@@ -288,9 +328,12 @@ impl Diagnose for Error {
             Self::Evidence(error) => error.code(),
             Self::Load(error) => error.code(),
             Self::Registry(error) => error.code(),
+            Self::Published { .. } => "ops::published",
+            Self::Predicate { .. } => "attest::predicate",
             Self::Output(error) => error.code(),
             Self::NoOutput(_) => "vendor::no-output",
             Self::Outside { .. } => "vendor::outside",
+            Self::LockAndImage { .. } => "diff::lock-and-image",
             Self::Threads { .. } => "ops::threads",
         }
     }
@@ -321,6 +364,7 @@ impl Diagnose for Error {
             Self::LocalPackage { .. } => {
                 "a local package is chosen by its architecture: one for each platform, or `all`"
             }
+            Self::LockAndImage { .. } => "name two images, or two locks (`*.lock`)",
             Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::OutputTwice { .. } => "give each its own path",
@@ -334,6 +378,8 @@ impl Diagnose for Error {
             | Self::Write { .. }
             | Self::Package { .. }
             | Self::NoPath { .. }
+            | Self::Published { .. }
+            | Self::Predicate { .. }
             | Self::NoPackage { .. }
             | Self::Outside { .. }
             | Self::Threads { .. } => {

@@ -8,8 +8,10 @@
 //! subdomain of, or on one that the user named; never along a redirect. Foreign `urls` of layers are not followed.
 
 mod auth;
+mod cosign;
 mod credentials;
 mod error;
+mod keep;
 mod pull;
 mod push;
 mod referrers;
@@ -23,6 +25,7 @@ use std::time::Duration;
 
 use crate::image::Reference;
 
+pub use cosign::{CosignLayer, CosignTag};
 pub use credentials::{Credential, CredentialFiles};
 pub use error::Error;
 pub use push::{PushedImage, documents};

@@ -82,7 +82,10 @@ fn parsed(bytes: &[u8]) -> Value {
 #[test]
 fn ids_are_unique_and_of_spdx_s_letters() {
     let ids = inventory(0).ids();
-    assert_eq!(ids, ["image", "base", "base-deb-libc6", "deb-python3-requests", "pypi-requests", "deb-a-x5fb", "deb-libc6"]);
+    assert_eq!(
+        ids,
+        ["image", "base", "base-deb-libc6", "deb-python3-requests", "pypi-requests", "deb-a-x5fb", "deb-libc6"]
+    );
     let mut twice = inventory(0);
     twice.components.push(component(Kind::Debian, "libc6", &[]));
     assert_eq!(twice.ids().pop().unwrap(), "deb-libc6-2");

@@ -113,7 +113,12 @@ fn the_parts_of_a_fixture_are_described() {
     assert_eq!(greet.originator.as_ref().unwrap().email.as_deref(), Some("greet@lists.example.org"));
     assert_eq!((greet.homepage.as_deref(), &greet.download), (Some("https://greet.example.org/"), &None));
     for one in [greet, hello] {
-        assert_eq!(one.licensing.concluded.as_deref(), Some("MIT"), "{}: by its own file or the one it links to", one.name);
+        assert_eq!(
+            one.licensing.concluded.as_deref(),
+            Some("MIT"),
+            "{}: by its own file or the one it links to",
+            one.name
+        );
         assert!(one.licensing.copyright.as_deref().unwrap().contains("The Greeters"));
     }
     let deb = packages()[1].build();

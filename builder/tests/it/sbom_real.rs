@@ -26,7 +26,10 @@ fn home() -> &'static Place {
             real::image(name);
             let spec = std::fs::read_to_string(place.path(&format!("{name}.yaml"))).unwrap();
             assert!(!spec.contains("\nsbom:"), "the example grew an author; change this test");
-            place.write(&format!("{name}.yaml"), format!("{spec}\nsbom: {{author: \"Acme Ltd <sbom@acme.example>\"}}\n"));
+            place.write(
+                &format!("{name}.yaml"),
+                format!("{spec}\nsbom: {{author: \"Acme Ltd <sbom@acme.example>\"}}\n"),
+            );
             let lock = format!("{name}.lock");
             std::fs::copy(real::home().path(&format!("specs/{lock}")), place.path(&lock)).unwrap();
             let store = real::home().path("store");
@@ -164,7 +167,8 @@ fn syft_reads_our_documents_and_finds_what_is_in_them() {
         let said = must(syft.args(["convert", file, "-q", "-o", "json"]));
         let found: Value = serde_json::from_str(&said).unwrap();
         let artifacts = found["artifacts"].as_array().unwrap().iter();
-        let debs = artifacts.filter(|artifact| artifact["purl"].as_str().is_some_and(|purl| purl.starts_with("pkg:deb/")));
+        let debs =
+            artifacts.filter(|artifact| artifact["purl"].as_str().is_some_and(|purl| purl.starts_with("pkg:deb/")));
         // A source package is no installed one.
         assert_eq!(debs.count(), packages("nginx").len(), "{file}");
         if file.contains("cdx") {
@@ -179,7 +183,16 @@ fn trivy_names_the_distribution_and_the_very_packages() {
         let Some(trivy) = judge("bin/trivy") else { return };
         let mut command = Command::new(trivy);
         command.current_dir(home().path(".")).env("HOME", home().path("."));
-        command.args(["image", "--quiet", "--offline-scan", "--cache-dir", "trivy", "--format", "cyclonedx", "--input"]);
+        command.args([
+            "image",
+            "--quiet",
+            "--offline-scan",
+            "--cache-dir",
+            "trivy",
+            "--format",
+            "cyclonedx",
+            "--input",
+        ]);
         let found: Value = serde_json::from_str(&must(command.arg(format!("{name}.oci")))).unwrap();
         let components = found["components"].as_array().unwrap();
         let system = components.iter().find(|one| one["type"] == "operating-system").unwrap();
@@ -205,7 +218,8 @@ fn tarred(image: &Path) -> BTreeMap<String, (String, String)> {
     let manifest = json(blob(index["manifests"][0]["digest"].as_str().unwrap()));
     let mut files = BTreeMap::new();
     for layer in manifest["layers"].as_array().unwrap() {
-        let decoded = zstd::Decoder::new(std::fs::File::open(blob(layer["digest"].as_str().unwrap())).unwrap()).unwrap();
+        let decoded =
+            zstd::Decoder::new(std::fs::File::open(blob(layer["digest"].as_str().unwrap())).unwrap()).unwrap();
         for entry in tar::Archive::new(decoded).entries().unwrap() {
             let mut entry = entry.unwrap();
             let path = entry.path().unwrap().to_string_lossy().into_owned();

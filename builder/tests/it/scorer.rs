@@ -62,14 +62,14 @@ pub(crate) fn score(bytes: &[u8]) -> Score {
 
 fn weigh(whole: &Whole, parts: &[Part]) -> Score {
     assert!(!parts.is_empty());
-    let share = |has: &dyn Fn(&Part) -> bool| {
-        parts.iter().filter(|part| has(part)).count() as f64 / parts.len() as f64
-    };
+    let share = |has: &dyn Fn(&Part) -> bool| parts.iter().filter(|part| has(part)).count() as f64 / parts.len() as f64;
     let yes = |said: bool| Some(f64::from(u8::from(said)));
     let hashed = parts.iter().filter(|part| part.strong || part.weak).count().max(1) as f64;
     let strong = parts.iter().filter(|part| part.strong).count() as f64 / hashed;
     let concluded = |part: &Part| part.concluded.as_deref().is_some_and(is_said);
-    let valid = |part: &Part| part.concluded.as_deref().is_some_and(|text| is_said(text) && spdx::Expression::parse(text).is_ok());
+    let valid = |part: &Part| {
+        part.concluded.as_deref().is_some_and(|text| is_said(text) && spdx::Expression::parse(text).is_ok())
+    };
     let listed = |part: &Part| valid(part) && !part.concluded.as_deref().unwrap_or_default().contains("LicenseRef-");
     let free = |part: &Part| concluded(part) && !is_restrictive(part.concluded.as_deref().unwrap_or_default());
     let categories: [(&'static str, f64, Vec<(f64, Option<f64>)>); 7] = [
@@ -147,8 +147,20 @@ fn is_said(text: &str) -> bool {
 /// Families that AboutCode files under copyleft, limited copyleft or restricted.
 fn is_restrictive(expression: &str) -> bool {
     const FAMILIES: [&str; 14] = [
-        "GPL-", "LGPL-", "AGPL-", "MPL-", "Artistic-", "GFDL-", "EPL-", "CDDL-", "CC-BY-SA-", "CC-BY-NC-", "EUPL-", "OSL-",
-        "SSPL-", "Sleepycat",
+        "GPL-",
+        "LGPL-",
+        "AGPL-",
+        "MPL-",
+        "Artistic-",
+        "GFDL-",
+        "EPL-",
+        "CDDL-",
+        "CC-BY-SA-",
+        "CC-BY-NC-",
+        "EUPL-",
+        "OSL-",
+        "SSPL-",
+        "Sleepycat",
     ];
     expression.split([' ', '(', ')']).any(|id| FAMILIES.iter().any(|family| id.starts_with(family)))
 }
@@ -175,13 +187,17 @@ fn is_strong(algorithm: &str) -> bool {
 }
 
 fn is_name(locator: &str) -> bool {
-    locator.starts_with("pkg:") && locator.contains('/') || locator.starts_with("cpe:2.3:") && locator.matches(':').count() >= 12
+    locator.starts_with("pkg:") && locator.contains('/')
+        || locator.starts_with("cpe:2.3:") && locator.matches(':').count() >= 12
 }
 
 fn spdx(document: &Value) -> (Whole, Vec<Part>) {
     let creators: Vec<&str> = list(&document["creationInfo"]["creators"]).filter_map(Value::as_str).collect();
     let versioned = |creator: &&str| {
-        creator.strip_prefix("Tool: ").and_then(|tool| tool.rsplit_once('-')).is_some_and(|(_, version)| version.contains('.'))
+        creator
+            .strip_prefix("Tool: ")
+            .and_then(|tool| tool.rsplit_once('-'))
+            .is_some_and(|(_, version)| version.contains('.'))
     };
     let whole = Whole {
         timestamp: is_time(&document["creationInfo"]["created"]),
@@ -206,7 +222,8 @@ fn spdx(document: &Value) -> (Whole, Vec<Part>) {
             weak: !checksums.is_empty(),
             concluded: text(&package["licenseConcluded"]),
             declared: text(&package["licenseDeclared"]),
-            names: list(&package["externalRefs"]).any(|one| is_name(one["referenceLocator"].as_str().unwrap_or_default())),
+            names: list(&package["externalRefs"])
+                .any(|one| is_name(one["referenceLocator"].as_str().unwrap_or_default())),
         }
     });
     (whole, parts.collect())
@@ -280,15 +297,19 @@ fn spdx3(document: &Value) -> (Whole, Vec<Part>) {
     let named = |id: &Value| id.as_str().and_then(|id| by_id.get(id)).copied().unwrap_or(&Value::Null);
     let relationships = of("Relationship");
     let license = |package: &Value, kind: &str| {
-        let found = relationships.iter().find(|one| one["relationshipType"] == kind && one["from"] == package["spdxId"])?;
+        let found =
+            relationships.iter().find(|one| one["relationshipType"] == kind && one["from"] == package["spdxId"])?;
         text(&named(&found["to"][0])["simplelicensing_licenseExpression"])
     };
-    let edges: Vec<&&Value> =
-        relationships.iter().filter(|one| one["relationshipType"] == "dependsOn" || one["relationshipType"] == "contains").collect();
+    let edges: Vec<&&Value> = relationships
+        .iter()
+        .filter(|one| one["relationshipType"] == "dependsOn" || one["relationshipType"] == "contains")
+        .collect();
     let told = edges.iter().filter(|one| one["completeness"] == "complete").count();
     let whole = Whole {
         timestamp: is_time(&creation["created"]),
-        author: list(&creation["createdBy"]).any(|id| matches!(named(id)["type"].as_str(), Some("Organization" | "Person"))),
+        author: list(&creation["createdBy"])
+            .any(|id| matches!(named(id)["type"].as_str(), Some("Organization" | "Person"))),
         tool: list(&creation["createdUsing"]).any(|id| text(&named(id)["name"]).is_some_and(|name| name.contains('-'))),
         namespace: has(&spdx_document["spdxId"]),
         lifecycle: Some(list(&sbom["software_sbomType"]).next().is_some()),
@@ -312,7 +333,8 @@ fn spdx3(document: &Value) -> (Whole, Vec<Part>) {
             weak: !hashes.is_empty(),
             concluded: license(package, "hasConcludedLicense"),
             declared: license(package, "hasDeclaredLicense"),
-            names: list(&package["externalIdentifier"]).any(|one| is_name(one["identifier"].as_str().unwrap_or_default())),
+            names: list(&package["externalIdentifier"])
+                .any(|one| is_name(one["identifier"].as_str().unwrap_or_default())),
         }
     });
     (whole, parts.collect())
@@ -350,7 +372,10 @@ fn what_a_document_lacks_costs_what_it_weighs() {
     let unnamed = Part { names: false, ..good.clone() };
     assert_eq!(of(&whole(), &[good.clone(), unnamed]), 9.39);
     let copyleft = Part { concluded: Some("GPL-2.0-or-later".to_owned()), ..good.clone() };
-    assert_eq!(of(&whole(), &[copyleft]), (10.0 - 10.0 * 15.0 * 0.2 / 1.05 / 82.0_f64).mul_add(1000.0, 0.0).round() / 1000.0);
+    assert_eq!(
+        of(&whole(), &[copyleft]),
+        (10.0 - 10.0 * 15.0 * 0.2 / 1.05 / 82.0_f64).mul_add(1000.0, 0.0).round() / 1000.0
+    );
     assert!(of(&Whole { author: false, ..whole() }, &[good]) < 9.7);
     assert!(weigh(&Whole::default(), &[Part::default()]).total < 0.1);
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tarsia::compare::Comparison;
 use tarsia::diag::{Problems, Warning};
 use tarsia::ops::{self, Verification, VerifyOptions};
 use tarsia::verify::{Identity, Keys, Outcome, Requirement};
@@ -14,6 +15,9 @@ use crate::cli::arguments::{PlatformFlag, WorldFlags};
 use crate::cli::keys;
 use crate::cli::output::plain;
 use crate::cli::session::Session;
+
+/// How many differences are shown where nobody asks for all.
+const SHOWN: usize = 20;
 
 /// Flags of `verify`.
 #[derive(Debug, Args)]
@@ -43,6 +47,10 @@ pub(crate) struct Arguments {
     /// File with more bundles or envelopes; may be repeated
     #[arg(long = "bundle", value_name = "FILE")]
     pub(crate) bundles: Vec<PathBuf>,
+
+    /// Another build, which must be the same
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) against: Option<String>,
 
     #[command(flatten)]
     pub(crate) platform: PlatformFlag,
@@ -80,10 +88,11 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         identity: arguments.identity,
         platforms: arguments.platform.platforms.clone(),
         bundles: arguments.bundles.clone(),
+        against: arguments.against.clone(),
     };
     let found =
         session.in_world(&arguments.world, Path::new("."), |world| ops::verify(world, &arguments.image, &options))?;
-    session.answer(&found, &text(&found))?;
+    session.answer(&found, &text(&found, session.globals.verbose))?;
     Ok(match found.outcome {
         Outcome::Yes => Answer::Yes,
         Outcome::No => Answer::No,
@@ -92,7 +101,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
 }
 
 /// Returns a verification as a person reads it. What comes from elsewhere is shown without control characters.
-fn text(found: &Verification) -> String {
+fn text(found: &Verification, all: bool) -> String {
     let mut text = format!("{}\n\n", found.digest);
     let width = found.checks.iter().map(|check| check.platform.chars().count()).max().unwrap_or(0);
     for check in &found.checks {
@@ -111,6 +120,9 @@ fn text(found: &Verification) -> String {
     for note in &found.notes {
         let _ = writeln!(text, "  {:<8} {}", "note", plain(note));
     }
+    if let Some(comparison) = &found.against {
+        differences(&mut text, comparison, all);
+    }
     let answer = match found.outcome {
         Outcome::Yes => "verified",
         Outcome::No => "not verified",
@@ -118,6 +130,30 @@ fn text(found: &Verification) -> String {
     };
     let _ = writeln!(text, "\n{answer}");
     text
+}
+
+/// Lists differences: a few, or all of them.
+fn differences(text: &mut String, comparison: &Comparison, all: bool) {
+    let count = comparison.all().count();
+    let shown = if all { count } else { SHOWN };
+    if count > 0 {
+        text.push('\n');
+    }
+    for one in comparison.all().take(shown) {
+        let place = match (&one.at, one.layer_a.or(one.layer_b)) {
+            (Some(at), _) => at.clone(),
+            (None, Some(layer)) => format!("layer {layer}"),
+            (None, None) => String::new(),
+        };
+        let package = one.package.as_ref().map(|package| format!(" ({package})")).unwrap_or_default();
+        let what = one.what.as_ref().map(|what| format!(" {what}")).unwrap_or_default();
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+        let line = format!("{place}{package}{what}: {} and {}", value(&one.a), value(&one.b));
+        let _ = writeln!(text, "  {:<8} {}", one.class.as_str(), plain(&line));
+    }
+    if count > shown {
+        let _ = writeln!(text, "  and {} more; `-v` shows them", count - shown);
+    }
 }
 
 fn word(outcome: Outcome) -> &'static str {
