@@ -27,6 +27,7 @@ mod fetch;
 mod init;
 mod inspect;
 mod keygen;
+mod kit;
 mod local;
 mod lock;
 mod metadata;
@@ -36,10 +37,12 @@ mod project;
 mod prove;
 mod published;
 mod push;
+mod rebuild;
 mod remove;
 mod sbom;
 mod sign;
 mod source;
+mod supply;
 mod vendor;
 mod verify;
 mod why;
@@ -58,6 +61,7 @@ pub use fetch::{FetchOutcome, fetch};
 pub use init::init;
 pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
 pub use keygen::{KeyPair, KeygenOptions, keygen, keygen_public};
+pub use kit::{KitOutcome, full_kit};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
@@ -65,6 +69,7 @@ pub use project::{Project, sections};
 pub use prove::{Proof, prove};
 pub use published::predicate_type;
 pub use push::{Push, push};
+pub use rebuild::{RebuildOptions, RebuildSource, RebuildVerdict, Rebuilt, rebuild};
 pub use remove::remove;
 pub use sbom::{SbomError, SbomFormat, sbom, write_sbom};
 pub use sign::{Signed, sign};
@@ -74,6 +79,7 @@ pub use verify::{Verification, VerifyOptions, verify};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
+#[derive(Clone, Copy)]
 pub struct World<'a> {
     /// Where everything fetched and made is kept.
     pub store: &'a Store,
