@@ -45,6 +45,7 @@ mod regression;
 mod same;
 mod sbom;
 mod sbom_real;
+mod scorer;
 mod server;
 mod services;
 mod shares;
