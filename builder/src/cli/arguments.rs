@@ -7,8 +7,8 @@ use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
 use super::commands::{
-    add, attach, attest, audit, build, cache, check, completions, fetch, init, inspect, keygen, lock, man, outdated,
-    push, remove, schema, sign, vendor, verify, why,
+    add, attach, attest, audit, build, cache, check, completions, diff, fetch, init, inspect, keygen, lock, man,
+    outdated, push, remove, schema, sign, vendor, verify, why,
 };
 use super::size::parse_size;
 
@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Why(why::Arguments),
     /// Show layers, packages, files and surface of an image
     Inspect(inspect::Arguments),
+    /// Explain how two images or locks differ
+    Diff(diff::Arguments),
     /// Check an image against a policy
     Audit(audit::Arguments),
     /// Create a signing key pair

@@ -64,6 +64,8 @@ pub(crate) struct Environment {
     pub(crate) agent: Option<PathBuf>,
     /// Where container engines may be.
     pub(crate) engines: Engines,
+    /// Where files that nobody else needs may be made.
+    pub(crate) temporary: PathBuf,
     /// Numbers of the signals that this process was started to ignore, as `nohup` does with SIGHUP.
     pub(crate) ignored_signals: Vec<i32>,
 }
@@ -95,6 +97,7 @@ impl Environment {
             password: Self::secret("COSIGN_PASSWORD"),
             agent: variable("SSH_AUTH_SOCK").map(PathBuf::from),
             engines: engines(&variable),
+            temporary: std::env::temp_dir(),
             ignored_signals: std::fs::read_to_string("/proc/self/status")
                 .map_or_else(|_| Vec::new(), |status| ignored_signals(&status)),
         }

@@ -173,7 +173,17 @@ pub(super) fn chosen<'a>(open: &'a OpenImage, platforms: &[Platform]) -> Result<
 
 fn summary(name: &str, open: &OpenImage, one: &Opened, files: bool) -> Result<ManifestSummary, image::Error> {
     let rootfs = survey(open, one, Depth::Surface)?.rootfs;
-    let (packages, by_layer) = packages(name, &rootfs)?;
+    summary_of(name, one, &rootfs, files)
+}
+
+/// Returns what stacked layers hold.
+pub(super) fn summary_of(
+    name: &str,
+    one: &Opened,
+    rootfs: &Rootfs<Content>,
+    files: bool,
+) -> Result<ManifestSummary, image::Error> {
+    let (packages, by_layer) = packages(name, rootfs)?;
     let layers: Vec<LayerSummary> = one
         .layers
         .iter()
@@ -189,7 +199,7 @@ fn summary(name: &str, open: &OpenImage, one: &Opened, files: bool) -> Result<Ma
         })
         .collect();
     let config = &one.config["config"];
-    let mut surface = surface(&rootfs);
+    let mut surface = surface(rootfs);
     surface.compressed = layers.iter().fold(0, |sum, layer| layer.size.saturating_add(sum));
     let labels = config["Labels"].as_object().into_iter().flatten();
     Ok(ManifestSummary {
@@ -205,7 +215,7 @@ fn summary(name: &str, open: &OpenImage, one: &Opened, files: bool) -> Result<Ma
         layers,
         packages,
         surface,
-        files: files.then(|| file_summaries(&rootfs)),
+        files: files.then(|| file_summaries(rootfs)),
     })
 }
 

@@ -21,6 +21,7 @@ mod build;
 mod bundles;
 mod cache;
 mod check;
+mod diff;
 mod evidence;
 mod fetch;
 mod init;
@@ -51,6 +52,7 @@ pub use build::{BuildOptions, BuildOutcome, Revision, build};
 pub use bundles::bundles_beside;
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
+pub use diff::{Diff, Gone, ImageDiff, PackageChange, PlatformSummary, Total, diff};
 pub use fetch::{FetchOutcome, fetch};
 pub use init::init;
 pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
@@ -281,6 +283,14 @@ pub enum Error {
         /// As the spec has it.
         path: String,
     },
+    /// A lock beside what is none.
+    #[error("cannot compare `{lock}` with `{other}`: one is a lock, and the other is none")]
+    LockAndImage {
+        /// The lock, as given.
+        lock: String,
+        /// The other, as given.
+        other: String,
+    },
     /// Threads could not be started.
     #[error("cannot start {threads} threads")]
     Threads {
@@ -321,6 +331,7 @@ impl Diagnose for Error {
             Self::Output(error) => error.code(),
             Self::NoOutput(_) => "vendor::no-output",
             Self::Outside { .. } => "vendor::outside",
+            Self::LockAndImage { .. } => "diff::lock-and-image",
             Self::Threads { .. } => "ops::threads",
         }
     }
@@ -351,6 +362,7 @@ impl Diagnose for Error {
             Self::LocalPackage { .. } => {
                 "a local package is chosen by its architecture: one for each platform, or `all`"
             }
+            Self::LockAndImage { .. } => "name two images, or two locks (`*.lock`)",
             Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::OutputTwice { .. } => "give each its own path",

@@ -210,7 +210,7 @@ impl<'a> Published<'a> {
         at_once::<Error>(
             by_subject
                 .values()
-                .map(|manifests| Box::new(|| Ok(self.repository.attach(manifests)?)) as Job<'_, Error>)
+                .map(|manifests| Box::new(|| Ok(self.repository.attach_all(manifests)?)) as Job<'_, Error>)
                 .collect(),
         )
     }

@@ -154,12 +154,23 @@ impl Repository<'_> {
         Ok(all)
     }
 
+    /// Attaches one manifest, as [`Repository::attach_all`] several. Returns whether it was not attached before.
+    ///
+    /// # Errors
+    /// As [`Repository::attach_all`].
+    pub fn attach(&self, manifest: &ReferrerManifest) -> Result<bool, Error> {
+        if manifest.subject.is_none() {
+            return Err(self.strange("what is attached names no subject"));
+        }
+        Ok(self.attach_all(std::slice::from_ref(manifest))? > 0)
+    }
+
     /// Attaches manifests whose blobs are there to the subject that they all name: writes them, and their entries in the
     /// list where the registry does not keep that itself. Returns how many of them were not attached before.
     ///
     /// # Errors
     /// Where the registry fails, or other writers leave no room.
-    pub fn attach(&self, manifests: &[ReferrerManifest]) -> Result<usize, Error> {
+    pub fn attach_all(&self, manifests: &[ReferrerManifest]) -> Result<usize, Error> {
         let subject = manifests.iter().find_map(|manifest| Some(manifest.subject.as_ref()?.digest));
         let Some(subject) = subject else { return Ok(0) };
         if manifests.iter().any(|one| one.subject.as_ref().map(|subject| subject.digest) != Some(subject)) {

@@ -8,6 +8,7 @@ pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod diff;
 pub(crate) mod fetch;
 pub(crate) mod init;
 pub(crate) mod inspect;

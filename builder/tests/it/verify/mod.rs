@@ -126,7 +126,7 @@ impl World {
         self.blob(EMPTY, EMPTY_BYTES);
         let blob = self.blob(BUNDLE, bundle);
         let manifest = ReferrerManifest::new(BUNDLE, &self.descriptor(digest), blob, BTreeMap::new());
-        self.repository().attach(std::slice::from_ref(&manifest)).unwrap();
+        self.repository().attach(&manifest).unwrap();
     }
 
     fn attest(&self, digest: &Digest, key: &PrivateKey, statement: &Statement) {

@@ -56,7 +56,7 @@ fn what_is_required_must_be_signed() {
     let raw = world.blob("application/spdx+json", spdx(&world.digest).to_string().as_bytes());
     let subject = world.descriptor(&world.digest);
     let manifest = ReferrerManifest::new("application/spdx+json", &subject, raw, BTreeMap::new());
-    world.repository().attach(std::slice::from_ref(&manifest)).unwrap();
+    world.repository().attach(&manifest).unwrap();
     world.no(&require("sbom"), "is attached, and not signed itself");
     // Cosign's older form.
     let statement = Statement::new("web", world.digest, attest::SPDX, spdx(&world.digest));

@@ -10,7 +10,7 @@ fn referrers_without_end_are_bounded() {
         world.blob(EMPTY, EMPTY_BYTES);
         let manifest =
             ReferrerManifest::new("application/x-test", &world.descriptor(&world.digest), blob, BTreeMap::new());
-        world.repository().attach(std::slice::from_ref(&manifest)).unwrap();
+        world.repository().attach(&manifest).unwrap();
     }
     world.unknown(&KEY, "70 things are attached");
     // What is good beside it is good.
@@ -21,7 +21,7 @@ fn referrers_without_end_are_bounded() {
     world.blob(EMPTY, EMPTY_BYTES);
     let blob = Descriptor { size: 9 << 20, ..world.blob(BUNDLE, b"{}") };
     let manifest = ReferrerManifest::new(BUNDLE, &world.descriptor(&world.digest), blob, BTreeMap::new());
-    world.repository().attach(std::slice::from_ref(&manifest)).unwrap();
+    world.repository().attach(&manifest).unwrap();
     world.unknown(&KEY, "holds a claim of 9437184 bytes");
 }
 
