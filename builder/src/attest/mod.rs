@@ -7,6 +7,7 @@
 mod error;
 mod git;
 mod provenance;
+mod verdict;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +17,7 @@ use crate::digest::Digest;
 
 pub use error::Error;
 pub use provenance::{BUILD_TYPE, BUILDER, Byproduct, LocalFile, ProvenanceInput, SourceRevision, provenance, purl};
+pub use verdict::{SUMMARY, reproduced, summary};
 
 /// `_type` of a statement (in-toto attestation framework, Statement v1).
 pub const STATEMENT: &str = "https://in-toto.io/Statement/v1";

@@ -27,6 +27,7 @@ mod fetch;
 mod init;
 mod inspect;
 mod keygen;
+mod kit;
 mod local;
 mod lock;
 mod metadata;
@@ -36,9 +37,11 @@ mod project;
 mod prove;
 mod published;
 mod push;
+mod rebuild;
 mod remove;
 mod sign;
 mod source;
+mod supply;
 mod vendor;
 mod verify;
 mod why;
@@ -57,6 +60,7 @@ pub use fetch::{FetchOutcome, fetch};
 pub use init::init;
 pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
 pub use keygen::{KeyPair, KeygenOptions, keygen, keygen_public};
+pub use kit::{KitOutcome, full_kit};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
@@ -64,6 +68,7 @@ pub use project::{Project, sections};
 pub use prove::{Proof, prove};
 pub use published::predicate_type;
 pub use push::{Push, push};
+pub use rebuild::{RebuildOptions, RebuildSource, RebuildVerdict, Rebuilt, rebuild};
 pub use remove::remove;
 pub use sign::{Signed, sign};
 pub use source::Reach;
@@ -72,6 +77,7 @@ pub use verify::{Verification, VerifyOptions, verify};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
+#[derive(Clone, Copy)]
 pub struct World<'a> {
     /// Where everything fetched and made is kept.
     pub store: &'a Store,

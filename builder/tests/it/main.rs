@@ -39,6 +39,7 @@ mod publish_judges;
 mod readme;
 mod real;
 mod registry;
+mod rebuild;
 mod regression;
 mod same;
 mod sbom;
