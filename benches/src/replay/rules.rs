@@ -32,7 +32,7 @@ impl Unit {
 type Rule = fn(&[Unit], usize, i64) -> Vec<usize>;
 
 /// All rules, by name.
-pub(crate) const RULES: [(&str, Rule); 9] = [
+pub(crate) const RULES: [(&str, Rule); 12] = [
     ("one layer", |units, _, _| vec![0; units.len()]),
     ("a layer for each package", |units, _, _| (0..units.len()).collect()),
     ("apko's origin and budget", apko),
@@ -40,10 +40,15 @@ pub(crate) const RULES: [(&str, Rule); 9] = [
     ("chunkah's tiers", chunkah),
     ("ours", |units, max, day| ours(units, max, day)),
     ("ours, 1 MiB alone", |units, max, day| variant(units, max, day, &Variant { large: 1 << 20, ..Variant::OURS })),
-    ("ours, warm from 1", |units, max, day| variant(units, max, day, &Variant { hot: 1, ..Variant::OURS })),
-    ("ours, 5 small and 3 hot", |units, max, day| {
-        variant(units, max, day, &Variant { small: 5, hots: 3, ..Variant::OURS })
+    ("ours, 256 KiB alone", |units, max, day| variant(units, max, day, &Variant { large: 256 << 10, ..Variant::OURS })),
+    ("ours, 64 KiB alone", |units, max, day| variant(units, max, day, &Variant { large: 64 << 10, ..Variant::OURS })),
+    ("ours, 256 KiB alone, 1 small and 2 hot", |units, max, day| {
+        variant(units, max, day, &Variant { large: 256 << 10, small: 1, ..Variant::OURS })
     }),
+    ("ours, 256 KiB alone, 1 small and 1 hot", |units, max, day| {
+        variant(units, max, day, &Variant { large: 256 << 10, small: 1, hots: 1, ..Variant::OURS })
+    }),
+    ("ours, warm from 1", |units, max, day| variant(units, max, day, &Variant { hot: 1, ..Variant::OURS })),
 ];
 
 /// apko, `pkg/build/layers.go`: by origin, the largest alone, the rest together. `replaces` is left out of account.
