@@ -123,7 +123,9 @@ pub fn open(source: &Destination) -> Result<OpenImage, Error> {
         return Err(reader.invalid(format!("its layout has version `{}`, not 1.0.0", layout.image_layout_version)));
     }
     let top: Index = reader.parse("index.json", &reader.named("index.json")?)?;
-    let mut named = top.manifests.into_iter().filter(|one| match tag {
+    // What is attached to an image stands beside it, and is none.
+    let images = top.manifests.into_iter().filter(|one| one.artifact_type.is_none());
+    let mut named = images.filter(|one| match tag {
         Some(tag) => one.annotations.get(REF_NAME).is_some_and(|name| name == tag),
         None => true,
     });
