@@ -21,9 +21,9 @@ pub enum Error {
         #[source]
         source: Box<image::Error>,
     },
-    /// A format that is not there.
-    #[error("cannot write an SBOM as `{0}`")]
-    Format(String),
+    /// A document that is not what it is called.
+    #[error("cannot read the SBOM: it is no {0} of tarsia's")]
+    Malformed(&'static str),
 }
 
 impl Diagnose for Error {
@@ -32,7 +32,7 @@ impl Diagnose for Error {
             Self::Missing(_) => "sbom::missing",
             Self::Platform(_) => "sbom::platform",
             Self::Analyse { .. } => "sbom::analyse",
-            Self::Format(_) => "sbom::format",
+            Self::Malformed(_) => "sbom::malformed",
         }
     }
 }

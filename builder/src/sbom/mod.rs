@@ -28,7 +28,7 @@ use crate::digest::{Digest, Sha1, Sha512};
 use crate::tree::{ImagePath, Origin};
 
 pub use analyse::analyse;
-pub use cyclonedx::{Version, cyclonedx};
+pub use cyclonedx::{Version, cyclonedx, cyclonedx_as};
 pub use error::Error;
 pub use inventory::InventoryInput;
 pub use party::{Party, PartyKind};
@@ -241,7 +241,7 @@ pub struct File {
 
 impl File {
     /// Returns origin and reason as documents word them.
-    pub(crate) fn note(&self) -> String {
+    pub fn note(&self) -> String {
         if self.reason == analyse::UNOWNED {
             return self.reason.clone();
         }
