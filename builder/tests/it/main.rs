@@ -36,6 +36,7 @@ mod private;
 mod program;
 mod publish;
 mod publish_judges;
+mod publish_release;
 mod readme;
 mod real;
 mod registry;
