@@ -8,7 +8,7 @@ use tarsia::spec::Platform;
 
 use super::commands::{
     add, attach, attest, audit, build, cache, check, completions, diff, fetch, init, inspect, keygen, lock, man,
-    outdated, push, release, remove, schema, sign, vendor, verify, why,
+    outdated, push, release, remove, sbom, schema, sign, vendor, verify, why,
 };
 use super::size::parse_size;
 
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Inspect(inspect::Arguments),
     /// Explain how two images or locks differ
     Diff(diff::Arguments),
+    /// Print an image's SBOM
+    Sbom(sbom::Arguments),
     /// Check an image against a policy
     Audit(audit::Arguments),
     /// Create a signing key pair

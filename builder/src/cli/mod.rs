@@ -83,6 +83,7 @@ fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
         Command::Why(arguments) => commands::why::run(session, arguments),
         Command::Inspect(arguments) => commands::inspect::run(session, arguments),
         Command::Diff(arguments) => commands::diff::run(session, arguments),
+        Command::Sbom(arguments) => commands::sbom::run(session, arguments),
         Command::Audit(arguments) => commands::audit::run(session, arguments),
         Command::Keygen(arguments) => commands::keygen::run(session, arguments),
         Command::Sign(arguments) => commands::sign::run(session, arguments),

@@ -28,6 +28,7 @@ mod fetch;
 mod init;
 mod inspect;
 mod keygen;
+mod kit;
 mod local;
 mod lock;
 mod metadata;
@@ -37,10 +38,13 @@ mod project;
 mod prove;
 mod published;
 mod push;
+mod rebuild;
 mod release;
 mod remove;
+mod sbom;
 mod sign;
 mod source;
+mod supply;
 mod vendor;
 mod verify;
 mod why;
@@ -56,8 +60,12 @@ pub use check::{CheckOptions, CheckOutcome, check};
 pub use diff::{Diff, Gone, ImageDiff, PackageChange, PlatformSummary, Total, diff};
 pub use fetch::{FetchOutcome, fetch};
 pub use init::init;
-pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
+pub use inspect::{
+    Detail, FileSummary, Inspection, LayerContents, LayerSummary, ManifestSummary, PackageContents, PackageSummary,
+    PathSize, Surface, inspect,
+};
 pub use keygen::{KeyPair, KeygenOptions, keygen, keygen_public};
+pub use kit::{KitOutcome, full_kit};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
@@ -65,8 +73,10 @@ pub use project::{Project, sections};
 pub use prove::{Proof, prove};
 pub use published::predicate_type;
 pub use push::{Push, PushOptions, push};
+pub use rebuild::{RebuildOptions, RebuildSource, RebuildVerdict, Rebuilt, rebuild};
 pub use release::{Release, ReleaseOptions, release};
 pub use remove::remove;
+pub use sbom::{SbomError, SbomFormat, sbom, write_sbom};
 pub use sign::{Signed, sign};
 pub use source::Reach;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
@@ -74,6 +84,7 @@ pub use verify::{Verification, VerifyOptions, verify};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
+#[derive(Clone, Copy)]
 pub struct World<'a> {
     /// Where everything fetched and made is kept.
     pub store: &'a Store,

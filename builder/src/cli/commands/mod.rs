@@ -19,6 +19,7 @@ pub(crate) mod outdated;
 pub(crate) mod push;
 pub(crate) mod release;
 pub(crate) mod remove;
+pub(crate) mod sbom;
 pub(crate) mod schema;
 pub(crate) mod sign;
 pub(crate) mod vendor;
