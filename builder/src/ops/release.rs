@@ -12,9 +12,10 @@ use crate::sign::Signer;
 
 use super::assets::{Assets, SUMS, SUMS_SIGNATURE};
 use super::attest::evident;
+use super::kit::full_kit;
 use super::published::{Attachment, Published, Said, at_once};
 use super::push::{evidence_of, target_of};
-use super::{Error, World};
+use super::{Error, World, shown};
 
 /// How an image is released.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct ReleaseOptions {
     pub assets: PathBuf,
     /// Where the evidence is; beside the image where nothing is said.
     pub evidence: Option<PathBuf>,
+    /// The rebuild kit holds all that the lock names, too: packages, signed metadata, fetched files.
+    pub full_kit: bool,
     /// An image whose packages were not all found in signed metadata may be released; its provenance says so.
     pub unproved: bool,
     /// Attestations are written as cosign's `.att` too.
@@ -84,11 +87,15 @@ pub fn release(
     let name = asset_name(&evidence)?;
     let assets = Assets::open(&options.assets, asset_names(&name, &evidence))?;
 
+    // What has to be fetched for a kit is, before anything is published.
+    let room = world.store.temporary_directory()?;
+    let kit = kit(world, &evidence, options, room.path(), &mut warnings)?;
+
     let pushed = published.repository.push_image(&open, options.mount_from.as_deref(), world.progress)?;
     let signatures = published.signatures(signer)?;
     let attestations = attestations(&published, &evidence, signer)?;
     let mut attachments = published.evident(&evidence)?;
-    if let Some((path, digest)) = evidence.kit() {
+    if let Some((path, digest)) = kit {
         attachments.push(Attachment::file(published.whole(), KIT_MEDIA_TYPE, KIT, &path, digest)?);
     }
     attachments.extend(signatures.iter().chain(&attestations).map(Said::attachment));
@@ -107,6 +114,24 @@ pub fn release(
     let commands =
         Commands { assets: &options.assets, name: &name, reference: &reference, tag: &tag, plain }.text(&attestations);
     Ok(Release { digest, reference, pushed, attached, tagged, changed, commands, warnings })
+}
+
+/// Returns path and digest of the rebuild kit: that of the evidence, or the full one, which is made in `room`.
+fn kit(
+    world: &World<'_>,
+    evidence: &Evidence,
+    options: &ReleaseOptions,
+    room: &Path,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<(PathBuf, Digest)>, Problems> {
+    let own = evidence.kit();
+    if !options.full_kit {
+        return Ok(own);
+    }
+    let (own, _) = own.ok_or_else(|| Error::NoKit { directory: shown(evidence.directory()) })?;
+    let full = full_kit(world, &own, &room.join(KIT), !options.unproved)?;
+    warnings.extend(full.warnings);
+    Ok(Some((full.output, full.digest)))
 }
 
 /// Refuses an image whose archives were not proved, by the word of its provenance.
