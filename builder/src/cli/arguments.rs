@@ -8,7 +8,7 @@ use tarsia::spec::Platform;
 
 use super::commands::{
     add, attach, attest, audit, build, cache, check, completions, diff, fetch, init, inspect, keygen, lock, man,
-    outdated, push, remove, schema, sign, vendor, verify, why,
+    outdated, push, release, remove, sbom, schema, sign, vendor, verify, why,
 };
 use super::size::parse_size;
 
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Inspect(inspect::Arguments),
     /// Explain how two images or locks differ
     Diff(diff::Arguments),
+    /// Print an image's SBOM
+    Sbom(sbom::Arguments),
     /// Check an image against a policy
     Audit(audit::Arguments),
     /// Create a signing key pair
@@ -59,10 +61,12 @@ pub(crate) enum Command {
     Sign(sign::Arguments),
     /// Sign a statement about an image
     Attest(attest::Arguments),
-    /// Publish an image
+    /// Publish an image with its evidence
     Push(push::Arguments),
     /// Add documents to a published image
     Attach(attach::Arguments),
+    /// Push, sign, attest and write release assets in one go
+    Release(release::Arguments),
     /// Check an image's signatures, and rebuild it to compare
     Verify(verify::Arguments),
     /// Manage the store

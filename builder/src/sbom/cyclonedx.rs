@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Component, Distro, File, Inventory, Kind, Known, Party, expression, identity};
+use super::{Component, Distro, Error, File, Inventory, Kind, Known, Party, expression, identity};
 use crate::canon::{self, Sorted};
 
 /// A version of CycloneDX.
@@ -40,39 +40,40 @@ impl Version {
     }
 }
 
-/// A document; fields are written in this order.
+/// A document; fields of all objects stand in the order of their names, so that a document that was read and written
+/// again has the same bytes.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Document<'a> {
     #[serde(rename = "$schema")]
     schema: String,
     bom_format: &'static str,
-    spec_version: &'static str,
-    serial_number: String,
-    version: u32,
-    metadata: Metadata<'a>,
     components: Vec<Entry<'a>>,
-    dependencies: Vec<DependencyEntry>,
     #[serde(serialize_with = "sorted")]
     compositions: Value,
+    dependencies: Vec<DependencyEntry>,
+    metadata: Metadata<'a>,
+    serial_number: String,
+    spec_version: &'static str,
+    version: u32,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata<'a> {
-    timestamp: String,
-    lifecycles: [Lifecycle; 1],
-    #[serde(serialize_with = "sorted")]
-    tools: Value,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     authors: Vec<Contact<'a>>,
     component: Entry<'a>,
+    #[serde(serialize_with = "sorted")]
+    licenses: Value,
+    lifecycles: [Lifecycle; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     manufacturer: Option<Organization<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     supplier: Option<Organization<'a>>,
+    timestamp: String,
     #[serde(serialize_with = "sorted")]
-    licenses: Value,
+    tools: Value,
 }
 
 #[derive(Serialize)]
@@ -83,51 +84,51 @@ struct Lifecycle {
 #[derive(Serialize, Clone)]
 struct Contact<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
 }
 
 #[derive(Serialize, Clone)]
 struct Organization<'a> {
-    name: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     contact: Vec<Contact<'a>>,
+    name: &'a str,
 }
 
-/// A component; fields are written in this order.
+/// A component.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry<'a> {
-    r#type: &'static str,
     #[serde(rename = "bom-ref")]
     bom_ref: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    supplier: Option<Organization<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    manufacturer: Option<Organization<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    publisher: Option<String>,
-    name: &'a str,
-    version: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    hashes: Vec<Hash>,
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "all_sorted")]
-    licenses: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     copyright: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cpe: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    purl: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    external_references: Vec<Reference>,
+    description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<Evidence>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    external_references: Vec<Reference>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hashes: Vec<Hash>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "all_sorted")]
+    licenses: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manufacturer: Option<Organization<'a>>,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     properties: Vec<Property>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purl: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    supplier: Option<Organization<'a>>,
+    r#type: &'static str,
+    version: &'a str,
 }
 
 #[derive(Serialize, Clone)]
@@ -138,10 +139,10 @@ struct Hash {
 
 #[derive(Serialize)]
 struct Reference {
-    r#type: &'static str,
-    url: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hashes: Vec<Hash>,
+    r#type: &'static str,
+    url: String,
 }
 
 #[derive(Serialize)]
@@ -155,9 +156,9 @@ struct Evidence {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Occurrence {
-    location: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     additional_context: Option<String>,
+    location: String,
 }
 
 #[derive(Serialize)]
@@ -169,9 +170,9 @@ struct Property {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DependencyEntry {
-    r#ref: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     depends_on: Vec<String>,
+    r#ref: String,
 }
 
 fn sorted<S: serde::Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
@@ -180,6 +181,83 @@ fn sorted<S: serde::Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S
 
 fn all_sorted<S: serde::Serializer>(values: &[Value], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(values.iter().map(Sorted))
+}
+
+/// Returns the CycloneDX 1.6 document `bytes`, one of [`cyclonedx`]'s, in another version: what [`cyclonedx`] writes in
+/// that version.
+///
+/// # Errors
+/// Bytes that are no CycloneDX 1.6 document.
+pub fn cyclonedx_as(bytes: &[u8], version: Version) -> Result<Vec<u8>, Error> {
+    let malformed = || Error::Malformed("CycloneDX 1.6");
+    let mut document: Value = serde_json::from_slice(bytes).map_err(|_| malformed())?;
+    if document["specVersion"] != Version::V1_6.as_str() || document["bomFormat"] != "CycloneDX" {
+        return Err(malformed());
+    }
+    if version == Version::V1_6 {
+        return Ok(bytes.to_vec());
+    }
+    document["specVersion"] = version.as_str().into();
+    document["$schema"] = schema(version).into();
+    let metadata = document.get_mut("metadata").and_then(Value::as_object_mut).ok_or_else(malformed)?;
+    if version < Version::V1_6 {
+        metadata.remove("manufacturer");
+    }
+    metadata.get_mut("component").into_iter().for_each(|component| convert(component, version));
+    let components = document.get_mut("components").and_then(Value::as_array_mut);
+    components.into_iter().flatten().for_each(|component| convert(component, version));
+    Ok(canon::compact(&document))
+}
+
+/// Brings a component of 1.6 to another version.
+fn convert(component: &mut Value, version: Version) {
+    let Some(component) = component.as_object_mut() else { return };
+    let list = |value: Option<Value>| match value {
+        Some(Value::Array(all)) => all,
+        _ => Vec::new(),
+    };
+    let mut licenses = list(component.remove("licenses"));
+    let mut evidence = component.remove("evidence").unwrap_or_else(|| json!({}));
+    let mut observed = list(evidence.as_object_mut().and_then(|evidence| evidence.remove("licenses")));
+    if version >= Version::V1_7 {
+        observed.append(&mut licenses);
+        licenses = std::mem::take(&mut observed);
+    } else {
+        component.remove("manufacturer");
+        if licenses.len() > 1 {
+            let concluded = licenses.split_off(1);
+            observed = std::mem::replace(&mut licenses, concluded);
+        }
+        for license in licenses.iter_mut().chain(&mut observed) {
+            if let Some(license) = license.as_object_mut() {
+                license.remove("acknowledgement");
+                license.get_mut("license").and_then(Value::as_object_mut).map(|one| one.remove("acknowledgement"));
+            }
+        }
+        let occurrences = evidence.get_mut("occurrences").and_then(Value::as_array_mut);
+        for occurrence in occurrences.into_iter().flatten().filter_map(Value::as_object_mut) {
+            occurrence.remove("additionalContext");
+        }
+        let references = component.get_mut("externalReferences").and_then(Value::as_array_mut);
+        for reference in references.into_iter().flatten() {
+            if reference["type"] == "source-distribution" {
+                reference["type"] = "other".into();
+            }
+        }
+    }
+    if !licenses.is_empty() {
+        component.insert("licenses".to_owned(), licenses.into());
+    }
+    if !observed.is_empty() {
+        evidence["licenses"] = observed.into();
+    }
+    if evidence.as_object().is_some_and(|evidence| !evidence.is_empty()) {
+        component.insert("evidence".to_owned(), evidence);
+    }
+}
+
+fn schema(version: Version) -> String {
+    format!("http://cyclonedx.org/schema/bom-{}.schema.json", version.as_str())
 }
 
 /// Returns the CycloneDX document of an image.
@@ -220,7 +298,7 @@ pub fn cyclonedx(inventory: &Inventory, version: Version) -> Vec<u8> {
     };
     let author = inventory.author.as_ref();
     canon::ordered(&Document {
-        schema: format!("http://cyclonedx.org/schema/bom-{}.schema.json", version.as_str()),
+        schema: schema(version),
         bom_format: "CycloneDX",
         spec_version: version.as_str(),
         serial_number: format!("urn:uuid:{}", inventory.uuid()),

@@ -11,9 +11,9 @@ pub enum Error {
     /// The lock has no such platform.
     #[error("cannot describe an image for `{0}`: the lock does not hold that platform")]
     Platform(String),
-    /// A format that is not there.
-    #[error("cannot write an SBOM as `{0}`")]
-    Format(String),
+    /// A document that is not what it is called.
+    #[error("cannot read the SBOM: it is no {0} of tarsia's")]
+    Malformed(&'static str),
 }
 
 impl Diagnose for Error {
@@ -21,7 +21,7 @@ impl Diagnose for Error {
         match self {
             Self::Missing(_) => "sbom::missing",
             Self::Platform(_) => "sbom::platform",
-            Self::Format(_) => "sbom::format",
+            Self::Malformed(_) => "sbom::malformed",
         }
     }
 }

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use crate::digest::{Digest, Sha1, Sha512};
 use crate::tree::{ImagePath, Origin};
 
-pub use cyclonedx::{Version, cyclonedx};
+pub use cyclonedx::{Version, cyclonedx, cyclonedx_as};
 pub use error::Error;
 pub use inventory::InventoryInput;
 pub use party::{Party, PartyKind};
@@ -238,7 +238,7 @@ pub struct File {
 
 impl File {
     /// Returns origin and reason as documents word them.
-    pub(crate) fn note(&self) -> String {
+    pub fn note(&self) -> String {
         let origin = match &self.origin {
             Origin::Package(name) => format!("package {name}"),
             Origin::Derived(rule) => format!("made by rule {rule}"),
