@@ -14,10 +14,10 @@ use crate::digest::Digest;
 use crate::evidence::{Evidence, KIT_MEDIA_TYPE};
 use crate::image::{Opened, Reference};
 use crate::registry::{ReferrerManifest, Repository};
-use crate::sign::{Bundle, Signer};
+use crate::sign::{Bundle, Envelope, Signer};
 use crate::verify::{self, Check, Findings, Keys, Outcome, Requirement, Wanted};
 
-use super::super::bundles::{self, bundles_beside};
+use super::super::bundles::{self, statements_beside};
 use super::super::published::Published;
 use super::super::rebuild::{RebuildOptions, RebuildSource, RebuildVerdict, Rebuilt, rebuild};
 use super::super::{World, shown};
@@ -284,16 +284,18 @@ pub(super) fn tell(
 ) -> Result<String, Problems> {
     // A verdict holds the time; said again, it would be another one.
     let new: Vec<&(Digest, Statement)> = statements.iter().filter(|(digest, _)| !said.contains(digest)).collect();
-    let file = match (&verdict.output, source.destination.path()) {
-        (Some(output), _) => output.clone(),
-        (None, Some(path)) => bundles_beside(path),
+    let (file, lines) = match (&verdict.output, source.destination.path()) {
         (None, None) => return attach(world, source, &new, verdict.signer),
+        (Some(output), _) => {
+            let bundles = new.iter().map(|(_, one)| Ok(Bundle::sign(one, verdict.signer)?.to_bytes()));
+            (output.clone(), bundles.collect::<Result<Vec<_>, Problems>>()?)
+        }
+        (None, Some(path)) => {
+            let envelopes = new.iter().map(|(_, one)| Ok(Envelope::sign(one, verdict.signer)?.to_bytes()));
+            (statements_beside(path), envelopes.collect::<Result<Vec<_>, Problems>>()?)
+        }
     };
-    let mut bundles = Vec::new();
-    for (_, statement) in new {
-        bundles.push(Bundle::sign(statement, verdict.signer)?.to_bytes());
-    }
-    bundles::add(&file, &bundles)?;
+    bundles::add(&file, &lines)?;
     Ok(shown(&file))
 }
 
@@ -309,12 +311,12 @@ fn attach(
     // Whatever the tag names by now, it is this image that was built again.
     let pinned: Reference = reference.with_digest(source.open.descriptor().digest);
     let published = Published::open(world.registry, &pinned)?;
+    let mut said = Vec::new();
     for (descriptor, _) in &published.documents {
-        let own = statements.iter().filter(|(digest, _)| *digest == descriptor.digest);
-        let own: Vec<Statement> = own.map(|(_, statement)| statement.clone()).collect();
-        if !own.is_empty() {
-            published.attach_bundles(descriptor, &own, signer, true)?;
+        for (_, statement) in statements.iter().filter(|(digest, _)| *digest == descriptor.digest) {
+            said.push(published.say(descriptor, statement, signer)?);
         }
     }
+    published.publish(&said, true)?;
     Ok(pinned.repository())
 }
