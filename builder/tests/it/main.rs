@@ -37,6 +37,7 @@ mod private;
 mod program;
 mod publish;
 mod publish_judges;
+mod publish_release;
 mod readme;
 mod real;
 mod rebuild;
