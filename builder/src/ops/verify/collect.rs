@@ -8,7 +8,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::diag::Problems;
-use crate::verify::{Findings, MAX_FILE, hear_file, hear_repository};
+use crate::verify::{Findings, MAX_FILE, hear_file, hear_layout, hear_repository};
 
 use super::super::bundles::{signatures_beside, statements_beside};
 use super::super::{Error, shown};
@@ -46,8 +46,9 @@ impl Claims {
     /// # Errors
     /// A file that holds no claims.
     pub(super) fn hear(&self, source: &ImageSource<'_>, findings: &mut Findings<'_>) -> Result<(), Problems> {
-        if let Some((repository, _)) = source.remote() {
-            hear_repository(repository, findings);
+        match source.remote() {
+            Some((repository, _)) => hear_repository(repository, findings),
+            None => hear_layout(&source.open, findings),
         }
         for (name, bytes) in &self.files {
             hear_file(name, bytes, findings)?;

@@ -20,6 +20,7 @@ use crate::program::{Place, Ran};
 use crate::server::{Manners, Server};
 
 mod judges;
+mod offline;
 mod rebuild;
 mod required;
 mod signatures;
