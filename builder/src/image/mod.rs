@@ -225,6 +225,20 @@ impl Image {
 pub struct ImageIndex {
     images: Vec<Image>,
     index: Option<Vec<u8>>,
+    embedded: Vec<Embedded>,
+}
+
+/// Something attached to an image that a layout of it holds as well; the image's digest does not depend on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Embedded {
+    /// What it holds.
+    pub artifact_type: String,
+    /// Its manifest, which names the image as its subject.
+    pub manifest: Vec<u8>,
+    /// Its config.
+    pub config: Vec<u8>,
+    /// Its blobs: digest and size of each.
+    pub blobs: Vec<(Digest, u64)>,
 }
 
 impl ImageIndex {
@@ -242,7 +256,12 @@ impl ImageIndex {
                 annotations: BTreeMap::new(),
             })
         });
-        Ok(Self { images, index })
+        Ok(Self { images, index, embedded: Vec::new() })
+    }
+
+    /// Returns the image with what layouts and archives of it are to hold beside it, in their `index.json`.
+    pub fn with_embedded(self, embedded: Vec<Embedded>) -> Self {
+        Self { embedded, ..self }
     }
 
     /// Returns the images by platform.

@@ -23,6 +23,7 @@ mod bundles;
 mod cache;
 mod check;
 mod diff;
+mod embed;
 mod evidence;
 mod fetch;
 mod init;
