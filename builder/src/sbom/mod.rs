@@ -239,13 +239,14 @@ pub struct File {
 impl File {
     /// Returns origin and reason as documents word them.
     pub fn note(&self) -> String {
-        let origin = match &self.origin {
-            Origin::Package(name) => format!("package {name}"),
-            Origin::Derived(rule) => format!("made by rule {rule}"),
-            Origin::Spec(entry) => format!("{entry} of the spec"),
-            Origin::Base => "base image".to_owned(),
+        let (origin, told) = match &self.origin {
+            Origin::Package(name) => (format!("package {name}"), String::new()),
+            Origin::Derived(rule) => (format!("made by rule {rule}"), format!("rule {rule}")),
+            Origin::Spec(entry) => (format!("{entry} of the spec"), entry.clone()),
+            Origin::Base => ("base image".to_owned(), "base".to_owned()),
         };
-        match self.reason.as_str() {
+        // What the reason says beyond the origin.
+        match self.reason.strip_prefix(&told).unwrap_or(&self.reason).trim_start_matches([':', ' ']) {
             "" => origin,
             reason => format!("{origin}; {reason}"),
         }

@@ -96,6 +96,8 @@ struct Writer<'a> {
     agents: BTreeMap<Party, String>,
     /// Expressions that stand in the graph, and their ids.
     expressions: BTreeMap<String, String>,
+    /// Ids of the texts that stand in the graph.
+    texts: BTreeSet<String>,
     /// Sources that stand in the graph by location, and their ids.
     sources: BTreeMap<String, String>,
     complete: &'static str,
@@ -117,6 +119,7 @@ impl<'a> Writer<'a> {
             relationships: 0,
             agents: BTreeMap::new(),
             expressions: BTreeMap::new(),
+            texts: BTreeSet::new(),
             sources: BTreeMap::new(),
             complete,
         }
@@ -241,10 +244,9 @@ impl<'a> Writer<'a> {
         for reference in expression::references(text).collect::<BTreeSet<_>>() {
             let target = self.id(reference);
             map.push(json!({ "type": "DictionaryEntry", "key": reference, "value": target }));
-            if !self.expressions.contains_key(reference)
-                && let Some(text) = self.inventory.license_texts.get(reference)
+            if let Some(text) = self.inventory.license_texts.get(reference)
+                && self.texts.insert(reference.to_owned())
             {
-                self.expressions.insert(reference.to_owned(), target.clone());
                 let fields = json!({ "name": text.name, "simplelicensing_licenseText": text.text });
                 self.add("simplelicensing_SimpleLicensingText", target, fields);
             }

@@ -230,7 +230,8 @@ fn an_image_of_two_platforms_has_documents_of_each() {
     // One platform again: the directories of the others are gone.
     place.ok(&["build", "web.yaml", "--platform", "linux/arm64"]);
     let left = names(&place.path("web.oci.evidence"));
-    let whole = ["cdx.json", "evidence.json", "kit.tar.zst", "provenance.json", "reasons.json", "spdx.json", "spdx3.json"];
+    let whole =
+        ["cdx.json", "evidence.json", "kit.tar.zst", "provenance.json", "reasons.json", "spdx.json", "spdx3.json"];
     assert_eq!(left, whole);
     // Only the formats that the spec names.
     place.write("web.yaml", format!("{text}sbom: {{formats: [cyclonedx]}}\n"));

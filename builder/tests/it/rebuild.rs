@@ -72,7 +72,13 @@ fn in_world<T>(place: &Place, store: &str, offline: bool, work: impl FnOnce(&Wor
     work(&world)
 }
 
-fn again(place: &Place, store: &str, offline: bool, image: &str, source: RebuildSource<'_>) -> Result<Rebuilt, Problems> {
+fn again(
+    place: &Place,
+    store: &str,
+    offline: bool,
+    image: &str,
+    source: RebuildSource<'_>,
+) -> Result<Rebuilt, Problems> {
     let expected = image::open(&Destination::parse(place.path(image).to_str().unwrap()).unwrap()).unwrap();
     let options = RebuildOptions { require_proof: false, builder: Some("https://example.org/rebuilder".to_owned()) };
     in_world(place, store, offline, |world| ops::rebuild(world, source, &expected, &options))
@@ -125,7 +131,8 @@ fn a_good_image_is_the_same_from_its_spec_and_from_its_kit() {
         assert_eq!((one, other), (&rebuilt.expected, &rebuilt.expected));
         assert!(provenance.is_about(one) && result.is_about(one));
         let ours: serde_json::Value =
-            serde_json::from_slice(&fs::read(place.path(&format!("{image}.evidence/provenance.json"))).unwrap()).unwrap();
+            serde_json::from_slice(&fs::read(place.path(&format!("{image}.evidence/provenance.json"))).unwrap())
+                .unwrap();
         assert_eq!(provenance.predicate()["buildDefinition"], ours["predicate"]["buildDefinition"]);
         assert_eq!(provenance.predicate()["runDetails"]["builder"]["id"], "https://example.org/rebuilder");
         assert_eq!(result.predicate()["properties"][0], tarsia::attest::REPRODUCED);

@@ -1,5 +1,6 @@
 //! SBOMs of images made of packages that the tests build.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -63,13 +64,14 @@ fn packages() -> [Deb; 4] {
 
 const SPEC: &str = "packages: [hello]\nkeep: runtime\nrun: {entrypoint: [/usr/bin/hello]}\n\
     sbom: {author: \"Acme Ltd <sbom@acme.example>\"}\n\
-    files:\n  - {text: \"app\\n\", to: /usr/bin/app, mode: \"0755\", component: {name: app, version: 1.4.2, license: MIT, supplier: Acme Ltd}}\n  \
+    files:\n  - {copy: app, to: /usr/bin/app, mode: \"0755\", component: {name: app, version: 1.4.2, license: MIT, supplier: Acme Ltd}}\n  \
     - {text: \"hi\\n\", to: /srv/motd}\n";
 
 /// A place with the archive, a spec over it, and a store in which it has been built once.
 fn place() -> Place {
     let place = Place::new();
     packages().into_iter().fold(Archive::new(7), Archive::deb).write(&place);
+    place.write("app", "app\n");
     spec(&place, "web", SPEC);
     place.ok(&["build", "web.yaml", "-o", "web.oci"]);
     place
@@ -143,7 +145,17 @@ fn the_documents_of_a_fixture_are_golden() {
     for (name, bytes) in
         [("spdx", spdx(&inventory)), ("cyclonedx", cyclonedx(&inventory, Version::V1_6)), ("spdx3", spdx3(&inventory))]
     {
-        let text = serde_json::to_string_pretty(&parsed(&bytes)).unwrap();
+        // What is golden here is what documents say, not which bytes the image has.
+        let mut text = serde_json::to_string_pretty(&parsed(&bytes)).unwrap();
+        let layers: BTreeSet<String> =
+            inventory.components.iter().filter_map(|one| one.layer).map(|layer| layer.hex()).collect();
+        text = text.replace(&inventory.digest.hex(), "MANIFEST").replace(&inventory.uuid().to_string(), "UUID");
+        for layer in layers {
+            text = text.replace(&layer, "LAYER");
+        }
+        if let Some(sum) = inventory.components[0].sha512 {
+            text = text.replace(&sum.hex(), "SHA-512-OF-MANIFEST");
+        }
         insta::assert_snapshot!(name, text);
     }
 }
