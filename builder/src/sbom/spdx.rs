@@ -329,7 +329,7 @@ fn file_entry(file: &File, id: String) -> FileEntry {
     FileEntry {
         id,
         file_name: format!("./{}", file.path.as_str()),
-        file_types: file.executable.then_some(["BINARY"]),
+        file_types: file.executable.then_some(["APPLICATION"]),
         checksums: [
             Checksum { algorithm: "SHA1", checksum_value: file.sha1.hex() },
             Checksum { algorithm: "SHA256", checksum_value: file.sha256.hex() },
