@@ -23,6 +23,7 @@ pub mod deb822;
 pub mod diag;
 pub mod digest;
 pub mod elf;
+pub mod languages;
 pub mod license;
 pub mod shell;
 pub mod store;

@@ -8,7 +8,7 @@ use tarsia::spec::Platform;
 
 use super::commands::{
     add, attach, attest, audit, build, cache, check, completions, diff, fetch, init, inspect, keygen, lock, man,
-    outdated, push, remove, sbom, schema, sign, vendor, verify, why,
+    outdated, push, release, remove, sbom, schema, sign, vendor, verify, why,
 };
 use super::size::parse_size;
 
@@ -61,10 +61,12 @@ pub(crate) enum Command {
     Sign(sign::Arguments),
     /// Sign a statement about an image
     Attest(attest::Arguments),
-    /// Publish an image
+    /// Publish an image with its evidence
     Push(push::Arguments),
     /// Add documents to a published image
     Attach(attach::Arguments),
+    /// Push, sign, attest and write release assets in one go
+    Release(release::Arguments),
     /// Check an image's signatures, and rebuild it to compare
     Verify(verify::Arguments),
     /// Manage the store

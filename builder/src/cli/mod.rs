@@ -90,6 +90,7 @@ fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
         Command::Attest(arguments) => commands::attest::run(session, arguments),
         Command::Push(arguments) => commands::push::run(session, arguments),
         Command::Attach(arguments) => commands::attach::run(session, arguments),
+        Command::Release(arguments) => commands::release::run(session, arguments),
         Command::Verify(arguments) => commands::verify::run(session, arguments),
         Command::Cache(arguments) => commands::cache::run(session, arguments),
         Command::Schema(arguments) => commands::schema::run(session, arguments),

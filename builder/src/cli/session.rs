@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
-use tarsia::diag::{Problems, Progress, Warning};
+use tarsia::diag::{Problems, Warning};
 use tarsia::fetch::{FetchOptions, HttpOptions, MachineClock, apt_sources};
 use tarsia::kit::Kit;
 use tarsia::lock::MAX_TIME;
@@ -149,11 +149,6 @@ impl Session {
             Some(seconds) => Ok(Some(seconds)),
             None => Err(Error::SourceDateEpoch(value.to_string_lossy().into_owned())),
         }
-    }
-
-    /// Returns who hears of progress.
-    pub(crate) fn progress(&self) -> &dyn Progress {
-        &self.bars
     }
 
     /// Prints the answer: `text`, or `value` with `--json`.

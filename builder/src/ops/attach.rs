@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::attest::{CYCLONEDX, SPDX, SPDX3, Statement};
 use crate::diag::Problems;
 use crate::digest::Digest;
+use crate::evidence::Document;
 use crate::registry::Registry;
 use crate::sign::Signer;
 use crate::spec::Platform;
@@ -79,7 +80,8 @@ pub fn attach(
     let manifests = attachments.iter().map(|one| one.manifest.referrer().digest).collect();
     let mut written = published.attach(&attachments)?;
     if let Some(signer) = signer {
-        written += published.attach_bundles(&subject, &statements, signer, options.legacy)?;
+        let said = statements.iter().map(|statement| published.say(&subject, statement, signer));
+        written += published.publish(&said.collect::<Result<Vec<_>, Problems>>()?, options.legacy)?;
     }
     Ok(Attached { subject: subject.digest, manifests, written })
 }
@@ -115,8 +117,9 @@ impl Kind {
 
     fn media_type(self) -> &'static str {
         match self {
-            Self::Spdx | Self::Spdx3 => "application/spdx+json",
-            Self::Cyclonedx => "application/vnd.cyclonedx+json",
+            Self::Spdx => Document::Spdx.media_type(),
+            Self::Spdx3 => Document::Spdx3.media_type(),
+            Self::Cyclonedx => Document::Cyclonedx.media_type(),
             Self::Json => "application/json",
             Self::Bytes => "application/octet-stream",
         }

@@ -1,4 +1,6 @@
-//! Bundles beside an image on disk: `X.sigstore.jsonl`, one to a line.
+//! What is signed about an image on disk, beside it: the signature of the whole as a bundle in `X.sigstore.json`, and all
+//! other statements as envelopes in `X.intoto.jsonl` (in-toto attestation framework, bundle). One to a line: where there
+//! is one, the file is plain JSON.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -12,24 +14,36 @@ use super::{Error, shown};
 /// The most bytes of such a file that are read.
 const MAX_BUNDLES: u64 = 256 << 20;
 
-/// Returns where the bundles about the image at `path` are.
-pub fn bundles_beside(path: &Path) -> PathBuf {
+/// Returns where signatures of the image at `path` are, beside it.
+pub(super) fn signatures_beside(path: &Path) -> PathBuf {
+    beside(path, ".sigstore.json")
+}
+
+/// Returns where other statements about the image at `path`, or about its manifests, are beside it.
+pub(super) fn statements_beside(path: &Path) -> PathBuf {
+    beside(path, ".intoto.jsonl")
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.components().collect::<PathBuf>().into_os_string();
-    name.push(".sigstore.jsonl");
+    name.push(ending);
     name.into()
 }
 
-/// Adds bundles to a file, behind those that it holds. Returns how many it did not hold; where that is none, the file is
+/// Adds lines to a file, behind those that it holds. Returns how many it did not hold; where that is none, the file is
 /// left alone.
-pub(super) fn add(path: &Path, bundles: &[Vec<u8>]) -> Result<usize, Problems> {
+pub(super) fn add(path: &Path, lines: &[Vec<u8>]) -> Result<usize, Problems> {
+    if lines.is_empty() {
+        return Ok(0);
+    }
     let mut text = read(path)?;
     if text.last().is_some_and(|last| *last != b'\n') {
         text.push(b'\n');
     }
     let mut added = 0;
-    for bundle in bundles {
-        if text.split(|byte| *byte == b'\n').all(|line| line != bundle.as_slice()) {
-            text.extend_from_slice(bundle);
+    for line in lines {
+        if text.split(|byte| *byte == b'\n').all(|there| there != line.as_slice()) {
+            text.extend_from_slice(line);
             text.push(b'\n');
             added += 1;
         }
@@ -43,7 +57,7 @@ pub(super) fn add(path: &Path, bundles: &[Vec<u8>]) -> Result<usize, Problems> {
     Ok(added)
 }
 
-/// Returns the lines of a file of bundles; empty where there is none.
+/// Returns the lines of such a file; empty where there is none.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let failed = |source| Error::Read { path: shown(path), source };
     let file = match File::open(path) {

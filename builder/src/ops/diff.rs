@@ -16,7 +16,7 @@ use crate::policy::{Content, Depth, survey};
 use crate::spec::Platform;
 use crate::tar::read::Kind;
 
-use super::inspect::{ManifestSummary, PackageSummary, chosen, summary_of};
+use super::inspect::{Detail, ManifestSummary, PackageSummary, chosen, summary_of};
 use super::source::{ImageSource, Reach};
 use super::{Error, shown};
 
@@ -161,8 +161,8 @@ fn images(
         let owners = (survey_a.owners(), survey_b.owners());
         let found = compare::manifest((a, one), (b, other), (&owners.0, &owners.1), scratch)?;
         let sides = [
-            (one, &survey_a.rootfs, summary_of(a.name(), one, &survey_a.rootfs, false)?),
-            (other, &survey_b.rootfs, summary_of(b.name(), other, &survey_b.rootfs, false)?),
+            (one, &survey_a.rootfs, summary_of(a.name(), one, &survey_a, Detail::default())?),
+            (other, &survey_b.rootfs, summary_of(b.name(), other, &survey_b, Detail::default())?),
         ];
         summaries.push(summary(&found, &sides));
         manifests.push(found);

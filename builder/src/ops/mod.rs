@@ -14,6 +14,7 @@ use crate::store::Store;
 use crate::{image, load, registry, store};
 
 mod add;
+mod assets;
 mod attach;
 mod attest;
 mod audit;
@@ -38,6 +39,7 @@ mod prove;
 mod published;
 mod push;
 mod rebuild;
+mod release;
 mod remove;
 mod sbom;
 mod sign;
@@ -53,13 +55,15 @@ pub use attach::{AttachOptions, Attached, attach};
 pub use attest::{AttestOptions, Attested, attest};
 pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
 pub use build::{BuildOptions, BuildOutcome, Revision, build};
-pub use bundles::bundles_beside;
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
 pub use diff::{Diff, Gone, ImageDiff, PackageChange, PlatformSummary, Total, diff};
 pub use fetch::{FetchOutcome, fetch};
 pub use init::init;
-pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
+pub use inspect::{
+    Detail, FileSummary, Inspection, LayerContents, LayerSummary, ManifestSummary, PackageContents, PackageSummary,
+    PathSize, Surface, inspect,
+};
 pub use keygen::{KeyPair, KeygenOptions, keygen, keygen_public};
 pub use kit::{KitOutcome, full_kit};
 pub use lock::{LockOptions, LockOutcome, lock};
@@ -68,8 +72,9 @@ pub use output::directory_of_output;
 pub use project::{Project, sections};
 pub use prove::{Proof, prove};
 pub use published::predicate_type;
-pub use push::{Push, push};
+pub use push::{Push, PushOptions, push};
 pub use rebuild::{RebuildOptions, RebuildSource, RebuildVerdict, Rebuilt, rebuild};
+pub use release::{Release, ReleaseOptions, release};
 pub use remove::remove;
 pub use sbom::{SbomError, SbomFormat, sbom, write_sbom};
 pub use sign::{Signed, sign};
@@ -271,6 +276,24 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// An image without evidence where it is needed.
+    #[error("cannot find the documents of `{image}`: no evidence is beside it")]
+    NoEvidence {
+        /// As the user wrote it.
+        image: String,
+    },
+    /// A release of what is not proved.
+    #[error("cannot release `{image}`: its packages were not proved against their signed archives")]
+    UnprovedImage {
+        /// As the user wrote it.
+        image: String,
+    },
+    /// A name that no file should have.
+    #[error("cannot release `{name}`: its name cannot begin the names of files")]
+    AssetName {
+        /// The name in the evidence.
+        name: String,
+    },
     /// A document that cannot be stated about an image.
     #[error("cannot attest `{path}`: {problem}")]
     Predicate {
@@ -335,6 +358,9 @@ impl Diagnose for Error {
             Self::Load(error) => error.code(),
             Self::Registry(error) => error.code(),
             Self::Published { .. } => "ops::published",
+            Self::NoEvidence { .. } => "ops::no-evidence",
+            Self::UnprovedImage { .. } => "release::unproved",
+            Self::AssetName { .. } => "release::name",
             Self::Predicate { .. } => "attest::predicate",
             Self::Output(error) => error.code(),
             Self::NoOutput(_) => "vendor::no-output",
@@ -357,6 +383,10 @@ impl Diagnose for Error {
         let hint = match self {
             Self::NoLock { .. } => "`tarsia lock SPEC` writes it",
             Self::Stale { .. } => "`tarsia lock SPEC` writes a new one",
+            Self::NoEvidence { .. } => "build it again, or name the directory with `--evidence DIR`",
+            Self::UnprovedImage { .. } => {
+                "`tarsia build --require-proof` says why; `--unproved` releases it all the same"
+            }
             Self::Contradicted { .. } => {
                 "find out who changed the lock; `tarsia lock --update SPEC` makes one from the signed archive"
             }
@@ -386,6 +416,7 @@ impl Diagnose for Error {
             | Self::NoPath { .. }
             | Self::Published { .. }
             | Self::Predicate { .. }
+            | Self::AssetName { .. }
             | Self::NoPackage { .. }
             | Self::Outside { .. }
             | Self::Threads { .. } => {

@@ -1,6 +1,9 @@
 //! An image in a registry, and what is attached to it: signatures, attestations, documents.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::thread;
 
 use base64ct::{Base64, Encoding as _};
@@ -8,12 +11,13 @@ use base64ct::{Base64, Encoding as _};
 use crate::attest::{self, Statement};
 use crate::diag::Problems;
 use crate::digest::Digest;
+use crate::evidence::{Document, Evidence};
 use crate::image::{Descriptor, INDEX, Index, MANIFEST, OpenImage, Reference};
 use crate::registry::{CosignLayer, CosignTag, EMPTY_BYTES, ReferrerManifest, Registry, Repository, documents};
 use crate::sign::{BUNDLE, Bundle, ENVELOPE, PublicKey, SIMPLE_SIGNING, Signer, SimpleSigning};
 use crate::spec::Platform;
 
-use super::Error;
+use super::{Error, shown};
 
 /// Annotation of a `.sig` or `.att` layer.
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
@@ -36,6 +40,14 @@ pub(super) struct Published<'a> {
     pub(super) repository: Repository<'a>,
     pub(super) reference: Reference,
     pub(super) documents: Vec<(Descriptor, Vec<u8>)>,
+}
+
+/// A signed statement, and what it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) subject: Descriptor,
+    pub(super) predicate_type: String,
+    pub(super) bundle: Bundle,
 }
 
 /// Something that is to be attached to a manifest, with its blob.
@@ -97,6 +109,12 @@ impl<'a> Published<'a> {
     /// containers/image holds the reference that it was asked for against the payloads of the very manifest that it
     /// copies: so those of a manifest name the tag, the index and the manifest itself.
     pub(super) fn sign(&self, tag: Option<&str>, signer: &dyn Signer) -> Result<usize, Problems> {
+        let bundles = || self.publish(&self.signatures(signer)?, false);
+        at_once::<Problems>(vec![Box::new(|| self.sign_names(tag, signer)), Box::new(bundles)])
+    }
+
+    /// Signs the whole and every manifest as cosign's `.sig`, by all the names that they may be asked for.
+    pub(super) fn sign_names(&self, tag: Option<&str>, signer: &dyn Signer) -> Result<usize, Problems> {
         let repository = self.reference.repository();
         let whole = self.whole().digest;
         let mut jobs: Vec<Job<'_, Problems>> = Vec::new();
@@ -107,10 +125,17 @@ impl<'a> Published<'a> {
                 names.push(format!("{repository}@{}", descriptor.digest));
             }
             jobs.push(Box::new(move || self.sign_simply(&descriptor.digest, names, signer)));
-            let statement = Statement::signature(descriptor.digest);
-            jobs.push(Box::new(move || self.attach_bundles(descriptor, &[statement], signer, false)));
         }
         at_once(jobs)
+    }
+
+    /// Returns the signatures of every manifest and of the whole as bundles, the whole's last.
+    pub(super) fn signatures(&self, signer: &dyn Signer) -> Result<Vec<Said>, Problems> {
+        let signatures = self
+            .documents
+            .iter()
+            .map(|(descriptor, _)| self.say(descriptor, &Statement::signature(descriptor.digest), signer));
+        signatures.collect()
     }
 
     fn sign_simply(&self, digest: &Digest, names: Vec<String>, signer: &dyn Signer) -> Result<usize, Problems> {
@@ -134,37 +159,37 @@ impl<'a> Published<'a> {
         Ok(self.repository.add_cosign_layers(digest, tag, &layers)?)
     }
 
-    /// Signs statements about `subject` into bundles and attaches them; with `legacy`, as cosign's `.att` too. Returns how
-    /// much was written.
-    pub(super) fn attach_bundles(
+    /// Signs a statement about `subject`, or finds it said before.
+    pub(super) fn say(
         &self,
         subject: &Descriptor,
-        statements: &[Statement],
+        statement: &Statement,
         signer: &dyn Signer,
-        legacy: bool,
-    ) -> Result<usize, Problems> {
-        let mut attachments = Vec::new();
-        let mut layers = Vec::new();
-        for statement in statements {
-            let bundle = match self.said_before(subject, statement, signer)? {
-                Some(bundle) => bundle,
-                None => Bundle::sign(statement, signer)?,
-            };
-            if legacy {
-                layers.push(CosignLayer::new(
-                    ENVELOPE,
-                    bundle.envelope().to_bytes(),
-                    [
-                        (SIGNATURE.to_owned(), String::new()),
-                        (PREDICATE.to_owned(), statement.predicate_type().to_owned()),
-                    ],
-                ));
-            }
-            attachments.push(of_bundle(subject, statement.predicate_type(), &bundle));
+    ) -> Result<Said, Problems> {
+        let bundle = match self.said_before(subject, statement, signer)? {
+            Some(bundle) => bundle,
+            None => Bundle::sign(statement, signer)?,
+        };
+        let predicate_type = statement.predicate_type().to_owned();
+        Ok(Said { subject: subject.clone(), predicate_type, bundle })
+    }
+
+    /// Attaches what was said to what it is about; with `legacy`, as cosign's `.att` too. Returns how much was written.
+    pub(super) fn publish(&self, said: &[Said], legacy: bool) -> Result<usize, Problems> {
+        let attachments: Vec<Attachment> =
+            said.iter().map(|one| of_bundle(&one.subject, &one.predicate_type, &one.bundle)).collect();
+        let mut layers: BTreeMap<Digest, Vec<CosignLayer>> = BTreeMap::new();
+        for one in said.iter().filter(|_| legacy) {
+            let annotations =
+                [(SIGNATURE.to_owned(), String::new()), (PREDICATE.to_owned(), one.predicate_type.clone())];
+            let layer = CosignLayer::new(ENVELOPE, one.bundle.envelope().to_bytes(), annotations);
+            layers.entry(one.subject.digest).or_default().push(layer);
         }
-        let bundles = || Ok(self.attach(&attachments)?);
-        let envelopes = || Ok(self.repository.add_cosign_layers(&subject.digest, CosignTag::Attestations, &layers)?);
-        at_once::<Problems>(vec![Box::new(bundles), Box::new(envelopes)])
+        let mut jobs: Vec<Job<'_, Problems>> = vec![Box::new(|| Ok(self.attach(&attachments)?))];
+        for (subject, layers) in &layers {
+            jobs.push(Box::new(|| Ok(self.repository.add_cosign_layers(subject, CosignTag::Attestations, layers)?)));
+        }
+        at_once(jobs)
     }
 
     /// Returns the bundle in which this key has said this before; looked for only where it would sign in other words
@@ -196,6 +221,39 @@ impl<'a> Published<'a> {
         Ok(None)
     }
 
+    /// Attaches the documents of `evidence` about this image's manifests as they are: what says what is in it, and why.
+    /// Returns how much was written. The provenance is nothing without a signature.
+    pub(super) fn attach_evidence(&self, evidence: &Evidence) -> Result<usize, Problems> {
+        let mut attachments = Vec::new();
+        for one in evidence.manifests() {
+            let Some((subject, _)) = self.documents.iter().find(|(own, _)| own.digest == one.digest) else { continue };
+            for document in [Document::Spdx, Document::Cyclonedx, Document::Spdx3, Document::Reasons] {
+                if let Some(bytes) = evidence.read(&one.digest, document)? {
+                    attachments.push(Attachment::raw(subject, document.media_type(), document.file_name(), bytes));
+                }
+            }
+        }
+        Ok(self.attach(&attachments)?)
+    }
+
+    /// Attaches a file on disk, by its path and digest, as itself. Returns how much was written: 1 or 0.
+    pub(super) fn attach_file(
+        &self,
+        subject: &Descriptor,
+        media_type: &str,
+        title: &str,
+        (path, digest): (&Path, &Digest),
+    ) -> Result<usize, Error> {
+        let failed = |source| Error::Read { path: shown(path), source };
+        let size = std::fs::metadata(path).map_err(failed)?.len();
+        let open = || Ok(Box::new(File::open(path)?) as Box<dyn Read + Send>);
+        self.repository.push_bytes(EMPTY_BYTES)?;
+        self.repository.push_blob(digest, size, None, &open)?;
+        let manifest =
+            raw_manifest(subject, Descriptor { digest: *digest, size, ..Descriptor::of(media_type, b"") }, title);
+        Ok(usize::from(self.repository.attach(&manifest)?))
+    }
+
     /// Attaches to their subjects what is not attached yet. Returns how much that was.
     pub(super) fn attach(&self, attachments: &[Attachment]) -> Result<usize, Error> {
         let mut by_subject: BTreeMap<Digest, Vec<ReferrerManifest>> = BTreeMap::new();
@@ -219,12 +277,14 @@ impl<'a> Published<'a> {
 impl Attachment {
     /// Returns a file as it is attached for itself, called `title`.
     pub(super) fn raw(subject: &Descriptor, media_type: &str, title: &str, blob: Vec<u8>) -> Self {
-        let layer = Descriptor {
-            annotations: BTreeMap::from([(TITLE.to_owned(), title.to_owned())]),
-            ..Descriptor::of(media_type, &blob)
-        };
-        Self { manifest: ReferrerManifest::new(media_type, subject, layer, BTreeMap::new()), blob }
+        Self { manifest: raw_manifest(subject, Descriptor::of(media_type, &blob), title), blob }
     }
+}
+
+fn raw_manifest(subject: &Descriptor, blob: Descriptor, title: &str) -> ReferrerManifest {
+    let media_type = blob.media_type.clone();
+    let layer = Descriptor { annotations: BTreeMap::from([(TITLE.to_owned(), title.to_owned())]), ..blob };
+    ReferrerManifest::new(&media_type, subject, layer, BTreeMap::new())
 }
 
 /// Something that counts what it wrote.

@@ -9,7 +9,7 @@ use crate::image::{self, Descriptor, Destination};
 use crate::registry::{Registry, documents};
 use crate::sign::{Bundle, Signer};
 
-use super::bundles::{self, bundles_beside};
+use super::bundles::{self, signatures_beside, statements_beside};
 use super::published::Published;
 
 /// What was signed.
@@ -28,8 +28,9 @@ pub struct Signed {
 /// Signs an image: its index and every manifest.
 ///
 /// In a registry, each is signed as cosign's `.sig`, for the tag and the digests by which it may be asked for, and as a
-/// Sigstore bundle that refers to it. An image on disk has no name that a `.sig` could hold: its bundles go to `output`,
-/// or to `X.sigstore.jsonl` beside it. What is there already is not written again.
+/// Sigstore bundle that refers to it. An image on disk has no name that a `.sig` could hold: the bundle of the whole goes
+/// to `X.sigstore.json` beside it, the envelopes of the manifests of an index to `X.intoto.jsonl`, or all of them to
+/// `output`. What is there already is not written again.
 ///
 /// # Errors
 /// Where the image cannot be read, the key does not sign, or the registry or the disk refuses.
@@ -51,13 +52,17 @@ pub fn sign(
         }
         source => {
             let (path, described) = on_disk(&source)?;
-            let mut lines = Vec::new();
-            // The whole first: a reader that takes one line takes that.
-            for one in described.iter().rev() {
-                lines.push(Bundle::sign(&Statement::signature(one.digest), signer)?.to_bytes());
+            let (whole, manifests) = described.split_last().expect("an image has a document");
+            let sign = |one: &Descriptor| Bundle::sign(&Statement::signature(one.digest), signer);
+            let mut envelopes = Vec::new();
+            for one in manifests {
+                envelopes.push(sign(one)?.envelope().to_bytes());
             }
-            let file = output.unwrap_or_else(|| bundles_beside(&path));
-            let written = bundles::add(&file, &lines)?;
+            let (file, others) = match output {
+                Some(file) => (file.clone(), file),
+                None => (signatures_beside(&path), statements_beside(&path)),
+            };
+            let written = bundles::add(&file, &[sign(whole)?.to_bytes()])? + bundles::add(&others, &envelopes)?;
             let signed: Vec<Digest> = described.iter().map(|one| one.digest).collect();
             let digest = *signed.last().expect("an image has a document");
             Ok(Signed { digest, signed, written, file: Some(file) })

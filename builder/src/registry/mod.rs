@@ -99,6 +99,11 @@ impl Registry {
         Ok(wire)
     }
 
+    /// Returns whether plain HTTP is spoken to the registry of a reference.
+    pub fn is_plain(&self, reference: &Reference) -> bool {
+        self.options.plain_http || repository::is_loopback(reference.host())
+    }
+
     /// Returns the repository of a reference to a registry; nothing is asked yet.
     pub fn repository(&self, reference: &Reference) -> Repository<'_> {
         Repository::new(self, reference)

@@ -274,7 +274,7 @@ fn help() {
 
     Arguments:
       <A>  Image or lock to start from: a directory, an archive, oci:DIR[:TAG], oci-archive:FILE[:TAG],
-           docker-archive:FILE[:REF], or a file that ends in `.lock`
+           docker-archive:FILE[:REF], docker://HOST/NAME[:TAG|@DIGEST], or a file that ends in `.lock`
       <B>  Image or lock to compare with it
 
     Options:
@@ -282,6 +282,15 @@ fn help() {
                                 [possible values: text, json, markdown]
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --ca <FILE>          Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http         Speak plain HTTP to registries of other machines too
+          --token-host <HOST>  Host that may turn registry logins into tokens; may be repeated
 
     Output options:
           --json     Print the answer, and any error, as JSON

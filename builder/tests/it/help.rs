@@ -41,8 +41,9 @@ fn the_program() {
       keygen       Create a signing key pair
       sign         Sign an image
       attest       Sign a statement about an image
-      push         Publish an image
+      push         Publish an image with its evidence
       attach       Add documents to a published image
+      release      Push, sign, attest and write release assets in one go
       verify       Check an image's signatures, and rebuild it to compare
       cache        Manage the store
       schema       Print the JSON Schema of specs

@@ -27,6 +27,7 @@ mod keys;
 mod keystore;
 mod language;
 mod layout;
+mod licenses;
 mod look;
 mod map;
 mod outputs;

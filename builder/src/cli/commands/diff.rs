@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::{Args, ValueEnum};
+use tarsia::compare::Comparison;
 use tarsia::diag::Problems;
 use tarsia::ops::{self, Diff};
 
@@ -64,7 +65,20 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
 }
 
 /// How many differences are shown without `-v`.
-const SHOWN: usize = 20;
+pub(super) const SHOWN: usize = 20;
+
+/// Returns the differences of two images, at most `limit` of each platform, as `verify` lists them too.
+pub(super) fn lines(comparison: &Comparison, limit: usize) -> Vec<String> {
+    let mut all: Vec<String> = comparison.differences.iter().map(|difference| text::line(difference, 0)).collect();
+    for one in comparison.manifests.iter().filter(|one| !one.counts.is_empty()) {
+        let (lines, more) = text::lines(one, limit);
+        all.extend(lines);
+        if more > 0 {
+            all.push(format!("and {} more on {}; `-v` shows all", more, output::plain(&one.platform)));
+        }
+    }
+    all
+}
 
 fn json(diff: &Diff) -> String {
     serde_json::to_string_pretty(diff).expect("answers are plain trees with text keys")

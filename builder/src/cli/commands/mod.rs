@@ -17,6 +17,7 @@ pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod outdated;
 pub(crate) mod push;
+pub(crate) mod release;
 pub(crate) mod remove;
 pub(crate) mod sbom;
 pub(crate) mod schema;

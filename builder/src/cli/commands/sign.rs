@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "IMAGE")]
     pub(crate) image: String,
 
-    /// Where signatures of an image on disk go [default: IMAGE.sigstore.jsonl]
+    /// Where signatures of an image on disk go [default: IMAGE.sigstore.json]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 

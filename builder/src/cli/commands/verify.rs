@@ -5,19 +5,16 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use tarsia::compare::Comparison;
 use tarsia::diag::{Problems, Warning};
 use tarsia::ops::{self, Verification, VerifyOptions};
 use tarsia::verify::{Identity, Keys, Outcome, Requirement};
 
 use crate::cli::Answer;
 use crate::cli::arguments::{PlatformFlag, WorldFlags};
+use crate::cli::commands::diff;
 use crate::cli::keys;
 use crate::cli::output::plain;
 use crate::cli::session::Session;
-
-/// How many differences are shown where nobody asks for all.
-const SHOWN: usize = 20;
 
 /// Flags of `verify`.
 #[derive(Debug, Args)]
@@ -120,8 +117,11 @@ fn text(found: &Verification, all: bool) -> String {
     for note in &found.notes {
         let _ = writeln!(text, "  {:<8} {}", "note", plain(note));
     }
-    if let Some(comparison) = &found.against {
-        differences(&mut text, comparison, all);
+    if let Some(comparison) = found.against.as_ref().filter(|comparison| !comparison.same) {
+        text.push('\n');
+        for line in diff::lines(comparison, if all { usize::MAX } else { diff::SHOWN }) {
+            let _ = writeln!(text, "  {line}");
+        }
     }
     let answer = match found.outcome {
         Outcome::Yes => "verified",
@@ -130,30 +130,6 @@ fn text(found: &Verification, all: bool) -> String {
     };
     let _ = writeln!(text, "\n{answer}");
     text
-}
-
-/// Lists differences: a few, or all of them.
-fn differences(text: &mut String, comparison: &Comparison, all: bool) {
-    let count = comparison.all().count();
-    let shown = if all { count } else { SHOWN };
-    if count > 0 {
-        text.push('\n');
-    }
-    for one in comparison.all().take(shown) {
-        let place = match (&one.at, one.layer_a.or(one.layer_b)) {
-            (Some(at), _) => at.clone(),
-            (None, Some(layer)) => format!("layer {layer}"),
-            (None, None) => String::new(),
-        };
-        let package = one.package.as_ref().map(|package| format!(" ({package})")).unwrap_or_default();
-        let what = one.what.as_ref().map(|what| format!(" {what}")).unwrap_or_default();
-        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-        let line = format!("{place}{package}{what}: {} and {}", value(&one.a), value(&one.b));
-        let _ = writeln!(text, "  {:<8} {}", one.class.as_str(), plain(&line));
-    }
-    if count > shown {
-        let _ = writeln!(text, "  and {} more; `-v` shows them", count - shown);
-    }
 }
 
 fn word(outcome: Outcome) -> &'static str {

@@ -19,6 +19,7 @@ use tarsia::sign::{Algorithm, BUNDLE, Bundle, ENVELOPE, Envelope, PrivateKey, SI
 use crate::program::{Place, Ran};
 use crate::server::{Manners, Server};
 
+mod judges;
 mod required;
 mod signatures;
 mod sources;
