@@ -81,13 +81,8 @@ pub fn audit(reach: &Reach<'_>, name: &str, options: &AuditOptions) -> Result<Au
     };
     let source = ImageSource::open(reach, name)?;
     let mut images = Vec::new();
-<<<<<<< HEAD
-    for one in chosen(&open, &options.platforms)? {
-        images.push(judged(&open, one, &checks, None)?);
-=======
     for one in source.images(&options.platforms)? {
-        images.push(judged(&source.open, one, &checks)?);
->>>>>>> main
+        images.push(judged(&source.open, one, &checks, None)?);
     }
     Ok(finished(name, source.open.descriptor().digest, images))
 }

@@ -310,6 +310,18 @@ impl Inventory {
         Digest::of(file.path.as_str().as_bytes()).hex()[..24].to_owned()
     }
 
+    /// Returns the component that the one at `number` is a part of: of a language's package the one whose files it stands
+    /// in, of what a base brings the base, else the image.
+    pub(crate) fn above(&self, number: usize) -> usize {
+        let component = &self.components[number];
+        let base = || self.components.iter().position(|component| component.kind == Kind::Base);
+        match component.within {
+            Some(within) => within,
+            None if component.of_base && component.kind != Kind::Base => base().unwrap_or(0),
+            None => 0,
+        }
+    }
+
     /// Returns the component that has no other above it: the image.
     pub(crate) fn image(&self) -> &Component {
         &self.components[0]

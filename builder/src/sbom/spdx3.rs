@@ -385,13 +385,8 @@ impl<'a> Writer<'a> {
         let owned = inventory.files_by_owner();
         let base = inventory.components.iter().position(|component| component.kind == Kind::Base);
         let mut contained = vec![Vec::new(); inventory.components.len()];
-        for (number, component) in inventory.components.iter().enumerate().skip(1) {
-            let within = match component.kind {
-                Kind::Base => 0,
-                _ if component.of_base => base.unwrap_or(0),
-                _ => component.within.unwrap_or(0),
-            };
-            contained[within].push(self.ids[number].clone());
+        for number in 1..inventory.components.len() {
+            contained[inventory.above(number)].push(self.ids[number].clone());
         }
         for (number, files) in owned.into_iter().enumerate() {
             let files = files.iter().map(|at| self.id(&format!("file-{}", Inventory::file_id(&inventory.files[*at]))));
