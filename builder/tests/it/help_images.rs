@@ -138,3 +138,38 @@ fn verify() {
       -v, --verbose  Say more
     ");
 }
+
+#[test]
+fn sbom() {
+    assert_snapshot!(help(&["sbom", "-h"]), @r"
+    Print an image's SBOM
+
+    Usage: tarsia sbom [OPTIONS] <IMAGE>
+
+    Arguments:
+      <IMAGE>  Image that the SBOM is of: a directory, an archive, or oci:DIR[:TAG],
+               oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://HOST/NAME[:TAG|@DIGEST]
+
+    Options:
+          --format <FORMAT>        Format of the SBOM [default: spdx] [possible values: spdx, cyclonedx,
+                                   spdx3]
+          --cdx-version <VERSION>  Version of CycloneDX [default: 1.6]
+      -o, --output <FILE>          File to write [default: standard output]
+          --platform <OS/ARCH>     Only this platform, as linux/arm64; may be repeated
+      -h, --help                   Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --ca <FILE>          Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http         Speak plain HTTP to registries of other machines too
+          --token-host <HOST>  Host that may turn registry logins into tokens; may be repeated
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
