@@ -11,11 +11,10 @@ use super::{
 };
 use crate::digest::{Digest, Sha512};
 use crate::image::Image;
-use crate::languages::{self, LanguagePackage};
 use crate::license::{Package, Refs};
 use crate::lock::{Lock, LockedPackage, Why};
 use crate::package::local::LocalPack;
-use crate::package::{EntryKind, PackIndex};
+use crate::package::PackIndex;
 use crate::select::Selection;
 use crate::spec::Spec;
 use crate::tree::{ImagePath, Origin};
@@ -197,7 +196,6 @@ impl<'a> Maker<'a> {
         let first = self.inventory.components.len();
         roots.extend(first..first + spec.components.len());
         self.inventory.components.extend(spec.components);
-        self.add_languages(first, &spec.of_entry);
         if input.base.is_some() {
             roots.push(1);
         }
@@ -404,73 +402,6 @@ impl<'a> Maker<'a> {
             }
         };
         owner.unwrap_or(0)
-    }
-
-    /// Adds the packages of languages whose metadata is in the image. Each stands in the component whose files tell of
-    /// it, and has its supplier, and what is known of its licence where it says nothing itself.
-    fn add_languages(&mut self, first: usize, of_entry: &BTreeMap<usize, usize>) {
-        let input = self.input;
-        let mut texts: BTreeMap<&str, &[u8]> = BTreeMap::new();
-        let local = std::iter::once(&input.local.index).chain(input.base);
-        for index in input.packs.values().chain(local) {
-            for (number, text) in &index.texts {
-                let entry = usize::try_from(*number).ok().and_then(|number| index.entries.get(number));
-                let Some((entry, EntryKind::File(facts))) = entry.map(|entry| (entry, &entry.kind)) else { continue };
-                // Where it stands in the image, merged /usr and all, if it is this very file.
-                let merged = format!("usr/{}", entry.path);
-                let kept = [entry.path.as_str(), &merged]
-                    .into_iter()
-                    .filter(|path| languages::is_read(path))
-                    .find_map(|path| input.selection.nodes.get_key_value(path));
-                if let Some((path, kept)) = kept
-                    && kept.digest == Some(facts.digest)
-                {
-                    texts.insert(path.as_str(), text);
-                }
-            }
-        }
-        for package in languages::find(texts.iter().map(|(path, text)| (*path, *text))) {
-            let Some(kept) = input.selection.nodes.get(package.metadata.as_str()) else { continue };
-            let within = self.owner_of(&package.metadata, &kept.origin, first, of_entry);
-            let component = self.language(package, within);
-            self.inventory.components.push(component);
-        }
-    }
-
-    fn language(&self, package: LanguagePackage, within: usize) -> Component {
-        let owner = &self.inventory.components[within];
-        // The image says nothing of what a file of the spec holds.
-        let owner_says = if owner.kind == Kind::Image { Licensing::default() } else { owner.licensing.clone() };
-        let purl = package.purl();
-        Component {
-            kind: Kind::Language(package.language.purl_type()),
-            cpe: Some(identity::cpe(&package.name, &package.name, &package.version)),
-            supplier: owner.supplier.clone(),
-            originator: package.author.as_deref().and_then(Party::parse).or_else(|| owner.originator.clone()),
-            sha256: None,
-            sha512: None,
-            file_name: None,
-            download: None,
-            source: owner.source.clone().filter(|_| owner.kind != Kind::Image),
-            homepage: package.homepage.as_deref().and_then(identity::web_address),
-            summary: package.summary,
-            licensing: Licensing {
-                declared: package.license.clone().or(owner_says.declared),
-                concluded: package.license.or(owner_says.concluded),
-                copyright: owner_says.copyright,
-                comment: owner_says.comment,
-            },
-            depends: Vec::new(),
-            absent: Vec::new(),
-            reason: format!("told by /{}", package.metadata),
-            layer: owner.layer,
-            of_base: owner.of_base,
-            within: Some(within),
-            name: package.name,
-            version: package.version,
-            architecture: None,
-            purl,
-        }
     }
 
     /// Adds the files; `first` is the first of the spec's components, `of_entry` says which of them an entry belongs to.
