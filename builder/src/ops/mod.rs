@@ -52,7 +52,7 @@ mod why;
 
 pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
-pub use attach::{AttachOptions, Attached, attach};
+pub use attach::{AttachOptions, Attached, SbomAttachOptions, attach, attach_sbom};
 pub use attest::{AttestOptions, Attested, attest};
 pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
 pub use build::{BuildOptions, BuildOutcome, Revision, build};

@@ -5,10 +5,12 @@ use std::process::{Command, Stdio};
 
 use tarsia::digest::Digest;
 
+use crate::deb::deb;
 use crate::distribution::Distribution;
 use crate::judges::{accepts, judge, refuses};
 use crate::program::{Place, Ran};
 use crate::server::{Manners, Mishap, Server};
+use crate::world::{Archive, spec};
 
 pub(crate) const ONE: &str =
     "version: 1\nname: web\nplatforms: [linux/amd64]\nfiles:\n  - {text: \"hi\\n\", to: /srv/motd}\n";
@@ -347,4 +349,42 @@ fn attach_takes_any_document_to_any_image_and_two_at_once_lose_nothing() {
         let ran = place.run(&["attach", &image, "notes.txt", "--key", "k.key"]);
         assert!(ran.status == 2 && ran.err.contains("nothing says what kind of predicate it is"), "{}", ran.err);
     }
+}
+
+#[test]
+fn any_image_gets_sboms_of_what_is_in_it() {
+    let place = Place::new();
+    Archive::new(9).deb(deb("hello", "1.0").file("/usr/bin/hello", 0o755, "hello\n")).write(&place);
+    spec(&place, "web", "packages: [hello]\nkeep: all\n");
+    place.ok(&["build", "web.yaml", "-o", "web.oci"]);
+    place.ok(&["keygen", "-o", "k"]);
+    let server = Server::start(Manners { referrers: true, ..Manners::default() });
+    let image = format!("docker://{}/team/web:1", server.host);
+    place.ok(&["push", "web.oci", &image, "--no-evidence"]);
+    let attach = ["attach", &image, "--sbom", "--key", "k.key"];
+    assert_eq!(place.ok(&attach).lines().count(), 3);
+    for format in ["spdx", "cyclonedx", "spdx3"] {
+        let text = place.ok(&["sbom", &image, "--format", format]);
+        assert!(text.contains("hello") && text.contains("pkg:deb/"), "{text}");
+    }
+    let text = place.ok(&["sbom", &image, "--format", "spdx"]);
+    assert!(text.to_lowercase().contains("analy"), "it says how it was made: {text}");
+    place.ok(&["verify", &image, "--key", "k.pub", "--require", "sbom", "--identity", "any"]);
+    server.behave(Manners { referrers: true, ..Manners::default() });
+    place.ok(&attach);
+    assert_eq!(writes(&server), 0, "again is no change");
+    // Of an image in Docker's own form, by another tool.
+    if let Some(skopeo) = judge("bin/skopeo") {
+        let docker = format!("docker://{}/docker/web:1", server.host);
+        let mut copy = Command::new(skopeo);
+        copy.args(["--insecure-policy", "copy", "--format", "v2s2", "--dest-tls-verify=false", "oci:web.oci", &docker]);
+        place.write("auth.json", "{}");
+        accepts(copy.current_dir(place.path(".")).env("REGISTRY_AUTH_FILE", place.path("auth.json")));
+        assert_eq!(place.ok(&["attach", &docker, "--sbom", "--key", "k.key"]).lines().count(), 3);
+        assert!(place.ok(&["sbom", &docker, "--format", "cyclonedx"]).contains("hello"));
+        place.ok(&["verify", &docker, "--key", "k.pub", "--require", "sbom", "--identity", "any"]);
+    }
+    // What was built here has better ones.
+    let told = ["attach", &image, "--sbom", "--evidence", "web.oci.evidence"];
+    assert_eq!(place.ok(&told).lines().count(), 3);
 }

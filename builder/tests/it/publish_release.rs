@@ -75,7 +75,7 @@ fn two_empty_registries_get_the_same_digests() {
     let one = Server::start(manners.clone());
     release(&place, &one.host, &[]);
     let first = contents(&one);
-    *one.contents.lock().unwrap() = Default::default();
+    one.empty();
     release(&place, &one.host, &[]);
     assert_eq!(contents(&one), first);
     // Another registry: all but what names it.
@@ -136,7 +136,7 @@ fn a_release_that_is_killed_is_finished_by_the_next() {
     let step = if std::env::var_os("TARSIA_FULL").is_some() { 1 } else { 6 };
     assert!(requests > 40, "{requests}");
     for number in (0..requests).step_by(step) {
-        *server.contents.lock().unwrap() = Default::default();
+        server.empty();
         let _ = std::fs::remove_dir_all(place.path("assets"));
         let ended = kill_at(&place, &server, &manners, &arguments, number);
         assert_eq!(server.dangling(), Vec::<String>::new(), "{number}");
@@ -253,4 +253,32 @@ fn cosign_key(place: &Place) -> &'static str {
         let _ = std::fs::remove_file(place.path(&format!("stranger.{ending}")));
     }
     "stranger"
+}
+
+#[test]
+fn the_readmes_commands_publish() {
+    let readme = std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let section = readme.split("\n## Publishing\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    let blocks: Vec<&str> = section.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let server = Server::start(Manners { referrers: true, ..Manners::default() });
+    let script = blocks.concat().replace("registry.example.org", &server.host);
+    assert!(script.lines().filter(|line| line.starts_with("tarsia ")).count() >= 9, "{script}");
+    let place = place(ONE);
+    place.write("notes.pdf", "notes");
+    let bin = place.path("bin");
+    std::fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tarsia"), bin.join("tarsia")).unwrap();
+    let tarsia = place.tarsia([""]);
+    let mut command = Command::new("sh");
+    command.args(["-e", "-c", &script]).current_dir(place.path("."));
+    for (name, value) in tarsia.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    accepts(command.env("PATH", format!("{}:/usr/bin:/bin", bin.display())));
+    let image = format!("docker://{}/team/web:1.2", server.host);
+    place.ok(&["verify", &image, "--key", "release.pub", "--require", "sbom,provenance", "--identity", "exact"]);
+    assert!(place.path("web.oci.sigstore.json").exists() && place.path("assets/SHA256SUMS").exists());
 }

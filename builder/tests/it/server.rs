@@ -46,6 +46,8 @@ pub(crate) struct Contents {
     pub manifests: BTreeMap<(String, Digest), (String, Vec<u8>)>,
     pub tags: BTreeMap<(String, String), Digest>,
     uploads: BTreeMap<String, Vec<u8>>,
+    /// Uploads that were ever begun.
+    begun: usize,
     /// Every request: method, path, and `Authorization`.
     pub log: Vec<(String, String, Option<String>)>,
 }
@@ -77,6 +79,13 @@ impl Server {
     pub(crate) fn behave(&self, manners: Manners) {
         *self.manners.lock().unwrap() = manners;
         self.contents.lock().unwrap().log.clear();
+    }
+
+    /// Takes everything away, as from a new registry of the same name.
+    pub(crate) fn empty(&self) {
+        let mut contents = self.contents.lock().unwrap();
+        let begun = contents.begun;
+        *contents = Contents { begun, ..Contents::default() };
     }
 
     /// Returns how many requests of a method there were.
@@ -246,7 +255,8 @@ impl Contents {
             {
                 return Reply::new(201);
             }
-            let id = format!("u{}", self.log.len());
+            self.begun += 1;
+            let id = format!("u{}", self.begun);
             self.uploads.insert(id.clone(), Vec::new());
             return Reply::new(202).with("Location", place(&id));
         }
