@@ -7,14 +7,15 @@ use super::depends::{Installed, Universe};
 use super::underlying::{self, BasePackage, debian_purl};
 use super::{
     Component, Depends, Distro, Error, File, Inventory, Kind, Known, Licensing, Party, Source, expression, identity,
-    local,
+    languages, local,
 };
 use crate::digest::{Digest, Sha512};
 use crate::image::Image;
+use crate::languages::{self, LanguagePackage};
 use crate::license::{Package, Refs};
 use crate::lock::{Lock, LockedPackage, Why};
-use crate::package::PackIndex;
 use crate::package::local::LocalPack;
+use crate::package::{EntryKind, PackIndex};
 use crate::select::Selection;
 use crate::spec::Spec;
 use crate::tree::{ImagePath, Origin};
@@ -196,6 +197,7 @@ impl<'a> Maker<'a> {
         let first = self.inventory.components.len();
         roots.extend(first..first + spec.components.len());
         self.inventory.components.extend(spec.components);
+        self.add_languages(first, &spec.of_entry);
         if input.base.is_some() {
             roots.push(1);
         }
@@ -213,6 +215,7 @@ impl<'a> Maker<'a> {
         self.inventory.components[0].depends = roots.into_iter().map(|on| Depends { on, relation: None }).collect();
 
         self.add_files(first, &spec.of_entry);
+        languages::add(&mut self.inventory, language_texts(input));
         self.inventory.license_texts = copyright::texts(self.refs);
         copyright::of_the_whole(&mut self.inventory);
         Ok(self.inventory)
@@ -388,34 +391,121 @@ impl<'a> Maker<'a> {
         Ok(())
     }
 
+    /// Returns the component that a file belongs to; `first` and `of_entry` are as of [`Maker::add_files`].
+    fn owner_of(&self, path: &str, origin: &Origin, first: usize, of_entry: &BTreeMap<usize, usize>) -> usize {
+        let owner = match origin {
+            Origin::Package(name) => self.places.get(name).copied(),
+            Origin::Spec(entry) => entry_number(entry).and_then(|number| of_entry.get(&number)).map(|at| first + at),
+            Origin::Derived(_) => None,
+            Origin::Base => {
+                let name = self.base_owners.get(path);
+                let of_package = name.and_then(|name| self.places.get(name)).copied();
+                Some(of_package.filter(|number| self.inventory.components[*number].of_base).unwrap_or(1))
+            }
+        };
+        owner.unwrap_or(0)
+    }
+
+    /// Adds the packages of languages whose metadata is in the image. Each stands in the component whose files tell of
+    /// it, and has its supplier, and what is known of its licence where it says nothing itself.
+    fn add_languages(&mut self, first: usize, of_entry: &BTreeMap<usize, usize>) {
+        let input = self.input;
+        let mut texts: BTreeMap<&str, &[u8]> = BTreeMap::new();
+        let local = std::iter::once(&input.local.index).chain(input.base);
+        for index in input.packs.values().chain(local) {
+            for (number, text) in &index.texts {
+                let entry = usize::try_from(*number).ok().and_then(|number| index.entries.get(number));
+                let Some((entry, EntryKind::File(facts))) = entry.map(|entry| (entry, &entry.kind)) else { continue };
+                // Where it stands in the image, merged /usr and all, if it is this very file.
+                let merged = format!("usr/{}", entry.path);
+                let kept = [entry.path.as_str(), &merged]
+                    .into_iter()
+                    .filter(|path| languages::is_read(path))
+                    .find_map(|path| input.selection.nodes.get_key_value(path));
+                if let Some((path, kept)) = kept
+                    && kept.digest == Some(facts.digest)
+                {
+                    texts.insert(path.as_str(), text);
+                }
+            }
+        }
+        for package in languages::find(texts.iter().map(|(path, text)| (*path, *text))) {
+            let Some(kept) = input.selection.nodes.get(package.metadata.as_str()) else { continue };
+            let within = self.owner_of(&package.metadata, &kept.origin, first, of_entry);
+            let component = self.language(package, within);
+            self.inventory.components.push(component);
+        }
+    }
+
+    fn language(&self, package: LanguagePackage, within: usize) -> Component {
+        let owner = &self.inventory.components[within];
+        // The image says nothing of what a file of the spec holds.
+        let owner_says = if owner.kind == Kind::Image { Licensing::default() } else { owner.licensing.clone() };
+        let purl = package.purl();
+        Component {
+            kind: Kind::Language(package.language.purl_type()),
+            cpe: Some(identity::cpe(&package.name, &package.name, &package.version)),
+            supplier: owner.supplier.clone(),
+            originator: package.author.as_deref().and_then(Party::parse).or_else(|| owner.originator.clone()),
+            sha256: None,
+            sha512: None,
+            file_name: None,
+            download: None,
+            source: owner.source.clone().filter(|_| owner.kind != Kind::Image),
+            homepage: package.homepage.as_deref().and_then(identity::web_address),
+            summary: package.summary,
+            licensing: Licensing {
+                declared: package.license.clone().or(owner_says.declared),
+                concluded: package.license.or(owner_says.concluded),
+                copyright: owner_says.copyright,
+                comment: owner_says.comment,
+            },
+            depends: Vec::new(),
+            absent: Vec::new(),
+            reason: format!("told by /{}", package.metadata),
+            layer: owner.layer,
+            of_base: owner.of_base,
+            within: Some(within),
+            name: package.name,
+            version: package.version,
+            architecture: None,
+            purl,
+        }
+    }
+
     /// Adds the files; `first` is the first of the spec's components, `of_entry` says which of them an entry belongs to.
     fn add_files(&mut self, first: usize, of_entry: &BTreeMap<usize, usize>) {
         for (path, kept) in &self.input.selection.nodes {
             let (Some(sha256), Some(sha1)) = (kept.digest, kept.sha1) else { continue };
-            let owner = match &kept.origin {
-                Origin::Package(name) => self.places.get(name).copied(),
-                Origin::Spec(entry) => {
-                    entry_number(entry).and_then(|number| of_entry.get(&number)).map(|at| first + at)
-                }
-                Origin::Derived(_) => None,
-                Origin::Base => {
-                    let name = self.base_owners.get(path.as_str());
-                    let of_package = name.and_then(|name| self.places.get(name)).copied();
-                    Some(of_package.filter(|number| self.inventory.components[*number].of_base).unwrap_or(1))
-                }
-            };
+            let owner = self.owner_of(path.as_str(), &kept.origin, first, of_entry);
             self.inventory.files.push(File {
                 path: path.clone(),
                 sha1,
                 sha256,
                 size: kept.size,
                 executable: kept.executable,
-                owner: owner.unwrap_or(0),
+                owner,
                 origin: kept.origin.clone(),
                 reason: kept.reason.clone(),
             });
         }
     }
+}
+
+/// Returns the metadata of languages' packages that is in the image, by path.
+fn language_texts<'a>(input: &InventoryInput<'a>) -> Vec<(&'a str, &'a [u8])> {
+    let paths = input.selection.nodes.iter().filter(|(path, _)| crate::languages::is_read(path.as_str()));
+    paths
+        .filter_map(|(path, kept)| {
+            let index = match &kept.origin {
+                Origin::Package(name) => input.packs.get(name)?,
+                Origin::Spec(_) => &input.local.index,
+                Origin::Base => input.base?,
+                Origin::Derived(_) => return None,
+            };
+            Some((path.as_str(), index.text_at(path.as_str())?))
+        })
+        .collect()
 }
 
 /// Returns the paths that a package of the lock, or of the base, has in the image.

@@ -36,6 +36,7 @@ fn the_program() {
       why          Explain why a file is, or is not, in an image
       inspect      Show layers, packages, files and surface of an image
       diff         Explain how two images or locks differ
+      sbom         Print an image's SBOM
       audit        Check an image against a policy
       keygen       Create a signing key pair
       sign         Sign an image

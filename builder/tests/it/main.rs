@@ -38,6 +38,7 @@ mod private;
 mod program;
 mod publish;
 mod publish_judges;
+mod publish_release;
 mod readme;
 mod real;
 mod rebuild;
