@@ -32,31 +32,18 @@ impl Unit {
 type Rule = fn(&[Unit], usize, i64) -> Vec<usize>;
 
 /// All rules, by name.
-pub(crate) const RULES: [(&str, Rule); 13] = [
+pub(crate) const RULES: [(&str, Rule); 9] = [
     ("one layer", |units, _, _| vec![0; units.len()]),
     ("a layer for each package", |units, _, _| (0..units.len()).collect()),
     ("apko's origin and budget", apko),
     ("bins of even size", bins),
     ("chunkah's tiers", chunkah),
     ("ours", |units, max, day| ours(units, max, day)),
-    ("A: 256 KiB alone", |units, max, day| variant(units, max, day, &Variant { large: 256 << 10, ..Variant::OURS })),
-    ("B: A, nothing free", |units, max, day| {
+    ("ours, 256 KiB alone", |units, max, day| variant(units, max, day, &Variant { large: 256 << 10, ..Variant::OURS })),
+    ("ours, 256 KiB alone, nothing free", |units, max, day| {
         variant(units, max, day, &Variant { large: 256 << 10, reserve: 0, ..Variant::OURS })
     }),
-    ("C: A, shared by size", |units, max, day| {
-        variant(units, max, day, &Variant { large: 256 << 10, by_size: true, ..Variant::OURS })
-    }),
-    ("D: C, warm from 1", |units, max, day| {
-        variant(units, max, day, &Variant { large: 256 << 10, by_size: true, hot: 1, ..Variant::OURS })
-    }),
-    ("E: D, alone by size and heat", |units, max, day| {
-        variant(units, max, day, &Variant { large: 256 << 10, by_size: true, hot: 1, by_heat: true, ..Variant::OURS })
-    }),
-    ("F: E, nothing free", |units, max, day| {
-        let numbers = Variant { large: 256 << 10, by_size: true, hot: 1, by_heat: true, reserve: 0, ..Variant::OURS };
-        variant(units, max, day, &numbers)
-    }),
-    ("G: F, 3 small by size and 1 hot", |units, max, day| {
+    ("ours, 256 KiB alone by size and heat, 3 small by size, 1 hot", |units, max, day| {
         let numbers = Variant { large: 256 << 10, by_size: true, hot: 1, by_heat: true, reserve: 0, small: 3, hots: 1 };
         variant(units, max, day, &numbers)
     }),
