@@ -17,6 +17,9 @@ fn inspect() {
 
     Options:
           --files               List every file
+          --layers              Show what each layer holds, and what an update of each package would
+                                make others pull again
+          --tree                Show each layer as a tree of packages and files by size
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help
 
