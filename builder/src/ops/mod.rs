@@ -23,6 +23,7 @@ mod bundles;
 mod cache;
 mod check;
 mod diff;
+mod embed;
 mod evidence;
 mod fetch;
 mod init;
@@ -80,7 +81,7 @@ pub use sbom::{SbomError, SbomFormat, sbom, write_sbom};
 pub use sign::{Signed, sign};
 pub use source::Reach;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
-pub use verify::{Verification, VerifyOptions, verify};
+pub use verify::{RebuildAnswer, RebuildInputs, VerdictSigner, Verification, VerifyOptions, verify};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
@@ -282,6 +283,12 @@ pub enum Error {
         /// As the user wrote it.
         image: String,
     },
+    /// Evidence without a rebuild kit where one is needed.
+    #[error("cannot make a full rebuild kit: there is none in `{directory}`")]
+    NoKit {
+        /// The evidence.
+        directory: String,
+    },
     /// A release of what is not proved.
     #[error("cannot release `{image}`: its packages were not proved against their signed archives")]
     UnprovedImage {
@@ -359,6 +366,7 @@ impl Diagnose for Error {
             Self::Registry(error) => error.code(),
             Self::Published { .. } => "ops::published",
             Self::NoEvidence { .. } => "ops::no-evidence",
+            Self::NoKit { .. } => "release::no-kit",
             Self::UnprovedImage { .. } => "release::unproved",
             Self::AssetName { .. } => "release::name",
             Self::Predicate { .. } => "attest::predicate",
@@ -383,6 +391,7 @@ impl Diagnose for Error {
         let hint = match self {
             Self::NoLock { .. } => "`tarsia lock SPEC` writes it",
             Self::Stale { .. } => "`tarsia lock SPEC` writes a new one",
+            Self::NoKit { .. } => "build it again",
             Self::NoEvidence { .. } => "build it again, or name the directory with `--evidence DIR`",
             Self::UnprovedImage { .. } => {
                 "`tarsia build --require-proof` says why; `--unproved` releases it all the same"

@@ -7,7 +7,7 @@ use super::depends::{Installed, Universe};
 use super::underlying::{self, BasePackage, debian_purl};
 use super::{
     Component, Depends, Distro, Error, File, Inventory, Kind, Known, Licensing, Party, Source, expression, identity,
-    local,
+    languages, local,
 };
 use crate::digest::{Digest, Sha512};
 use crate::image::Image;
@@ -218,6 +218,7 @@ impl<'a> Maker<'a> {
         self.inventory.components[0].depends = roots.into_iter().map(|on| Depends { on, relation: None }).collect();
 
         self.add_files(first, &spec.of_entry);
+        languages::add(&mut self.inventory, language_texts(input));
         self.inventory.license_texts = copyright::texts(self.refs);
         copyright::of_the_whole(&mut self.inventory);
         Ok(self.inventory)
@@ -492,6 +493,22 @@ impl<'a> Maker<'a> {
             });
         }
     }
+}
+
+/// Returns the metadata of languages' packages that is in the image, by path.
+fn language_texts<'a>(input: &InventoryInput<'a>) -> Vec<(&'a str, &'a [u8])> {
+    let paths = input.selection.nodes.iter().filter(|(path, _)| crate::languages::is_read(path.as_str()));
+    paths
+        .filter_map(|(path, kept)| {
+            let index = match &kept.origin {
+                Origin::Package(name) => input.packs.get(name)?,
+                Origin::Spec(_) => &input.local.index,
+                Origin::Base => input.base?,
+                Origin::Derived(_) => return None,
+            };
+            Some((path.as_str(), index.text_at(path.as_str())?))
+        })
+        .collect()
 }
 
 /// Returns the paths that a package of the lock, or of the base, has in the image.

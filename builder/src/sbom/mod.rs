@@ -5,6 +5,7 @@
 //! a cache held cannot reach a byte. Ids are UUIDs of the image's digest (RFC 9562, version 5), times are the lock's
 //! `source-date`. An SBOM says what is in an image, never what is known to be wrong with it (BSI TR-03183-2, 3.1).
 
+mod analyse;
 mod copyright;
 mod cyclonedx;
 mod depends;
@@ -12,6 +13,7 @@ mod error;
 mod expression;
 mod identity;
 mod inventory;
+mod languages;
 mod local;
 mod party;
 mod spdx;
@@ -25,6 +27,7 @@ use std::collections::BTreeMap;
 use crate::digest::{Digest, Sha1, Sha512};
 use crate::tree::{ImagePath, Origin};
 
+pub use analyse::analyse;
 pub use cyclonedx::{Version, cyclonedx, cyclonedx_as};
 pub use error::Error;
 pub use inventory::{InventoryInput, Published};
@@ -239,6 +242,9 @@ pub struct File {
 impl File {
     /// Returns origin and reason as documents word them.
     pub fn note(&self) -> String {
+        if self.reason == analyse::UNOWNED {
+            return self.reason.clone();
+        }
         let (origin, told) = match &self.origin {
             Origin::Package(name) => (format!("package {name}"), String::new()),
             Origin::Derived(rule) => (format!("made by rule {rule}"), format!("rule {rule}")),

@@ -92,16 +92,29 @@ fn verify() {
                oci:DIR[:TAG], oci-archive:FILE[:TAG]
 
     Options:
-          --key <PUB>           Public key of who signs it: a file, or env://VARIABLE; may be repeated
-          --threshold <N>       How many different keys must agree [default: 1]
-          --require <WHAT>      What it must have: signature, sbom, provenance, rebuild; a signature
-                                always [default: signature]
-          --identity <RULE>     How near a signature's reference must be to IMAGE's: exact, repository,
-                                any [default: repository]
-          --bundle <FILE>       File with more bundles or envelopes; may be repeated
-          --against <IMAGE>     Another build, which must be the same
+          --key <PUB>        Public key of who signs it: a file, or env://VARIABLE; may be repeated
+          --threshold <N>    How many different keys must agree [default: 1]
+          --require <WHAT>   What it must have: signature, sbom, provenance, rebuild; a signature always
+                             [default: signature]
+          --identity <RULE>  How near a signature's reference must be to IMAGE's: exact, repository, any
+                             [default: repository]
+          --bundle <FILE>    File with more bundles or envelopes; may be repeated
+          --against <IMAGE>  Another build, which must be the same
+          --rebuild          Build it again, from its rebuild kit, and compare
+      -h, --help             Print help
+
+    Rebuild options:
+          --kit <DIR|FILE>      Rebuild kit to take in place of the image's own
+          --spec <SPEC>         Spec to take in place of a kit
+          --lock <LOCK>         Lock of that spec [default: beside it]
+          --context <DIR>       Directory that the spec's paths start from [default: its own]
+          --variant <NAME>      Variant of that spec
+          --require-proof       Refuse a lock that signed metadata cannot prove
+          --verifier-key <KEY>  Key of a verifier, never a release's, that signs a match: a file,
+                                env://VARIABLE, ssh-agent:[FINGERPRINT|COMMENT] or exec:PROGRAM
+          --verifier-id <URI>   URI of who that verifier is [default: one made of the key's id]
+      -o, --output <FILE>       File for what it signs [default: the registry, or beside the image]
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
-      -h, --help                Print help
 
     Store options:
           --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]

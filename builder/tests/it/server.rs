@@ -12,6 +12,8 @@ use tarsia::digest::Digest;
 pub(crate) struct Manners {
     /// It keeps lists of referrers, and says so by `OCI-Subject`.
     pub referrers: bool,
+    /// It says of no blob that it is there before that was brought to, or mounted in, this very repository by someone.
+    pub apart: bool,
     /// It wants this `Authorization`.
     pub wants: Option<String>,
     /// What it says to those who come without: `WWW-Authenticate`.
@@ -33,6 +35,8 @@ pub(crate) enum Mishap {
     CutAnswer,
     /// This status is answered, and nothing is done.
     Status(u16),
+    /// Nothing is done and nothing answered, for as long as anybody waits.
+    Hang,
 }
 
 /// What stands in a registry.
@@ -126,6 +130,10 @@ impl Server {
         let length: usize = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
         let take = match mishap {
             Some(Mishap::Cut) => return cut(stream),
+            Some(Mishap::Hang) => {
+                let _ = reader.read(&mut [0; 1]);
+                return None;
+            }
             Some(Mishap::CutAfter(bytes)) => bytes.min(length),
             _ => length,
         };
@@ -180,6 +188,9 @@ impl Server {
         }
         if let Some((_, digest)) = rest.split_once("/blobs/") {
             let Ok(digest) = digest.parse::<Digest>() else { return Reply::new(400) };
+            if manners.apart && method == "HEAD" {
+                return Reply::new(404);
+            }
             let lie = manners.lies.get(&digest).cloned();
             return match lie.or_else(|| contents.blobs.get(&digest).cloned()) {
                 Some(body) => {

@@ -44,8 +44,8 @@ fn images(diff: &ImageDiff, limit: usize) -> String {
         text.push_str("same\n");
         return text;
     }
-    for difference in &comparison.differences {
-        let _ = writeln!(text, "\n{}", line(difference, 0));
+    for (at, difference) in comparison.differences.iter().enumerate() {
+        let _ = writeln!(text, "{}{}", if at == 0 { "\n" } else { "" }, line(difference, 0));
     }
     for one in &comparison.manifests {
         match diff.summaries.iter().find(|summary| summary.platform == one.platform) {
