@@ -19,6 +19,10 @@ use crate::select::Selection;
 use crate::spec::Spec;
 use crate::tree::{ImagePath, Origin};
 
+/// Returns where a file of an archive is published for good, by the archive's name, its address where the spec names it,
+/// the date of the metadata that names the file, and the file's path.
+pub type Published<'a> = &'a dyn Fn(&str, Option<&str>, i64, &str) -> Option<String>;
+
 /// What an inventory is made from.
 #[derive(Clone, Copy)]
 pub struct InventoryInput<'a> {
@@ -36,9 +40,8 @@ pub struct InventoryInput<'a> {
     pub selection: &'a Selection,
     /// The image.
     pub image: &'a Image,
-    /// Returns where a file of an archive is published for good, by the archive's name, its address where the spec names
-    /// it, the date of the metadata that names the file, and the file's path.
-    pub published: &'a dyn Fn(&str, Option<&str>, i64, &str) -> Option<String>,
+    /// Where files of archives are published.
+    pub published: Published<'a>,
 }
 
 impl Inventory {

@@ -30,7 +30,7 @@ use crate::tree::{ImagePath, Origin};
 pub use analyse::analyse;
 pub use cyclonedx::{Version, cyclonedx, cyclonedx_as};
 pub use error::Error;
-pub use inventory::InventoryInput;
+pub use inventory::{InventoryInput, Published};
 pub use party::{Party, PartyKind};
 pub use spdx::{MAX_ATTESTED_FILES, spdx, spdx_packages};
 pub use spdx3::spdx3;
