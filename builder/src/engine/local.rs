@@ -23,7 +23,7 @@ use crate::digest::{Digest, Hasher};
 use crate::image::{Image, ImageIndex, Settings};
 use crate::layer::{self, Layer, Workers};
 use crate::lock::{ENCODING, Lock, RULES};
-use crate::package::local::{self, Input};
+use crate::package::local::{self, Input, LocalSource};
 use crate::package::{PACK_FORMAT, PackIndex};
 use crate::select::{self, LayerPlan, Report, SelectInput, Selection};
 use crate::spec::{Platform, Spec};
@@ -34,7 +34,7 @@ pub use error::Error;
 pub use packs::Packs;
 
 /// Version of the records of results; part of their keys.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What a build reads, and what it works with.
 #[derive(Clone, Copy)]
@@ -65,6 +65,8 @@ pub struct Built {
     pub selected: BTreeMap<Platform, Option<Selected>>,
     /// By platform, what selection had to say.
     pub reports: BTreeMap<Platform, Report>,
+    /// What `copy` entries took from beneath the spec's directory.
+    pub sources: Vec<LocalSource>,
 }
 
 impl Built {
@@ -90,6 +92,7 @@ pub struct Selected {
 struct Record {
     image: Image,
     report: Report,
+    sources: Vec<LocalSource>,
     /// Digest of the local files, where their state could have hidden a change while they were read.
     local: Option<Digest>,
 }
@@ -108,7 +111,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
     let racy = seen.iter().any(|input| input.is_racy(moment));
     let lock = Digest::of(input.lock.to_text().as_bytes());
     let mut images = Vec::new();
-    let (mut selected, mut reports) = (BTreeMap::new(), BTreeMap::new());
+    let (mut selected, mut reports, mut sources) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for platform in platforms(input)? {
         let key = key(input, platform, &lock, &seen);
         let found = match find(input.store, &key)? {
@@ -130,7 +133,8 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
                 let selection = select(input, platform)?;
                 let image = write(input, platform, &selection)?;
                 let local = racy.then(|| selection.packs.local().digest());
-                let record = Record { image, report: selection.selection.report.clone(), local };
+                let report = selection.selection.report.clone();
+                let record = Record { image, report, sources: selection.packs.local().sources.clone(), local };
                 // What changed while it was read has no state to be found by.
                 if local::inputs(input.spec, input.directory)? == seen {
                     keep(input.store, &key, &record)?;
@@ -139,10 +143,12 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
             }
         };
         images.push(record.image);
+        // The same for every platform.
+        sources = record.sources;
         reports.insert(platform, record.report);
         selected.insert(platform, selection);
     }
-    Ok(Built { image: ImageIndex::new(images)?, selected, reports })
+    Ok(Built { image: ImageIndex::new(images)?, selected, reports, sources })
 }
 
 /// Opens one platform's packages and the spec's own files, and selects what is kept of them.

@@ -8,15 +8,17 @@ use crate::diag::{Diagnose, Label, Progress, Source, Span, Verdict};
 use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
 use crate::kit::Kit;
 use crate::load::Engines;
+use crate::registry::Registry;
 use crate::spec::Platform;
 use crate::store::Store;
-use crate::{image, load, store};
+use crate::{image, load, registry, store};
 
 mod add;
 mod audit;
 mod build;
 mod cache;
 mod check;
+mod evidence;
 mod fetch;
 mod init;
 mod inspect;
@@ -28,12 +30,15 @@ mod output;
 mod project;
 mod prove;
 mod remove;
+mod source;
 mod vendor;
+mod verify;
 mod why;
 
+pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
 pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
-pub use build::{BuildOptions, BuildOutcome, build};
+pub use build::{BuildOptions, BuildOutcome, Revision, build};
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
 pub use fetch::{FetchOutcome, fetch};
@@ -45,7 +50,9 @@ pub use output::directory_of_output;
 pub use project::{Project, sections};
 pub use prove::{Proof, prove};
 pub use remove::remove;
+pub use source::Reach;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
+pub use verify::{Verification, VerifyOptions, verify};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
@@ -56,6 +63,8 @@ pub struct World<'a> {
     pub vendor: Option<&'a Kit>,
     /// The network.
     pub transport: &'a dyn Transport,
+    /// The registries.
+    pub registry: &'a Registry,
     /// The clock: seconds since 1970-01-01 UTC.
     pub now: i64,
     /// The machine's own platform: the default of a spec that names none.
@@ -210,12 +219,26 @@ pub enum Error {
         /// The path.
         path: String,
     },
+    /// No commit to tell.
+    #[error("cannot tell the commit of the checkout at `{directory}`: {problem}")]
+    NoCheckout {
+        /// The spec's directory.
+        directory: String,
+        /// Why.
+        problem: String,
+    },
     /// An output of an image.
     #[error(transparent)]
     Image(#[from] image::Error),
+    /// The documents beside an image.
+    #[error(transparent)]
+    Evidence(#[from] crate::evidence::Error),
     /// A container engine.
     #[error(transparent)]
     Load(#[from] load::Error),
+    /// A registry.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// An output that cannot be put in its place.
     #[error(transparent)]
     Output(#[from] store::Error),
@@ -258,8 +281,11 @@ impl Diagnose for Error {
             Self::NoPackage { .. } => "why::no-package",
             Self::NotLocked { .. } => "lock::not-locked",
             Self::OutputTwice { .. } => "ops::output-twice",
+            Self::NoCheckout { .. } => "ops::no-checkout",
             Self::Image(error) => error.code(),
+            Self::Evidence(error) => error.code(),
             Self::Load(error) => error.code(),
+            Self::Registry(error) => error.code(),
             Self::Output(error) => error.code(),
             Self::NoOutput(_) => "vendor::no-output",
             Self::Outside { .. } => "vendor::outside",
@@ -296,8 +322,11 @@ impl Diagnose for Error {
             Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::OutputTwice { .. } => "give each its own path",
+            Self::NoCheckout { .. } => "name the commit: `--source-revision COMMIT`",
             Self::Image(error) => return error.hints(),
+            Self::Evidence(error) => return error.hints(),
             Self::Load(error) => return error.hints(),
+            Self::Registry(error) => return error.hints(),
             Self::Output(error) => return error.hints(),
             Self::Read { .. }
             | Self::Write { .. }

@@ -15,4 +15,5 @@ pub(crate) mod outdated;
 pub(crate) mod remove;
 pub(crate) mod schema;
 pub(crate) mod vendor;
+pub(crate) mod verify;
 pub(crate) mod why;
