@@ -34,6 +34,7 @@ mod source;
 mod vendor;
 mod verify;
 mod why;
+mod why_image;
 
 pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
@@ -53,7 +54,8 @@ pub use remove::remove;
 pub use source::Reach;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
 pub use verify::{Verification, VerifyOptions, verify};
-pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
+pub use why::{Answer, Kept, PackageReason, PathReason, Step, WhyOptions, WhyOutcome, why};
+pub use why_image::{image_path, why_image};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
 pub struct World<'a> {
