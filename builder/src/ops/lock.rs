@@ -338,12 +338,7 @@ fn inputs(project: &Project, debs: &[LocalDeb], fetcher: &Fetcher<'_>) -> Result
     let mut inputs: Vec<LockedInput> = local::inputs(debs).collect();
     for (kind, name) in local_inputs(project)? {
         let bytes = project.read_input(&name)?;
-        inputs.push(LockedInput {
-            kind: kind.to_owned(),
-            name,
-            digest: Digest::of(&bytes),
-            size: bytes.len() as u64,
-        });
+        inputs.push(LockedInput { kind: kind.to_owned(), name, digest: Digest::of(&bytes), size: bytes.len() as u64 });
     }
     if let (Some(base), Some((digest, size))) =
         (&project.spec.base, engine::base_digest(&project.spec, &project.directory)?)

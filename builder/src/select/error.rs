@@ -311,9 +311,7 @@ impl Diagnose for Error {
                 };
                 vec![format!("`tarsia add {package}`")]
             }
-            Self::Feature { known, .. } => {
-                known.iter().map(|(name, why)| format!("`{name}`: {why}")).collect()
-            }
+            Self::Feature { known, .. } => known.iter().map(|(name, why)| format!("`{name}`: {why}")).collect(),
             Self::Charset { .. } => vec!["`iconv -l` lists those of a whole system".to_owned()],
             Self::Taken { line, .. } => vec![format!("write `{line}` into the spec")],
             Self::Number { kind, .. } => vec![format!("give the {kind} another number")],

@@ -10,8 +10,8 @@ use super::form;
 use super::node::{Key, Node, Value};
 use super::shape::not_yet;
 use super::{
-    ArchiveSpec, Compression, Distro, DpkgDb, Feature, Keep, LayerSpec, LocalPackage, Never, PackageRequest, Platform, Run,
-    SbomSpec, Spanned, Spec, base, checks, files, users,
+    ArchiveSpec, Compression, Distro, DpkgDb, Feature, Keep, LayerSpec, LocalPackage, Never, PackageRequest, Platform,
+    Run, SbomSpec, Spanned, Spec, base, checks, files, users,
 };
 use crate::diag::Span;
 use crate::digest::Digest;
