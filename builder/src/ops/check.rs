@@ -8,7 +8,7 @@ use crate::layer::Workers;
 use crate::select::Report;
 use crate::spec::Platform;
 
-use super::build::{unhandled, unmatched};
+use super::build::{hints, unhandled, unmatched};
 use super::lock::stale;
 use super::prove::{Proof, prove};
 use super::{Error, Project, World, fetch, shown};
@@ -98,6 +98,7 @@ pub fn check(world: &World<'_>, path: &Path, options: &CheckOptions) -> Result<C
         packages += held.packages.len();
         let selected = local::select(&input, platform)?;
         outcome.warnings.extend(unhandled(&selected.selection.report));
+        outcome.warnings.extend(hints(&selected.selection.report));
         outcome.reports.push((platform, selected.selection.report));
     }
     outcome.warnings.extend(unmatched(outcome.reports.iter().map(|(_, report)| report)));

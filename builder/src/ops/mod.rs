@@ -49,6 +49,7 @@ mod supply;
 mod vendor;
 mod verify;
 mod why;
+mod why_image;
 
 pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
@@ -82,7 +83,8 @@ pub use sign::{Signed, sign};
 pub use source::Reach;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
 pub use verify::{RebuildAnswer, RebuildInputs, VerdictSigner, Verification, VerifyOptions, verify};
-pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
+pub use why::{Answer, Kept, PackageReason, PathReason, Step, WhyOptions, WhyOutcome, why};
+pub use why_image::{image_path, why_image};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
 #[derive(Clone, Copy)]

@@ -18,13 +18,16 @@ use super::{Entry, EntryKind, Error, PACK_FORMAT, PackIndex, texts};
 use crate::codec::decode::{self, Format};
 use crate::digest::{Digest, Hasher, Sha512, Sha512Hasher};
 use crate::elf::FileRange;
+use crate::rules::closure::Rule;
 use crate::spec::{FileEntry, FileSource, Spec};
 use crate::tar::read as tar;
 use crate::tree::{ImagePath, PathError};
 
+mod rules;
 mod unpack;
 mod walk;
 
+pub use rules::rule_files;
 use walk::{Found, Globs, Kind, Root, local, refused};
 
 /// The largest certificate file.
@@ -48,6 +51,10 @@ pub struct LocalPack {
     pub sha512: BTreeMap<u32, Sha512>,
     /// The bytes of the spec's certificates, in its order.
     pub certificates: Vec<Vec<u8>>,
+    /// The spec's own rules, file by file in the order of their names.
+    pub rules: Vec<Rule>,
+    /// Digest of the texts that the rules were parsed from.
+    pub rules_digest: Digest,
     /// What `copy` entries took, each path once, sorted.
     pub sources: Vec<LocalSource>,
 }
@@ -87,6 +94,7 @@ impl LocalPack {
         for certificate in &self.certificates {
             hasher.update(Digest::of(certificate).as_bytes());
         }
+        hasher.update(self.rules_digest.as_bytes());
         hasher.digest()
     }
 }
@@ -154,6 +162,7 @@ pub fn open(
     }
     let certificates =
         spec.certificates.iter().map(|path| root.read(&path.value, MAX_CERTIFICATE)).collect::<Result<_, _>>()?;
+    let (rules, rules_digest) = rules::parse(spec, directory)?;
     let length = pack.data.length();
     let mut index = PackIndex {
         questions: Vec::new(),
@@ -176,7 +185,7 @@ pub fn open(
     source.update(&index.to_bytes());
     index.source = source.digest();
     let sources = pack.sources.into_iter().map(|(path, kind)| LocalSource { path, kind }).collect();
-    Ok(LocalPack { index, entry_of: pack.entry_of, sha512: pack.sha512, certificates, sources })
+    Ok(LocalPack { index, entry_of: pack.entry_of, sha512: pack.sha512, certificates, rules, rules_digest, sources })
 }
 
 /// Returns the files that [`open`] would read from the disk, without reading them, in the order of the spec.
@@ -200,6 +209,9 @@ pub fn inputs(spec: &Spec, directory: &Path) -> Result<Vec<Input>, Error> {
         if let FileSource::Copy { path, include, exclude } = &entry.value.what {
             root.walk(path, &Globs::new(include, exclude, path)?, &mut push)?;
         }
+    }
+    if let Some(path) = &spec.rules {
+        root.walk(&path.value, &rules::globs(&path.value)?, &mut push)?;
     }
     for path in &spec.certificates {
         root.walk(&path.value, &Globs::new(&[], &[], &path.value)?, &mut push)?;
