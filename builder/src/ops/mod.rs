@@ -23,6 +23,7 @@ mod bundles;
 mod cache;
 mod check;
 mod diff;
+mod embed;
 mod evidence;
 mod fetch;
 mod init;
@@ -80,7 +81,7 @@ pub use sbom::{SbomError, SbomFormat, sbom, write_sbom};
 pub use sign::{Signed, sign};
 pub use source::Reach;
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
-pub use verify::{Verification, VerifyOptions, verify};
+pub use verify::{RebuildAnswer, RebuildInputs, VerdictSigner, Verification, VerifyOptions, verify};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.

@@ -30,7 +30,7 @@ use crate::tree::{ImagePath, Origin};
 pub use analyse::analyse;
 pub use cyclonedx::{Version, cyclonedx, cyclonedx_as};
 pub use error::Error;
-pub use inventory::InventoryInput;
+pub use inventory::{InventoryInput, Published};
 pub use party::{Party, PartyKind};
 pub use spdx::{MAX_ATTESTED_FILES, spdx, spdx_packages};
 pub use spdx3::spdx3;
@@ -245,13 +245,14 @@ impl File {
         if self.reason == analyse::UNOWNED {
             return self.reason.clone();
         }
-        let origin = match &self.origin {
-            Origin::Package(name) => format!("package {name}"),
-            Origin::Derived(rule) => format!("made by rule {rule}"),
-            Origin::Spec(entry) => format!("{entry} of the spec"),
-            Origin::Base => "base image".to_owned(),
+        let (origin, told) = match &self.origin {
+            Origin::Package(name) => (format!("package {name}"), String::new()),
+            Origin::Derived(rule) => (format!("made by rule {rule}"), format!("rule {rule}")),
+            Origin::Spec(entry) => (format!("{entry} of the spec"), entry.clone()),
+            Origin::Base => ("base image".to_owned(), "base".to_owned()),
         };
-        match self.reason.as_str() {
+        // What the reason says beyond the origin.
+        match self.reason.strip_prefix(&told).unwrap_or(&self.reason).trim_start_matches([':', ' ']) {
             "" => origin,
             reason => format!("{origin}; {reason}"),
         }
@@ -313,6 +314,18 @@ impl Inventory {
     /// Returns the id of a file, derived from its path.
     pub(crate) fn file_id(file: &File) -> String {
         Digest::of(file.path.as_str().as_bytes()).hex()[..24].to_owned()
+    }
+
+    /// Returns the component that the one at `number` is a part of: of a language's package the one whose files it stands
+    /// in, of what a base brings the base, else the image.
+    pub(crate) fn above(&self, number: usize) -> usize {
+        let component = &self.components[number];
+        let base = || self.components.iter().position(|component| component.kind == Kind::Base);
+        match component.within {
+            Some(within) => within,
+            None if component.of_base && component.kind != Kind::Base => base().unwrap_or(0),
+            None => 0,
+        }
     }
 
     /// Returns the component that has no other above it: the image.

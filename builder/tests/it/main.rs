@@ -22,6 +22,7 @@ mod help_images;
 mod help_publish;
 mod help_tools;
 mod hostile;
+mod inspect_layers;
 mod judges;
 mod keys;
 mod keystore;
