@@ -361,6 +361,7 @@ fn any_image_gets_sboms_of_what_is_in_it() {
     let server = Server::start(Manners { referrers: true, ..Manners::default() });
     let image = format!("docker://{}/team/web:1", server.host);
     place.ok(&["push", "web.oci", &image, "--no-evidence"]);
+    place.ok(&["sign", &image, "--key", "k.key"]);
     let attach = ["attach", &image, "--sbom", "--key", "k.key"];
     assert_eq!(place.ok(&attach).lines().count(), 3);
     for format in ["spdx", "cyclonedx", "spdx3"] {
@@ -369,7 +370,7 @@ fn any_image_gets_sboms_of_what_is_in_it() {
     }
     let text = place.ok(&["sbom", &image, "--format", "spdx"]);
     assert!(text.to_lowercase().contains("analy"), "it says how it was made: {text}");
-    place.ok(&["verify", &image, "--key", "k.pub", "--require", "sbom", "--identity", "any"]);
+    place.ok(&["verify", &image, "--key", "k.pub", "--require", "sbom", "--identity", "exact"]);
     server.behave(Manners { referrers: true, ..Manners::default() });
     place.ok(&attach);
     assert_eq!(writes(&server), 0, "again is no change");
@@ -382,7 +383,8 @@ fn any_image_gets_sboms_of_what_is_in_it() {
         accepts(copy.current_dir(place.path(".")).env("REGISTRY_AUTH_FILE", place.path("auth.json")));
         assert_eq!(place.ok(&["attach", &docker, "--sbom", "--key", "k.key"]).lines().count(), 3);
         assert!(place.ok(&["sbom", &docker, "--format", "cyclonedx"]).contains("hello"));
-        place.ok(&["verify", &docker, "--key", "k.pub", "--require", "sbom", "--identity", "any"]);
+        place.ok(&["sign", &docker, "--key", "k.key"]);
+        place.ok(&["verify", &docker, "--key", "k.pub", "--require", "sbom", "--identity", "exact"]);
     }
     // What was built here has better ones.
     let told = ["attach", &image, "--sbom", "--evidence", "web.oci.evidence"];
