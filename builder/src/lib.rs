@@ -30,6 +30,7 @@ pub mod tree;
 
 pub mod archive;
 pub mod attest;
+pub mod container;
 pub mod engine;
 pub mod fetch;
 pub mod image;

@@ -383,7 +383,7 @@ pub(super) fn texts(node: Option<&Node>) -> Vec<String> {
     node.map(Node::items).unwrap_or_default().iter().filter_map(Node::text).map(str::to_owned).collect()
 }
 
-fn texts_by_key(node: Option<&Node>) -> BTreeMap<String, String> {
+pub(super) fn texts_by_key(node: Option<&Node>) -> BTreeMap<String, String> {
     let entries: &[(Key, Node)] = node.map(Node::entries).unwrap_or_default();
     entries.iter().filter_map(|(key, node)| Some((key.text.clone(), node.text()?.to_owned()))).collect()
 }
