@@ -28,7 +28,7 @@ fn request(line: &Line) -> Result<Option<AccountRequest>, &'static str> {
     let (Some(name), by) = (field(1), line.place()) else {
         return if kind == "r" { Ok(None) } else { Err("it names nobody") };
     };
-    let number = |text: &str| text.parse::<u32>().map_err(|_| "its number is none");
+    let number = |text: &str| text.parse().ok().filter(|number| *number != u32::MAX).ok_or("its number is none");
     match kind {
         "u" | "u!" => {
             let mut request = AccountRequest::user(name, by);

@@ -84,7 +84,13 @@ impl Machine<'_> {
                     rest = tail.trim_start();
                 }
             }
-            "command" | "exec" | "builtin" | "nice" | "ionice" | "nohup" | "env"
+            "exec" if first.is_some_and(|f| !f.starts_with('-')) => {
+                // The shell ends with what takes its place, and what it would have done at its end is left undone.
+                self.trap = None;
+                let flow = self.call(&arguments[0], &arguments[1..]);
+                return Some(if flow == Flow::Next { Flow::Exit(self.last != Truth::No) } else { flow });
+            }
+            "command" | "builtin" | "nice" | "ionice" | "nohup" | "env"
                 if first.is_none_or(|f| !f.starts_with('-')) =>
             {
                 let at = arguments.iter().position(|argument| !argument.contains('='));

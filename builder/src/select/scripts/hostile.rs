@@ -166,7 +166,10 @@ fn nothing_is_put_where_an_image_has_no_place_and_nothing_is_lost_unsaid() {
         let (effects, unhandled) = effects(script);
         assert!(effects.contains(says) && unhandled.is_empty(), "{script}\n{effects}\n{unhandled}");
     }
+    let (found, unhandled) = effects("exec touch /etc/app/x; touch /never");
+    assert!(found.contains("/etc/app/x") && !found.contains("/never") && unhandled.is_empty(), "{found}\n{unhandled}");
     for (script, says) in [
+        ("useradd -u 4294967295 app", "number is none"),
         ("ln -s b /etc/app/a; ln -s a /etc/app/b; touch /etc/app/a", "has no place"),
         ("cd $(hostname); touch x", "not known"),
         ("cd /etc/app; [ -e /proc/x ] && cd /; touch x", "not known"),

@@ -85,6 +85,11 @@ pub(super) fn run(machine: &mut Machine<'_>, name: &str, words: &[&str]) -> Opti
         machine.unhandled("an argument is not known");
         return Some(Truth::Unknown);
     }
+    // To the kernel, the highest number is no number.
+    if ["--uid", "u", "--gid", "g"].iter().any(|name| value(&options, &[name]).is_some_and(is_nobodys)) {
+        machine.unhandled("its number is none");
+        return Some(Truth::Unknown);
+    }
     let by = format!("{} of {}", machine.script, machine.package);
     let system = has(&options, &["--system", "-r", "r"]);
     let number = |names: &[&str]| value(&options, names).and_then(|number| number.parse().ok());
@@ -219,4 +224,8 @@ fn join(machine: &mut Machine<'_>, user: &str, group: &str, by: String) {
         machine.root.members.insert((user.to_owned(), group.to_owned()));
     }
     machine.effect(RULE, Effect::Account(AccountRequest::member(user, group, by)));
+}
+
+fn is_nobodys(number: &str) -> bool {
+    number.parse() == Ok(u32::MAX)
 }
