@@ -20,6 +20,12 @@ pub enum Error {
         /// Those that are known.
         known: Vec<&'static str>,
     },
+    /// A platform whose programs do not run here.
+    #[error("cannot run `{platform}` here: no emulator of it is registered")]
+    Platform {
+        /// The platform.
+        platform: String,
+    },
     /// No tracer.
     #[error("cannot trace a container: there is no `strace`")]
     NoTracer,
@@ -85,6 +91,7 @@ impl Diagnose for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::NoRuntime { .. } => "container::no-runtime",
+            Self::Platform { .. } => "container::platform",
             Self::NoTracer => "container::no-tracer",
             Self::Program { .. } => "container::program",
             Self::Runtime { .. } => "container::runtime",
@@ -99,6 +106,7 @@ impl Diagnose for Error {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::NoRuntime { .. } => "install one of them, or name its path with `--runtime`",
+            Self::Platform { .. } => "install `qemu-user-static` and `binfmt-support`, which register one",
             Self::NoTracer => "install `strace`",
             Self::Network { .. } => "run as root, or leave `listen` out and ask the program itself",
             Self::Image(error) => return error.hints(),

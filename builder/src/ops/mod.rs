@@ -28,6 +28,8 @@ mod output;
 mod project;
 mod prove;
 mod remove;
+mod run;
+mod test;
 mod vendor;
 mod why;
 
@@ -45,6 +47,8 @@ pub use output::directory_of_output;
 pub use project::{Project, sections};
 pub use prove::{Proof, prove};
 pub use remove::remove;
+pub use run::RunOptions;
+pub use test::{Tested, TestedImage, TestedRun, test};
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
 pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
 
@@ -210,6 +214,12 @@ pub enum Error {
         /// The path.
         path: String,
     },
+    /// A spec that says nothing of runs.
+    #[error("cannot test `{spec}`: it says no runs")]
+    NoTrials {
+        /// As the user wrote it.
+        spec: String,
+    },
     /// An output of an image.
     #[error(transparent)]
     Image(#[from] image::Error),
@@ -263,6 +273,7 @@ impl Diagnose for Error {
             Self::Output(error) => error.code(),
             Self::NoOutput(_) => "vendor::no-output",
             Self::Outside { .. } => "vendor::outside",
+            Self::NoTrials { .. } => "test::no-runs",
             Self::Threads { .. } => "ops::threads",
         }
     }
@@ -296,6 +307,7 @@ impl Diagnose for Error {
             Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::OutputTwice { .. } => "give each its own path",
+            Self::NoTrials { .. } => "say under `checks: run:` what is run and what it must show, as `- {args: [--version]}`",
             Self::Image(error) => return error.hints(),
             Self::Load(error) => return error.hints(),
             Self::Output(error) => return error.hints(),

@@ -14,5 +14,6 @@ pub(crate) mod man;
 pub(crate) mod outdated;
 pub(crate) mod remove;
 pub(crate) mod schema;
+pub(crate) mod test;
 pub(crate) mod vendor;
 pub(crate) mod why;
