@@ -7,8 +7,8 @@ use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
 use super::commands::{
-    add, audit, build, cache, check, completions, fetch, init, inspect, lock, man, outdated, remove, schema, test,
-    vendor, why,
+    add, audit, build, cache, check, completions, fetch, init, inspect, learn, lock, man, outdated, remove, schema,
+    test, vendor, why,
 };
 use super::size::parse_size;
 
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Build(build::Arguments),
     /// Run a spec's checks in its built image
     Test(test::Arguments),
+    /// Propose files that a run of the image asked for
+    Learn(learn::Arguments),
     /// Explain why a file is, or is not, in an image
     Why(why::Arguments),
     /// Show layers, packages, files and surface of an image

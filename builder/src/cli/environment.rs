@@ -118,16 +118,8 @@ fn engines(variable: &dyn Fn(&str) -> Option<OsString>) -> Engines {
 }
 
 /// What programs that run containers read beside `PATH`.
-const RUNTIMES: [&str; 8] = [
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "TMPDIR",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
-    "XDG_RUNTIME_DIR",
-    "CONTAINERS_CONF",
-];
+const RUNTIMES: [&str; 8] =
+    ["HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "CONTAINERS_CONF"];
 
 /// Returns what this machine has to run containers with.
 fn containers(variable: &dyn Fn(&str) -> Option<OsString>) -> Machine {
@@ -242,7 +234,10 @@ mod tests {
     fn subordinate_numbers_are_the_user_s_own() {
         let table = "root:1:2\nme:100000:65536\nme:1:1\n";
         assert_eq!(subordinate(table, "me"), Some((100_000, 65_536)));
-        assert_eq!((subordinate(table, "you"), subordinate(":1:2", ""), subordinate("me:x:1", "me")), (None, None, None));
+        assert_eq!(
+            (subordinate(table, "you"), subordinate(":1:2", ""), subordinate("me:x:1", "me")),
+            (None, None, None)
+        );
     }
 
     #[test]

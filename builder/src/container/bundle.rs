@@ -191,9 +191,11 @@ impl Bundle {
 
     /// Returns the image's variables with `more` on top.
     pub(super) fn environment(&self, more: &BTreeMap<String, String>) -> Vec<String> {
-        let own = self.settings.env.iter().filter(|line| {
-            line.split_once('=').is_none_or(|(name, _)| !more.contains_key(name))
-        });
+        let own = self
+            .settings
+            .env
+            .iter()
+            .filter(|line| line.split_once('=').is_none_or(|(name, _)| !more.contains_key(name)));
         let more = more.iter().map(|(name, value)| format!("{name}={value}"));
         own.cloned().chain(more).collect()
     }
@@ -258,9 +260,7 @@ impl Bundle {
         volumes: &[(PathBuf, String)],
         hosts: &Path,
     ) -> Value {
-        let tmpfs = |destination: &str, options: &[&str]| {
-            json!({"destination": destination, "type": "tmpfs", "source": "tmpfs", "options": options})
-        };
+        let tmpfs = |destination: &str, options: &[&str]| json!({"destination": destination, "type": "tmpfs", "source": "tmpfs", "options": options});
         let mut mounts = vec![
             json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}),
             tmpfs("/dev", &["nosuid", "strictatime", "mode=755", "size=65536k"]),

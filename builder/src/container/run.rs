@@ -122,9 +122,11 @@ impl Bundle {
     fn podman(&self, job: &Job<'_>, prepared: &Prepared) -> Command {
         let mut command = self.command();
         command.arg("--root").arg(self.state().join("root")).arg("--runroot").arg(self.state().join("run"));
+        // systemd need not be there.
+        command.args(["--cgroup-manager", "cgroupfs"]);
         command.args(["--storage-driver", "vfs", "--log-level", "error", "run", "--rm", "--quiet"]);
         command.args(["--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--network", "none"]);
-        command.args(["--security-opt", "no-new-privileges", "--cgroups", "disabled", "--log-driver", "none"]);
+        command.args(["--security-opt", "no-new-privileges", "--log-driver", "none"]);
         command.args(["--tmpfs", "/tmp:rw,nosuid,nodev,mode=1777", "--name", &prepared.id]);
         if job.stdin.is_some() {
             command.arg("--interactive");
@@ -180,12 +182,14 @@ impl Bundle {
                 let log = String::from_utf8_lossy(&log).into_owned();
                 let errors = log.lines().filter(|line| self.runtime.kind == Kind::Crun || line.contains("level=error"));
                 let Some(last) = errors.last() else { return Ok(()) };
-                message(last).to_owned()
+                message(last)
             }
         };
         let about_program = ["exec: ", "exec `", "executable file", "exec format", "cannot invoke", "chdir to cwd"];
         if about_program.iter().any(|part| said.contains(part)) || status.code() == Some(127) {
             (ran.exit, ran.refused) = (None, Some(said));
+            // It wrote the same there.
+            ran.stderr.clear();
             return Ok(());
         }
         Err(Error::Runtime { runtime: self.runtime.kind.as_str().to_owned(), said })
@@ -193,9 +197,12 @@ impl Bundle {
 }
 
 /// Returns what a line of a log says, of logrus' `time=… level=error msg="…"`.
-fn message(line: &str) -> &str {
-    let Some((_, message)) = line.split_once("msg=") else { return line.trim() };
-    message.trim().trim_matches('"')
+fn message(line: &str) -> String {
+    let Some((_, message)) = line.split_once("msg=") else { return line.trim().to_owned() };
+    let message = message.trim().trim_matches('"').replace("\\\"", "\"");
+    // Which of its steps failed says nothing of the program.
+    let reason = message.split_once("unable to start container process: ").map(|(_, reason)| reason.to_owned());
+    reason.unwrap_or(message)
 }
 
 fn tail(bytes: &[u8]) -> String {
@@ -224,7 +231,8 @@ pub(super) struct Output {
 impl Output {
     /// Returns all of it, once nobody has the pipes open any more.
     pub(super) fn end(self) -> (Vec<u8>, Vec<u8>) {
-        let all = |thread: Option<JoinHandle<Vec<u8>>>| thread.and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let all =
+            |thread: Option<JoinHandle<Vec<u8>>>| thread.and_then(|thread| thread.join().ok()).unwrap_or_default();
         (all(self.stdout), all(self.stderr))
     }
 }
@@ -378,9 +386,8 @@ fn speak(mut stream: TcpStream, listening: Listening<'_>, mut left: Duration) ->
         return answer;
     }
     let mut piece = [0; 4096];
-    let whole = |answer: &[u8]| {
-        listening.until.iter().all(|text| memchr::memmem::find(answer, text.as_bytes()).is_some())
-    };
+    let whole =
+        |answer: &[u8]| listening.until.iter().all(|text| memchr::memmem::find(answer, text.as_bytes()).is_some());
     while !whole(&answer) && !left.is_zero() && answer.len() < MAX_OUTPUT {
         match stream.read(&mut piece) {
             Ok(0) => break,

@@ -24,8 +24,14 @@ fn the_first_runtime_of_the_search_path_is_taken() {
     assert_eq!(found(Some("crun"), false).unwrap(), place.path().join("b/crun"));
     let path = place.path().join("b/crun");
     assert_eq!(found(path.to_str(), false).unwrap(), path);
-    assert_eq!(found(Some("docker"), false).unwrap_err(), "cannot run a container: `docker` is none of `runc`, `crun`, `podman`, or not there");
-    assert_eq!(Machine::default().runtime(None, true).unwrap_err().to_string(), "cannot run a container: there is none of `runc`, `crun`");
+    assert_eq!(
+        found(Some("docker"), false).unwrap_err(),
+        "cannot run a container: `docker` is none of `runc`, `crun`, `podman`, or not there"
+    );
+    assert_eq!(
+        Machine::default().runtime(None, true).unwrap_err().to_string(),
+        "cannot run a container: there is none of `runc`, `crun`"
+    );
 }
 
 #[test]

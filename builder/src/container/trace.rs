@@ -352,14 +352,18 @@ mod tests {
 "#;
         let mut reader = Reader::new(7, "/work");
         trace.lines().for_each(|line| reader.line(line));
-        let absent: Vec<_> = reader.absent.iter().map(|(path, how)| (path.as_str(), how.first().copied().unwrap())).collect();
-        assert_eq!(absent, [
-            ("/etc/ld.so.preload", Asked::Look),
-            ("/srv/data/x", Asked::Open),
-            ("/usr/bin/è\"", Asked::Run),
-            ("/var/lib", Asked::Look),
-            ("/work/log", Asked::Make),
-        ]);
+        let absent: Vec<_> =
+            reader.absent.iter().map(|(path, how)| (path.as_str(), how.first().copied().unwrap())).collect();
+        assert_eq!(
+            absent,
+            [
+                ("/etc/ld.so.preload", Asked::Look),
+                ("/srv/data/x", Asked::Open),
+                ("/usr/bin/è\"", Asked::Run),
+                ("/var/lib", Asked::Look),
+                ("/work/log", Asked::Make),
+            ]
+        );
         assert_eq!(reader.found.into_iter().collect::<Vec<_>>(), ["/usr/share/a/b"]);
         assert_eq!(reader.exit, Some(143));
     }
@@ -368,7 +372,19 @@ mod tests {
     fn hostile_lines_are_nothing() {
         let mut reader = Reader::new(1, "/");
         reader.begun = true;
-        for line in ["", "x", "1", "1 (", "1 open(", "1 open(\"", "1 open(\"a\\", "1 <... open resumed>", "1 open(\"a\"... = 1", "1 = ", "1 openat(>\"x\") = -1 ENOENT"] {
+        for line in [
+            "",
+            "x",
+            "1",
+            "1 (",
+            "1 open(",
+            "1 open(\"",
+            "1 open(\"a\\",
+            "1 <... open resumed>",
+            "1 open(\"a\"... = 1",
+            "1 = ",
+            "1 openat(>\"x\") = -1 ENOENT",
+        ] {
             reader.line(line);
         }
         assert!(reader.absent.is_empty(), "{:?}", reader.absent);

@@ -14,9 +14,13 @@ pub(super) fn numbers(text: &str, passwd: &str, group: &str) -> Result<(u32, u32
     };
     let line = |table: &str, name: &str, number: Option<u32>| {
         let fields = table.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        fields.into_iter().find(|fields| {
-            fields.first() == Some(&name) || number.is_some() && fields.get(2).and_then(|id| id.parse().ok()) == number
-        }).map(|fields| fields.into_iter().map(str::to_owned).collect::<Vec<_>>())
+        fields
+            .into_iter()
+            .find(|fields| {
+                fields.first() == Some(&name)
+                    || number.is_some() && fields.get(2).and_then(|id| id.parse().ok()) == number
+            })
+            .map(|fields| fields.into_iter().map(str::to_owned).collect::<Vec<_>>())
     };
     let number = |fields: &[String], at: usize| fields.get(at).and_then(|id| id.parse::<u32>().ok());
     let known = line(passwd, user, user.parse().ok());

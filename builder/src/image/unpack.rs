@@ -319,7 +319,10 @@ mod tests {
     fn numbers_are_moved_up_and_high_ones_get_their_own() {
         let ids = Ids::new(1000, &[0, 65_535, 65_536, 1_000_620_000].into()).unwrap();
         assert_eq!((ids.outside(0), ids.outside(65_535)), (Some(1000), Some(66_535)));
-        assert_eq!((ids.outside(65_536), ids.outside(1_000_620_000), ids.outside(70_000)), (Some(66_536), Some(66_537), None));
+        assert_eq!(
+            (ids.outside(65_536), ids.outside(1_000_620_000), ids.outside(70_000)),
+            (Some(66_536), Some(66_537), None)
+        );
         assert_eq!(ids.map(), [(0, 1000, 65_536), (65_536, 66_536, 1), (1_000_620_000, 66_537, 1)]);
         assert!(Ids::new(0, &(65_536..65_793).collect()).is_err());
     }

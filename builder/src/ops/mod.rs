@@ -20,6 +20,7 @@ mod check;
 mod fetch;
 mod init;
 mod inspect;
+mod learn;
 mod local;
 mod lock;
 mod metadata;
@@ -41,6 +42,7 @@ pub use check::{CheckOptions, CheckOutcome, check};
 pub use fetch::{FetchOutcome, fetch};
 pub use init::init;
 pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
+pub use learn::{LearnOptions, Learned, LearnedImage, Passing, Proposal, learn};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
@@ -307,7 +309,9 @@ impl Diagnose for Error {
             Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::OutputTwice { .. } => "give each its own path",
-            Self::NoTrials { .. } => "say under `checks: run:` what is run and what it must show, as `- {args: [--version]}`",
+            Self::NoTrials { .. } => {
+                "say under `checks: run:` what is run and what it must show, as `- {args: [--version]}`"
+            }
             Self::Image(error) => return error.hints(),
             Self::Load(error) => return error.hints(),
             Self::Output(error) => return error.hints(),

@@ -155,11 +155,10 @@ mod tests {
     fn each_difference_is_told() {
         let trial = Trial { stdout: vec!["a".into(), "b\n".into()], stderr: vec!["e".into()], ..Trial::default() };
         let ran = Ran { exit: Some(3), stdout: b"xax".to_vec(), ..Ran::default() };
-        assert_eq!(problems(&trial, &ran), [
-            "its exit status is 3, not 0",
-            "standard output has no `b\\n`",
-            "standard error has no `e`",
-        ]);
+        assert_eq!(
+            problems(&trial, &ran),
+            ["its exit status is 3, not 0", "standard output has no `b\\n`", "standard error has no `e`",]
+        );
         let refused = Ran { refused: Some("no such file".into()), ..Ran::default() };
         assert_eq!(problems(&trial, &refused), ["it could not be started: no such file"]);
         let ran = Ran { exit: Some(137), timed_out: true, ..Ran::default() };
@@ -174,10 +173,13 @@ mod tests {
         let answered = Ran { exit: Some(143), answer: Some(b"HTTP/1.0 200".to_vec()), ..Ran::default() };
         assert!(problems(&trial, &answered).is_empty());
         let ended = Ran { exit: Some(1), ..Ran::default() };
-        assert_eq!(problems(&trial, &ended), [
-            "it ended with exit status 1 before anything listened on port 80",
-            "the answer from its port has no `200`",
-        ]);
+        assert_eq!(
+            problems(&trial, &ended),
+            [
+                "it ended with exit status 1 before anything listened on port 80",
+                "the answer from its port has no `200`",
+            ]
+        );
         let late = Ran { exit: Some(143), timed_out: true, ..Ran::default() };
         assert_eq!(problems(&trial, &late)[0], "nothing listened on port 80 within 60 s");
     }

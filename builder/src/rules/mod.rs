@@ -2,5 +2,6 @@
 
 pub mod classes;
 pub mod implicit;
+pub mod probes;
 pub mod script_only;
 pub mod scripts;

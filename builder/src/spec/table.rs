@@ -229,7 +229,11 @@ const HELD: Shape = Shape::Either(&[Shape::Text(WORD), Shape::Some(&Shape::Text(
 const TRIAL: Fields = Fields {
     what: "a trial run",
     keys: &[
-        key!("entrypoint", Shape::Some(&Shape::Text(TEXT)), "The program in place of `entrypoint`; `cmd` does not follow it."),
+        key!(
+            "entrypoint",
+            Shape::Some(&Shape::Text(TEXT)),
+            "The program in place of `entrypoint`; `cmd` does not follow it."
+        ),
         key!("args", TEXTS, "Arguments in place of `cmd`."),
         key!("env", Shape::Free(VARIABLE, &Shape::Text(TEXT)), "Variables over the image's own."),
         key!("stdin", Shape::Text(TEXT), "What it reads from standard input (nothing)."),
@@ -237,7 +241,11 @@ const TRIAL: Fields = Fields {
         key!("stderr", HELD, "A text that standard error must hold, or a list of them."),
         key!("exit", Shape::Int(0, 255), "Exit status (0; any of a program that listens)."),
         key!("timeout", Shape::Int(1, 3600), "Seconds that it may take (60)."),
-        key!("listen", Shape::Int(1, 65535), "TCP port of its own loopback that it must listen on; then it is stopped."),
+        key!(
+            "listen",
+            Shape::Int(1, 65535),
+            "TCP port of its own loopback that it must listen on; then it is stopped."
+        ),
         key!("send", Shape::Text(TEXT), "What is sent to that port."),
         key!("answer", HELD, "A text that the answer from that port must hold, or a list of them."),
     ],

@@ -23,12 +23,8 @@ struct Live {
     processes: BTreeMap<u64, OwnedFd>,
 }
 
-static LIVE: Mutex<Live> = Mutex::new(Live {
-    closed: false,
-    paths: BTreeSet::new(),
-    children: BTreeSet::new(),
-    processes: BTreeMap::new(),
-});
+static LIVE: Mutex<Live> =
+    Mutex::new(Live { closed: false, paths: BTreeSet::new(), children: BTreeSet::new(), processes: BTreeMap::new() });
 
 /// How often the removal of a directory that others still write to is tried.
 const TRIES: usize = 20;

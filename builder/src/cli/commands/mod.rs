@@ -9,6 +9,7 @@ pub(crate) mod completions;
 pub(crate) mod fetch;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod learn;
 pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod outdated;
