@@ -15,7 +15,7 @@ use crate::engine::local::{self, Selected};
 use crate::image::Rootfs;
 use crate::lock::Move;
 use crate::package::{EntryKind, PackIndex};
-use crate::rules::probes;
+use crate::rules::{complaints, probes};
 use crate::select::Selection;
 use crate::spec::{Spanned, Trial};
 
@@ -138,6 +138,7 @@ pub fn learn(
                 all.absent.entry(path).or_default().extend(how);
             }
             all.found.extend(traced.found);
+            all.ran.stderr.extend(traced.ran.stderr);
             world.progress.advance("learn", 1);
         }
         world.progress.finish("learn");
@@ -217,6 +218,9 @@ fn propose(universe: &Universe<'_>, tree: &Rootfs<()>, traced: &Traced) -> Learn
             }
         }
     }
+    for path in universe.complained_of(&String::from_utf8_lossy(&traced.ran.stderr), tree) {
+        wanted.entry(path.clone()).or_default().entry(format!("/{path}")).or_default().insert(Asked::Open);
+    }
     // A program that some directory of PATH has in a locked package is no longer lacking.
     let proposed: BTreeSet<&str> = wanted.keys().map(|path| last(path)).collect();
     nowhere.retain(|name, _| !proposed.contains(name.as_str()));
@@ -279,6 +283,18 @@ impl<'a> Universe<'a> {
                 break;
             }
             all.push(next);
+        }
+        all
+    }
+
+    /// Returns what a program says it lacks, of what packages ship; of a Python package, its directory.
+    fn complained_of(&self, text: &str, tree: &Rootfs<()>) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        for ends in complaints::complaints(text) {
+            let lacking = self.files.keys().filter(|path| !tree.nodes.contains_key(path.as_str()));
+            for path in lacking.filter(|path| ends.iter().any(|end| complaints::ends_so(path, end))) {
+                all.insert(path.strip_suffix("/__init__.py").unwrap_or(path).to_owned());
+            }
         }
         all
     }

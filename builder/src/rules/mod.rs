@@ -1,6 +1,7 @@
 //! Tables as data.
 
 pub mod classes;
+pub mod complaints;
 pub mod implicit;
 pub mod probes;
 pub mod script_only;

@@ -31,6 +31,8 @@ macro_rules! url_tail {
 
 /// Any text.
 pub(super) const TEXT: Form = Form { what: "a text", pattern: r"^[^\u0000]*$", valid: has_no_nul, example: "" };
+/// Any text, NUL characters among it: what goes through a pipe or a socket.
+pub(super) const RAW: Form = Form { what: "a text", pattern: r"^[\s\S]*$", valid: |_| true, example: "" };
 /// A text that is not empty.
 pub(super) const WORD: Form = Form {
     what: "a text that is not empty",
@@ -376,6 +378,7 @@ mod tests {
     /// Every form, for the test that compares patterns and checks.
     const FORMS: &[&Form] = &[
         &TEXT,
+        &RAW,
         &WORD,
         &NAME,
         &LABEL,

@@ -2,7 +2,7 @@
 
 use super::form::{
     BASE, DEB, FEATURE, FILE_URL, FINGERPRINT, GLOB, LABEL, LICENSE, LOCAL, MODE, NAME, OWNER, PACKAGE, PATH, PORT,
-    REQUEST, RUN_USER, SHA256, SIGNAL, SIZE, SUITE, SUITE_PATH, TEXT, URL, USER, VARIABLE, WORD,
+    RAW, REQUEST, RUN_USER, SHA256, SIGNAL, SIZE, SUITE, SUITE_PATH, TEXT, URL, USER, VARIABLE, WORD,
 };
 use super::shape::{Field, Fields, Shape};
 
@@ -236,7 +236,7 @@ const TRIAL: Fields = Fields {
         ),
         key!("args", TEXTS, "Arguments in place of `cmd`."),
         key!("env", Shape::Free(VARIABLE, &Shape::Text(TEXT)), "Variables over the image's own."),
-        key!("stdin", Shape::Text(TEXT), "What it reads from standard input (nothing)."),
+        key!("stdin", Shape::Text(RAW), "What it reads from standard input (nothing)."),
         key!("stdout", HELD, "A text that standard output must hold, or a list of them."),
         key!("stderr", HELD, "A text that standard error must hold, or a list of them."),
         key!("exit", Shape::Int(0, 255), "Exit status (0; any of a program that listens)."),
@@ -246,7 +246,7 @@ const TRIAL: Fields = Fields {
             Shape::Int(1, 65535),
             "TCP port of its own loopback that it must listen on; then it is stopped."
         ),
-        key!("send", Shape::Text(TEXT), "What is sent to that port."),
+        key!("send", Shape::Text(RAW), "What is sent to that port."),
         key!("answer", HELD, "A text that the answer from that port must hold, or a list of them."),
     ],
 };
