@@ -336,11 +336,11 @@ fn locked_indexes(
 /// Digests what the spec names beside packages of archives: fetched files, keys, certificates, local packages.
 fn inputs(project: &Project, debs: &[LocalDeb], fetcher: &Fetcher<'_>) -> Result<Vec<LockedInput>, Problems> {
     let mut inputs: Vec<LockedInput> = local::inputs(debs).collect();
-    for (kind, name) in local_inputs(project) {
-        let bytes = project.read_input(name)?;
+    for (kind, name) in local_inputs(project)? {
+        let bytes = project.read_input(&name)?;
         inputs.push(LockedInput {
             kind: kind.to_owned(),
-            name: name.to_owned(),
+            name,
             digest: Digest::of(&bytes),
             size: bytes.len() as u64,
         });
@@ -361,11 +361,12 @@ fn inputs(project: &Project, debs: &[LocalDeb], fetcher: &Fetcher<'_>) -> Result
     Ok(inputs)
 }
 
-/// Returns the keys and certificates that the spec names, as (kind, path).
-pub(super) fn local_inputs(project: &Project) -> Vec<(&'static str, &str)> {
-    let keys = project.spec.archives.values().map(|archive| ("key", archive.signed_by.value.as_str()));
-    let certificates = project.spec.certificates.iter().map(|path| ("certificate", path.value.as_str()));
-    keys.chain(certificates).collect()
+/// Returns the keys, certificates and files of rules that the spec names, as (kind, path).
+pub(super) fn local_inputs(project: &Project) -> Result<Vec<(&'static str, String)>, Problems> {
+    let keys = project.spec.archives.values().map(|archive| ("key", archive.signed_by.value.clone()));
+    let certificates = project.spec.certificates.iter().map(|path| ("certificate", path.value.clone()));
+    let rules = crate::package::local::rule_files(&project.spec, &project.directory)?;
+    Ok(keys.chain(certificates).chain(rules.into_iter().map(|path| ("rules", path))).collect())
 }
 
 /// Returns why the project's lock does not fit its spec; empty where it does.
@@ -383,7 +384,8 @@ pub(super) fn stale(project: &Project) -> Result<Vec<String>, Problems> {
             Some(_) => {}
         }
     };
-    for (kind, name) in local_inputs(project) {
+    let local = local_inputs(project)?;
+    for (kind, name) in &local {
         compare(kind, name, Digest::of(&project.read_input(name)?));
     }
     for deb in &project.spec.debs {
@@ -392,6 +394,9 @@ pub(super) fn stale(project: &Project) -> Result<Vec<String>, Problems> {
             .map_err(|source| Error::Read { path: path.clone(), source })?;
         compare("package", path, digest);
     }
+    let gone = lock.inputs.iter().filter(|input| input.kind == "rules");
+    let gone = gone.filter(|input| !local.iter().any(|(kind, name)| *kind == "rules" && *name == input.name));
+    reasons.extend(gone.map(|input| format!("rules `{}` are gone", input.name)));
     if let Some(base) = &project.spec.base {
         let digest = engine::base_digest(&project.spec, &project.directory)?.map(|(digest, _)| digest);
         let locked = lock.inputs.iter().find(|input| input.kind == "base" && input.name == base.text);

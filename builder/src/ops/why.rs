@@ -14,7 +14,7 @@ use crate::layer::Workers;
 use crate::lock::{Lock, LockedPackage, PlatformLock, Why};
 use crate::package::{EntryKind, PackIndex, pack_key};
 use crate::rules::classes::{self, Class};
-use crate::rules::implicit::IMPLICIT;
+use crate::rules::implicit::implicit;
 use crate::select::{Body, Selection};
 use crate::spec::Platform;
 use crate::store::Kind;
@@ -208,7 +208,7 @@ fn explain(held: &PlatformLock, package: &LockedPackage) -> PackageReason {
         _ => Some(package),
     };
     let rule = root.and_then(|root| match &root.why {
-        Why::Implicit(rule) => IMPLICIT
+        Why::Implicit(rule) => implicit()
             .iter()
             .find(|entry| entry.rule() == rule && entry.package == root.name)
             .map(|entry| format!("`{}`: {}", root.name, entry.sentence)),

@@ -12,8 +12,10 @@ use std::path::Path;
 use super::content::{Budget, Reading};
 use super::{Entry, EntryKind, Error, PACK_FORMAT, PackIndex, texts};
 use crate::codec::decode::{self, Format};
+use crate::diag::Source;
 use crate::digest::{Digest, Hasher};
 use crate::elf::FileRange;
+use crate::rules::closure::{self, Rule};
 use crate::spec::{FileEntry, FileSource, Spec};
 use crate::tar::read as tar;
 use crate::tree::{ImagePath, PathError};
@@ -25,6 +27,9 @@ use walk::{Found, Globs, Kind, Root, local, refused};
 
 /// The largest certificate file.
 const MAX_CERTIFICATE: u64 = 4 << 20;
+
+/// The largest file of rules.
+const MAX_RULES: u64 = 1 << 20;
 
 /// Bytes copied at once.
 const CHUNK: usize = 128 << 10;
@@ -42,6 +47,10 @@ pub struct LocalPack {
     pub entry_of: Vec<u32>,
     /// The bytes of the spec's certificates, in its order.
     pub certificates: Vec<Vec<u8>>,
+    /// The spec's own rules, file by file in the order of their names.
+    pub rules: Vec<Rule>,
+    /// Digest of the texts that the rules were parsed from.
+    pub rules_digest: Digest,
 }
 
 impl LocalPack {
@@ -52,6 +61,7 @@ impl LocalPack {
         for certificate in &self.certificates {
             hasher.update(Digest::of(certificate).as_bytes());
         }
+        hasher.update(self.rules_digest.as_bytes());
         hasher.digest()
     }
 }
@@ -115,6 +125,7 @@ pub fn open(
     }
     let certificates =
         spec.certificates.iter().map(|path| root.read(&path.value, MAX_CERTIFICATE)).collect::<Result<_, _>>()?;
+    let (rules, rules_digest) = parse_rules(spec, directory)?;
     let length = pack.data.length();
     let mut index = PackIndex {
         questions: Vec::new(),
@@ -135,7 +146,49 @@ pub fn open(
     source.update(&PACK_FORMAT.to_be_bytes());
     source.update(&index.to_bytes());
     index.source = source.digest();
-    Ok(LocalPack { index, entry_of: pack.entry_of, certificates })
+    Ok(LocalPack { index, entry_of: pack.entry_of, certificates, rules, rules_digest })
+}
+
+/// Returns the paths of the spec's files of rules, below its directory, sorted.
+pub fn rule_files(spec: &Spec, directory: &Path) -> Result<Vec<String>, Error> {
+    let Some(path) = &spec.rules else { return Ok(Vec::new()) };
+    let mut files = Vec::new();
+    Root::open(directory)?.walk(&path.value, &rule_globs(&path.value)?, &mut |found| {
+        if matches!(found.kind, Kind::File) {
+            files.push(found.shown.to_owned());
+        }
+        Ok(())
+    })?;
+    files.sort();
+    Ok(files)
+}
+
+fn rule_globs(path: &str) -> Result<Globs, Error> {
+    Globs::new(&["*.yaml".to_owned(), "*.yml".to_owned()], &[], path)
+}
+
+fn parse_rules(spec: &Spec, directory: &Path) -> Result<(Vec<Rule>, Digest), Error> {
+    let (mut rules, mut hasher): (Vec<Rule>, Hasher) = (Vec::new(), Hasher::new());
+    for path in rule_files(spec, directory)? {
+        let bytes = read(directory, &path, MAX_RULES)?;
+        let digest = Digest::of(&bytes);
+        hasher.update(digest.as_bytes());
+        let text = String::from_utf8(bytes).map_err(|_| refused(&path, "it is not UTF-8"))?;
+        let parsed = closure::parse(&Source::new(path.clone(), text)).map_err(|problems| {
+            let first = problems.iter().next().map(|problem| (problem.to_string(), problem.labels()));
+            let (message, labels) = first.unwrap_or_default();
+            Error::Rules { message, labels }
+        })?;
+        for rule in parsed {
+            let taken = rules.iter().chain(closure::built_in()).any(|known| known.name == rule.name);
+            if taken || rule.implicit.is_some() {
+                let problem = if taken { "has the name of another" } else { "brings a package: name it in `packages`" };
+                return Err(refused(&path, &format!("rule `{}` {problem}", rule.name)));
+            }
+            rules.push(rule);
+        }
+    }
+    Ok((rules, hasher.digest()))
 }
 
 /// Returns the files that [`open`] would read from the disk, without reading them, in the order of the spec.
@@ -159,6 +212,9 @@ pub fn inputs(spec: &Spec, directory: &Path) -> Result<Vec<Input>, Error> {
         if let FileSource::Copy { path, include, exclude } = &entry.value.what {
             root.walk(path, &Globs::new(include, exclude, path)?, &mut push)?;
         }
+    }
+    if let Some(path) = &spec.rules {
+        root.walk(&path.value, &rule_globs(&path.value)?, &mut push)?;
     }
     for path in &spec.certificates {
         root.walk(&path.value, &Globs::new(&[], &[], &path.value)?, &mut push)?;

@@ -215,12 +215,12 @@ pub(super) const BASE: Form = Form {
 /// A feature.
 pub(super) const FEATURE: Form = Form {
     what: "a feature, as `iconv:utf-16`",
-    pattern: r"^[a-z0-9-]+(:[A-Za-z0-9._@-]+)?$",
+    pattern: r"^[a-z0-9-]+(:[A-Za-z0-9._@+/-]+)?$",
     valid: |text| {
         let (name, value) = text.split_once(':').map_or((text, None), |(name, value)| (name, Some(value)));
         let all = |text: &str, fits: fn(u8) -> bool| !text.is_empty() && text.bytes().all(fits);
         all(name, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && value.is_none_or(|value| all(value, |b| b.is_ascii_alphanumeric() || b"._@-".contains(&b)))
+            && value.is_none_or(|value| all(value, |b| b.is_ascii_alphanumeric() || b"._@+/-".contains(&b)))
     },
     example: "locales:C.utf8",
 };

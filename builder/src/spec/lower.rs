@@ -10,7 +10,7 @@ use super::form;
 use super::node::{Key, Node, Value};
 use super::shape::not_yet;
 use super::{
-    ArchiveSpec, Compression, Distro, DpkgDb, Keep, LayerSpec, LocalPackage, Never, PackageRequest, Platform, Run,
+    ArchiveSpec, Compression, Distro, DpkgDb, Feature, Keep, LayerSpec, LocalPackage, Never, PackageRequest, Platform, Run,
     SbomSpec, Spanned, Spec, base, checks, files, users,
 };
 use crate::diag::Span;
@@ -61,7 +61,9 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
         packages,
         debs,
         excluded,
-        keep: keep(root.get("keep"), report).unwrap_or(Keep::Runtime),
+        keep: keep(root.get("keep")).unwrap_or_default(),
+        features: features(root, report),
+        rules: local(root.get("rules")),
         also: also(root, report),
         never: never(root, report),
         files: files::files(root, report),
@@ -201,7 +203,7 @@ fn packages(root: &Node, distro: bool, report: &mut Report) -> Requests {
             Some(text.to_owned())
         });
         let version = version.map(|(relation, version)| (relation.to_owned(), version.to_owned()));
-        let keep = keep(node.get("keep"), report);
+        let keep = keep(node.get("keep"));
         let value = PackageRequest { name: name.to_owned(), version, from, keep };
         requests.push(Spanned { value, span: node.span });
     }
@@ -225,7 +227,7 @@ fn debs(root: &Node, report: &mut Report) -> Vec<Spanned<LocalPackage>> {
         match all.iter().find(|known| known.value.path == path.value) {
             Some(first) => twice(report, path.span, first.span, &format!("package file `{}`", path.value)),
             None => {
-                let keep = keep(node.get("keep"), report);
+                let keep = keep(node.get("keep"));
                 all.push(Spanned { value: LocalPackage { path: path.value, keep }, span: path.span });
             }
         }
@@ -233,18 +235,29 @@ fn debs(root: &Node, report: &mut Report) -> Vec<Spanned<LocalPackage>> {
     all
 }
 
-fn keep(node: Option<&Node>, report: &mut Report) -> Option<Keep> {
-    let node = node?;
-    let keep = Keep::from_word(node.text()?)?;
-    if keep == Keep::Needed {
-        not_yet(report, node.span, "keep: needed");
-    }
-    Some(keep)
+fn keep(node: Option<&Node>) -> Option<Keep> {
+    Keep::from_word(node?.text()?)
 }
 
 fn also(root: &Node, report: &mut Report) -> Vec<Spanned<String>> {
     let nodes = root.get("also").map(Node::items).unwrap_or_default();
     nodes.iter().filter_map(|node| Some(Spanned { value: glob(node, report)?, span: node.span })).collect()
+}
+
+fn features(root: &Node, report: &mut Report) -> Vec<Spanned<Feature>> {
+    let mut all: Vec<Spanned<Feature>> = Vec::new();
+    for node in root.get("features").map(Node::items).unwrap_or_default() {
+        let Some(text) = node.text().filter(|text| (form::FEATURE.valid)(text)) else { continue };
+        let (name, value) = text.split_once(':').map_or((text, None), |(name, value)| (name, Some(value)));
+        // `iconv:all` is `iconv`.
+        let value = value.filter(|value| *value != "all").map(str::to_owned);
+        let feature = Feature { name: name.to_owned(), value };
+        match all.iter().find(|known| known.value == feature) {
+            Some(first) => twice(report, node.span, first.span, &format!("feature `{text}`")),
+            None => all.push(Spanned { value: feature, span: node.span }),
+        }
+    }
+    all
 }
 
 fn never(root: &Node, report: &mut Report) -> Vec<Spanned<Never>> {
