@@ -30,6 +30,7 @@ mod project;
 mod prove;
 mod remove;
 mod run;
+mod slices;
 mod test;
 mod vendor;
 mod why;

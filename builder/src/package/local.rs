@@ -16,13 +16,16 @@ use crate::diag::Source;
 use crate::digest::{Digest, Hasher};
 use crate::elf::FileRange;
 use crate::rules::closure::{self, Rule};
+use crate::rules::slices::Slices;
 use crate::spec::{FileEntry, FileSource, Spec};
 use crate::tar::read as tar;
 use crate::tree::{ImagePath, PathError};
 
+mod slices;
 mod unpack;
 mod walk;
 
+pub use slices::{slice_files, slices};
 use walk::{Found, Globs, Kind, Root, local, refused};
 
 /// The largest certificate file.
@@ -49,6 +52,10 @@ pub struct LocalPack {
     pub certificates: Vec<Vec<u8>>,
     /// The spec's own rules, file by file in the order of their names.
     pub rules: Vec<Rule>,
+    /// Definitions of slices.
+    pub slices: Slices,
+    /// Digest of the texts that the definitions were parsed from.
+    pub slices_digest: Digest,
     /// Digest of the texts that the rules were parsed from.
     pub rules_digest: Digest,
 }
@@ -62,6 +69,7 @@ impl LocalPack {
             hasher.update(Digest::of(certificate).as_bytes());
         }
         hasher.update(self.rules_digest.as_bytes());
+        hasher.update(self.slices_digest.as_bytes());
         hasher.digest()
     }
 }
@@ -126,6 +134,7 @@ pub fn open(
     let certificates =
         spec.certificates.iter().map(|path| root.read(&path.value, MAX_CERTIFICATE)).collect::<Result<_, _>>()?;
     let (rules, rules_digest) = parse_rules(spec, directory)?;
+    let (slices, slices_digest) = slices(spec, directory)?;
     let length = pack.data.length();
     let mut index = PackIndex {
         questions: Vec::new(),
@@ -146,7 +155,7 @@ pub fn open(
     source.update(&PACK_FORMAT.to_be_bytes());
     source.update(&index.to_bytes());
     index.source = source.digest();
-    Ok(LocalPack { index, entry_of: pack.entry_of, certificates, rules, rules_digest })
+    Ok(LocalPack { index, entry_of: pack.entry_of, certificates, rules, rules_digest, slices, slices_digest })
 }
 
 /// Returns the paths of the spec's files of rules, below its directory, sorted.
@@ -215,6 +224,9 @@ pub fn inputs(spec: &Spec, directory: &Path) -> Result<Vec<Input>, Error> {
     }
     if let Some(path) = &spec.rules {
         root.walk(&path.value, &rule_globs(&path.value)?, &mut push)?;
+    }
+    if let Some(path) = &spec.slices {
+        root.walk(&path.value, &slices::globs(&path.value)?, &mut push)?;
     }
     for path in &spec.certificates {
         root.walk(&path.value, &Globs::new(&[], &[], &path.value)?, &mut push)?;

@@ -275,7 +275,10 @@ impl<'c, 'a> Universe<'c, 'a> {
 
     /// Returns the packages that come with any other, as names with their rules.
     pub(super) fn always(&self) -> impl Iterator<Item = (usize, &'static str)> {
-        implicit().iter().filter(|rule| rule.is_always()).filter_map(|rule| Some((self.find(rule.package)?, rule.rule())))
+        implicit()
+            .iter()
+            .filter(|rule| rule.is_always())
+            .filter_map(|rule| Some((self.find(rule.package)?, rule.rule())))
     }
 }
 

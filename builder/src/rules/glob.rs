@@ -113,10 +113,8 @@ fn expand(text: &str) -> Option<Vec<String>> {
             return None;
         }
         let head = &rest[..open];
-        made = made
-            .iter()
-            .flat_map(|one| inside.split(',').map(move |choice| format!("{one}{head}{choice}")))
-            .collect();
+        made =
+            made.iter().flat_map(|one| inside.split(',').map(move |choice| format!("{one}{head}{choice}"))).collect();
         if made.len() > MAX_ALTERNATIVES {
             return None;
         }

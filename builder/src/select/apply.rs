@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::closure::Closure;
 use super::account::{AccountKind, AccountRequest};
+use super::closure::Closure;
 use super::error::Error;
 use super::merge::{Deed, Node, Owner, Tree, What};
 use super::pam;

@@ -232,12 +232,12 @@ impl<'a> Tree<'a> {
             entries.push((path, at, entry, *verdict));
         }
 
-        let originals: BTreeMap<&str, usize> = if entries.iter().any(|(.., e, _)| matches!(e.kind, EntryKind::Hardlink(_)))
-        {
-            index.entries.iter().enumerate().map(|(at, entry)| (entry.path.as_str(), at)).collect()
-        } else {
-            BTreeMap::new()
-        };
+        let originals: BTreeMap<&str, usize> =
+            if entries.iter().any(|(.., e, _)| matches!(e.kind, EntryKind::Hardlink(_))) {
+                index.entries.iter().enumerate().map(|(at, entry)| (entry.path.as_str(), at)).collect()
+            } else {
+                BTreeMap::new()
+            };
         for (path, at, entry, verdict) in &entries {
             let dropped = match verdict {
                 Verdict::Refused(never) => Some(*never),

@@ -1,7 +1,7 @@
 //! `Replaces` (Debian policy 7.6): who may take over whose files.
 
-use crate::package::PackIndex;
 use crate::deb822::{Version, parse_dependencies};
+use crate::package::PackIndex;
 
 /// Returns whether `winner` declares that it replaces this version of the package `loser`.
 pub(super) fn replaces(winner: &PackIndex, loser: &str, version: &str) -> bool {

@@ -96,7 +96,15 @@ impl World {
             platform: BTreeMap::from([("linux/amd64".into(), platform)]),
             variants: BTreeMap::new(),
         };
-        let local = LocalPack { index: index("local"), entry_of: Vec::new(), certificates: Vec::new(), rules: Vec::new(), rules_digest: Digest::of(b"") };
+        let local = LocalPack {
+            index: index("local"),
+            entry_of: Vec::new(),
+            certificates: Vec::new(),
+            rules: Vec::new(),
+            rules_digest: Digest::of(b""),
+            slices: Default::default(),
+            slices_digest: Digest::of(b""),
+        };
         Self { packs: BTreeMap::new(), keys: BTreeMap::new(), lock, spec, local }
     }
 

@@ -276,7 +276,7 @@ macro_rules! common {
             key!("also", Shape::List(&Shape::Text(GLOB)), "Globs of what packages ship that is kept whatever `keep` says."),
             key!("never", Shape::List(&Shape::Either(&[Shape::Text(GLOB), Shape::Map(&NEVER)])), "Globs of what packages ship or tarsia derives that is dropped."),
             key!("rules", Shape::Text(LOCAL), "Directory of own closure rules."),
-            key!(later "slices", Shape::Text(LOCAL), "Directory of slice definitions in chisel's format."),
+            key!("slices", Shape::Text(LOCAL), "Directory of slice definitions in chisel's format; `packages` names PACKAGE_SLICE then."),
             key!("files", FILES, "Files of your own."),
             key!("users", Shape::Free(USER, &Shape::Map(&USER_FIELDS)), "Users beside nonroot (65532) and nobody (65534)."),
             key!("groups", Shape::Free(USER, &Shape::Map(&GROUP_FIELDS)), "Groups."),

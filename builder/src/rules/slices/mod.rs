@@ -10,7 +10,9 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use parse::{is_slice_name, parse};
+pub use parse::{Mistake, parse};
+
+pub use crate::spec::SliceName as Name;
 
 /// The most slices that one request leads to.
 const MAX_SLICES: usize = 20_000;
@@ -51,31 +53,6 @@ pub struct Essential {
     pub slice: Name,
     /// On these architectures alone; on all where empty.
     pub arch: Vec<String>,
-}
-
-/// A slice by its full name, `libc6_libs`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
-    /// The package.
-    pub package: String,
-    /// Its slice.
-    pub slice: String,
-}
-
-impl Name {
-    /// Splits a full name; `None` for what is none.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (package, slice) = text.split_once('_')?;
-        let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+.-".contains(c);
-        let fits = package.len() > 1 && package.chars().all(named) && is_slice_name(slice);
-        fits.then(|| Self { package: package.to_owned(), slice: slice.to_owned() })
-    }
-}
-
-impl std::fmt::Display for Name {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}_{}", self.package, self.slice)
-    }
 }
 
 /// What stands at a path of a slice.

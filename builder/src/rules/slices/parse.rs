@@ -28,16 +28,6 @@ impl Diagnose for Mistake {
     }
 }
 
-/// Returns whether a text names a slice within a package: at least three lower-case letters, digits and hyphens, a
-/// letter first.
-pub fn is_slice_name(text: &str) -> bool {
-    text.len() > 2
-        && text.starts_with(|first: char| first.is_ascii_lowercase())
-        && !text.ends_with('-')
-        && !text.contains("--")
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
 /// Parses the definitions of a directory: a release's `chisel.yaml`, whose format must be known, and one file per
 /// package.
 ///
@@ -112,7 +102,7 @@ impl Reader<'_> {
                 "essential" | "v3-essential" => package.essential.extend(self.essential(value)),
                 "slices" => {
                     for (name, span, value) in self.map(value) {
-                        if !is_slice_name(name) {
+                        if !Name::is_slice(name) {
                             self.wrong(*span, format!("`{name}` is no name of a slice"));
                         }
                         let slice = self.slice(value);

@@ -19,7 +19,8 @@ const BASE: &str = "package: base-files\nslices:\n  lib:\n    contents:\n      /
 
 #[test]
 fn slices_lead_to_what_they_need() {
-    let slices = slices(&[("s/libc6.yaml", LIBC6), ("s/base-files.yaml", BASE), ("chisel.yaml", "format: v3\n")]).unwrap();
+    let slices =
+        slices(&[("s/libc6.yaml", LIBC6), ("s/base-files.yaml", BASE), ("chisel.yaml", "format: v3\n")]).unwrap();
     let chosen = slices.choose(&[name("libc6_libs")], "amd64").unwrap();
     let names: Vec<String> = chosen.slices.keys().map(Name::to_string).collect();
     assert_eq!(names, ["base-files_lib", "libc6_copyright", "libc6_libs"]);
@@ -30,7 +31,10 @@ fn slices_lead_to_what_they_need() {
     let lib = &chosen.slices[&name("base-files_lib")];
     assert_eq!((&lib["/run/lock/"].kind, lib["/run/lock/"].mode), (&ContentKind::Make, Some(0o1777)));
     assert_eq!(lib["/var/run/"].kind, ContentKind::Symlink("/run".into()));
-    assert_eq!(lib["/etc/copy"], Content { kind: ContentKind::Copy("/usr/share/x".into()), mode: Some(0o640), ..Content::default() });
+    assert_eq!(
+        lib["/etc/copy"],
+        Content { kind: ContentKind::Copy("/usr/share/x".into()), mode: Some(0o640), ..Content::default() }
+    );
     // Elsewhere the loader needs no link.
     let chosen = slices.choose(&[name("libc6_libs")], "arm64").unwrap();
     assert_eq!(chosen.packages(), ["libc6"].into());
@@ -52,10 +56,15 @@ fn older_formats_have_lists() {
 #[test]
 fn what_cannot_be_followed_is_named() {
     let of = |text: &str, wanted: &str| {
-        let slices = slices(&[("a.yaml", text), ("c.yaml", "package: c\nslices: {all: {contents: {/l: {symlink: y}}}}\n")]).unwrap();
+        let slices =
+            slices(&[("a.yaml", text), ("c.yaml", "package: c\nslices: {all: {contents: {/l: {symlink: y}}}}\n")])
+                .unwrap();
         slices.choose(&[name(wanted), name("c_all")], "amd64").unwrap_err().to_string()
     };
-    assert_eq!(of("package: a\nslices: {all: {essential: {b_libs: }}}\n", "a_all"), "there is no slice `b_libs`, which `a_all` needs");
+    assert_eq!(
+        of("package: a\nslices: {all: {essential: {b_libs: }}}\n", "a_all"),
+        "there is no slice `b_libs`, which `a_all` needs"
+    );
     assert_eq!(of("package: a\nslices: {all: }\n", "a_other"), "there is no slice `a_other`");
     let manifest = "package: a\nslices: {all: {contents: {/var/lib/chisel/**: {generate: manifest}}}}\n";
     assert!(of(manifest, "a_all").starts_with("slice `a_all` has `generate: manifest` at `/var/lib/chisel/**`"));

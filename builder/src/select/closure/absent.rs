@@ -57,7 +57,10 @@ impl State<'_> {
         if let Some(rule) = self.rules.off(item) {
             let feature = rule.unless.as_deref().or(rule.feature.as_deref());
             let hint = feature.map(|name| format!("; the feature `{name}` keeps it")).unwrap_or_default();
-            return format!("nothing kept needs it, and rule `{}` keeps it by need alone: {}{hint}", rule.name, rule.why);
+            return format!(
+                "nothing kept needs it, and rule `{}` keeps it by need alone: {}{hint}",
+                rule.name, rule.why
+            );
         }
         if let Locked::Implicit(_) = &pack.locked.why {
             return "nothing kept needs it, and of an implicit package only what is needed is kept".to_owned();

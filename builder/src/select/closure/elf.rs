@@ -175,10 +175,12 @@ impl Closer<'_, '_> {
         let origin = format!("/{}", universe.path(here));
         let search = &self.state.search;
         let places = paths.iter().filter_map(|path| {
-            let path = ["ORIGIN", "LIB", "PLATFORM"].iter().zip([origin.as_str(), search.library, search.platform]).fold(
-                path.clone(),
-                |path, (name, value)| path.replace(&format!("${{{name}}}"), value).replace(&format!("${name}"), value),
-            );
+            let path = ["ORIGIN", "LIB", "PLATFORM"]
+                .iter()
+                .zip([origin.as_str(), search.library, search.platform])
+                .fold(path.clone(), |path, (name, value)| {
+                    path.replace(&format!("${{{name}}}"), value).replace(&format!("${name}"), value)
+                });
             universe.follow(ROOT, &path, &mut |_| {})
         });
         places.collect()
@@ -237,7 +239,8 @@ impl Closer<'_, '_> {
             several => {
                 let paths: Vec<String> = several.iter().map(|item| format!("/{}", universe.path_of(*item))).collect();
                 let who = universe.path_of(item);
-                let note = format!("`{name}`, which /{who} needs, is in several places, all kept: {}", paths.join(", "));
+                let note =
+                    format!("`{name}`, which /{who} needs, is in several places, all kept: {}", paths.join(", "));
                 self.state.notes.insert(note);
                 Found::Here(near)
             }
@@ -264,9 +267,8 @@ impl Closer<'_, '_> {
                     return own;
                 }
                 let group = self.state.group[package as usize];
-                let others = (0..universe.packages.len() as u32).filter(|other| {
-                    *other != package && self.state.group[*other as usize] == group
-                });
+                let others = (0..universe.packages.len() as u32)
+                    .filter(|other| *other != package && self.state.group[*other as usize] == group);
                 others.flat_map(of).collect()
             }
             Holder::File(_) => universe.local_items().filter(|found| fits(*found)).collect(),
@@ -290,7 +292,9 @@ impl Closer<'_, '_> {
         let (Some(scan), Some(package)) = (self.universe.scan(item), self.universe.pack(item)) else { return };
         for name in &scan.sonames {
             let mut none = None;
-            let Some(found) = look(self.universe, &self.state.search.directories, name, elf, &mut none) else { continue };
+            let Some(found) = look(self.universe, &self.state.search.directories, name, elf, &mut none) else {
+                continue;
+            };
             let near = |found: &Item| {
                 self.universe.pack(*found).is_some_and(|owner| {
                     owner == package || self.state.depends[package as usize].binary_search(&owner).is_ok()

@@ -51,8 +51,11 @@ impl Closer<'_, '_> {
             let wanted = charset.to_uppercase();
             let mut names: BTreeSet<String> = BTreeSet::from([wanted.clone()]);
             names.extend(aliases.get(&wanted).cloned());
-            let of: BTreeSet<&String> =
-                modules.iter().filter(|(from, to, _)| names.contains(from) || names.contains(to)).map(|m| &m.2).collect();
+            let of: BTreeSet<&String> = modules
+                .iter()
+                .filter(|(from, to, _)| names.contains(from) || names.contains(to))
+                .map(|m| &m.2)
+                .collect();
             if of.is_empty() && !BUILT_IN.contains(&wanted.as_str()) {
                 return Err(Error::Charset { charset, known: aliases.len() });
             }

@@ -70,7 +70,8 @@ impl Closer<'_, '_> {
         for (number, command) in std::iter::once(program).chain(absolute).enumerate() {
             let found = if command.contains('/') {
                 let mut via = Vec::new();
-                let path = if command.starts_with('/') { command.clone() } else { format!("{}/{command}", run.workdir) };
+                let path =
+                    if command.starts_with('/') { command.clone() } else { format!("{}/{command}", run.workdir) };
                 let place = self.universe.follow(ROOT, &path, &mut |link| via.push(link));
                 place.map(|place| (via, place))
             } else {
@@ -110,7 +111,9 @@ impl Closer<'_, '_> {
                 }
                 for place in universe.find("etc/pam.d").into_iter().chain(universe.find("usr/lib/pam.d")) {
                     for below in universe.places[place as usize].below.values() {
-                        for file in universe.at(*below).filter(|file| self.state.kept[*file as usize]).collect::<Vec<_>>() {
+                        for file in
+                            universe.at(*below).filter(|file| self.state.kept[*file as usize]).collect::<Vec<_>>()
+                        {
                             self.pam(file);
                         }
                     }
@@ -175,7 +178,9 @@ impl Closer<'_, '_> {
         for word in words.filter(|word| word.ends_with(".so")) {
             let name = word.rsplit('/').next().unwrap_or(word);
             let how = How::Pam(self.state.words.number(name));
-            for directory in ["usr/lib/x86_64-linux-gnu/security", "usr/lib/aarch64-linux-gnu/security", "usr/lib/security"] {
+            for directory in
+                ["usr/lib/x86_64-linux-gnu/security", "usr/lib/aarch64-linux-gnu/security", "usr/lib/security"]
+            {
                 let place = universe.find(directory);
                 let place = place.and_then(|place| universe.places[place as usize].below.get(name));
                 if let Some(place) = place {

@@ -65,7 +65,11 @@ impl Roles {
             _ if PATH.contains(&parent) => Role::Program,
             Body::Link(_) if in_libraries && name.contains(".so") => Role::Library,
             Body::File(facts) if facts.elf.as_ref().is_some_and(|elf| elf.kind != 1) => {
-                if in_libraries { Role::Library } else { Role::Plugin }
+                if in_libraries {
+                    Role::Library
+                } else {
+                    Role::Plugin
+                }
             }
             _ => Role::Data,
         }

@@ -164,9 +164,10 @@ impl Closer<'_, '_> {
         met.0 |= when.is_some();
         met.1 |= with.is_some();
         let holds = (met.0 || text.when.is_empty()) && (met.1 || text.with.is_empty());
-        let asked = text.feature.as_deref().is_none_or(|name| {
-            self.input.spec.features.iter().any(|feature| feature.value.name == name)
-        });
+        let asked = text
+            .feature
+            .as_deref()
+            .is_none_or(|name| self.input.spec.features.iter().any(|feature| feature.value.name == name));
         if with.is_some() {
             self.state.rules.fitted[rule as usize] = true;
         }

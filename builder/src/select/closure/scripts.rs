@@ -77,9 +77,8 @@ impl Closer<'_, '_> {
         let Some((_, interpreter)) = &script.interpreter else { return };
         let universe = self.universe;
         let pack = universe.pack(*interpreter).map(|pack| &universe.packages[pack as usize]);
-        let essential = pack.is_some_and(|pack| {
-            pack.index.field("Essential").is_some_and(|value| value.eq_ignore_ascii_case("yes"))
-        });
+        let essential = pack
+            .is_some_and(|pack| pack.index.field("Essential").is_some_and(|value| value.eq_ignore_ascii_case("yes")));
         let perl = universe.file_name(*interpreter).starts_with("perl");
         let alone = !self.state.group_program[self.state.group[package as usize] as usize];
         if alone && (!essential || perl) {
@@ -167,9 +166,9 @@ impl Closer<'_, '_> {
         let Ok(image_path) = ImagePath::parse(&path) else { return };
         let executable = match universe.things[item as usize].holder {
             // A copied file that nobody may execute is read by something else.
-            Holder::File(_) => self.state.why.iter().any(|(known, why)| {
-                *known == item && matches!(why, Why::Root(Root::Entrypoint))
-            }),
+            Holder::File(_) => {
+                self.state.why.iter().any(|(known, why)| *known == item && matches!(why, Why::Root(Root::Entrypoint)))
+            }
             _ => true,
         };
         if !executable {

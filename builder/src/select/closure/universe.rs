@@ -165,9 +165,9 @@ impl<'a> Universe<'a> {
         match paths::alias(path, directory).filter(|_| self.merged) {
             Some((target, rest)) => {
                 let above = self.add_path(target);
-                rest.split('/').filter(|part| !part.is_empty()).fold(above, |at, part| {
-                    self.add_name(at, Cow::Borrowed(part))
-                })
+                rest.split('/')
+                    .filter(|part| !part.is_empty())
+                    .fold(above, |at, part| self.add_name(at, Cow::Borrowed(part)))
             }
             None => self.add_path(path),
         }
@@ -181,15 +181,17 @@ impl<'a> Universe<'a> {
         for entry in &index.entries {
             let directory = entry.kind == EntryKind::Directory;
             let (parent, file) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
-            let diverted = if diversions.is_empty() { None } else {
+            let diverted = if diversions.is_empty() {
+                None
+            } else {
                 let path = paths::rewrite(&entry.path, directory);
                 let diverted = diversions.get(path.as_deref().unwrap_or(&entry.path));
                 diverted.filter(|(_, by)| by.as_deref() != Some(name)).map(|(to, _)| to.clone())
             };
             let place = if let Some(to) = diverted {
-                to.split('/').filter(|part| !part.is_empty()).fold(ROOT, |at, part| {
-                    self.add_name(at, Cow::Owned(part.to_owned()))
-                })
+                to.split('/')
+                    .filter(|part| !part.is_empty())
+                    .fold(ROOT, |at, part| self.add_name(at, Cow::Owned(part.to_owned())))
             } else if directory || parent.is_empty() {
                 self.place_of(&entry.path, directory)
             } else {
@@ -258,7 +260,9 @@ impl<'a> Universe<'a> {
                 known.push(candidate);
             }
             let highest = known.iter().map(|(candidate, _)| candidate.priority).max();
-            let Some((best, number)) = known.into_iter().find(|(one, _)| Some(one.priority) == highest) else { continue };
+            let Some((best, number)) = known.into_iter().find(|(one, _)| Some(one.priority) == highest) else {
+                continue;
+            };
             let slaves = best.slaves.iter().map(|(link, name, path)| (link, name.as_str(), path));
             for (link, name, path) in [(&best.link, name, &best.path)].into_iter().chain(slaves) {
                 if self.find(link).is_some_and(|place| !self.places[place as usize].items.is_empty()) {
@@ -273,9 +277,10 @@ impl<'a> Universe<'a> {
     fn add_link(&mut self, path: &str, target: &str, number: u32, roles: &Roles) {
         let path = path.trim_start_matches('/');
         let path = paths::rewrite(path, false).unwrap_or_else(|| path.to_owned());
-        let place = path.split('/').filter(|part| !part.is_empty()).fold(ROOT, |at, part| {
-            self.add_name(at, Cow::Owned(part.to_owned()))
-        });
+        let place = path
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .fold(ROOT, |at, part| self.add_name(at, Cow::Owned(part.to_owned())));
         // The last one that makes it wins, and nothing that is shipped gives way.
         if self.places[place as usize].items.iter().any(|item| !self.is_script(*item)) {
             return;
@@ -374,9 +379,9 @@ impl<'a> Universe<'a> {
     pub(super) fn find(&self, path: &str) -> Option<Place> {
         let rewritten = if self.merged { paths::rewrite(path.trim_start_matches('/'), true) } else { None };
         let path = rewritten.as_deref().unwrap_or(path);
-        path.split('/').filter(|part| !part.is_empty()).try_fold(ROOT, |at, part| {
-            self.places[at as usize].below.get(part).copied()
-        })
+        path.split('/')
+            .filter(|part| !part.is_empty())
+            .try_fold(ROOT, |at, part| self.places[at as usize].below.get(part).copied())
     }
 
     /// Follows a path from a directory through every link, and hears of each on the way; `None` where it leads nowhere.
@@ -393,7 +398,8 @@ impl<'a> Universe<'a> {
                 }
                 _ => {}
             }
-            if at == ROOT && self.merged
+            if at == ROOT
+                && self.merged
                 && let Some(target) = paths::alias_directory(&part)
             {
                 rest.extend(target.rsplit('/').map(Cow::Borrowed));
