@@ -176,7 +176,7 @@ fn each_mistake_names_its_fix() {
         (
             "version: 1\ndistro: debian/13\npackages: [libc6:arm64]\n",
             "spec::value `libc6:arm64`: `libc6:arm64` is not a package: a name, \
-          perhaps with a relation and a version, or `!name` | leave the architecture out; `platforms` says it",
+          perhaps with a relation and a version, or with a slice, or `!name` | leave the architecture out; `platforms` says it",
         ),
         (
             "version: 1\ndistro: debian/13\npackages: [aa, \"!aa\"]\n",

@@ -42,58 +42,58 @@ fn slices_lead_to_what_they_need() {
 
 #[test]
 fn older_formats_have_lists() {
-    let v1 = "package: a\narchive: x\nessential:\n  - a_all\nv3-essential: {b_libs: {arch: arm64}}\nslices:\n  all:\n    contents: {/x: , /y: {prefer: b}}\n  \
-              bins:\n    essential: [b_libs, a_bins]\n    hint: short\n    contents:\n";
-    let b = "package: b\nslices:\n  libs:\n    contents: {/y: , /z/**: {until: mutate}, /w: {text: FIXME, mutable: true}}\n    mutate: |\n      content.write(\"/w\", \"\")\n";
-    let slices = slices(&[("a.yaml", v1), ("b.yaml", b)]).unwrap();
-    let chosen = slices.choose(&[name("a_bins")], "amd64").unwrap();
+    let v1 = "package: aa\narchive: x\nessential:\n  - aa_all\nv3-essential: {bb_libs: {arch: arm64}}\nslices:\n  all:\n    contents: {/x: , /y: {prefer: bb}}\n  \
+              bins:\n    essential: [bb_libs, aa_bins]\n    hint: short\n    contents:\n";
+    let b = "package: bb\nslices:\n  libs:\n    contents: {/y: , /z/**: {until: mutate}, /w: {text: FIXME, mutable: true}}\n    mutate: |\n      content.write(\"/w\", \"\")\n";
+    let slices = slices(&[("aa.yaml", v1), ("bb.yaml", b)]).unwrap();
+    let chosen = slices.choose(&[name("aa_bins")], "amd64").unwrap();
     let of = |text: &str| chosen.slices[&name(text)].keys().map(String::as_str).collect::<Vec<_>>().join(" ");
     // `/y` is b's, `/z` is for the script alone, and `/w` would have been written by it.
-    assert_eq!((of("a_all"), of("a_bins"), of("b_libs")), ("/x".to_owned(), String::new(), "/y".to_owned()));
-    assert_eq!(chosen.mutations.keys().collect::<Vec<_>>(), [&name("b_libs")]);
+    assert_eq!((of("aa_all"), of("aa_bins"), of("bb_libs")), ("/x".to_owned(), String::new(), "/y".to_owned()));
+    assert_eq!(chosen.mutations.keys().collect::<Vec<_>>(), [&name("bb_libs")]);
 }
 
 #[test]
 fn what_cannot_be_followed_is_named() {
     let of = |text: &str, wanted: &str| {
         let slices =
-            slices(&[("a.yaml", text), ("c.yaml", "package: c\nslices: {all: {contents: {/l: {symlink: y}}}}\n")])
+            slices(&[("aa.yaml", text), ("cc.yaml", "package: cc\nslices: {all: {contents: {/l: {symlink: y}}}}\n")])
                 .unwrap();
-        slices.choose(&[name(wanted), name("c_all")], "amd64").unwrap_err().to_string()
+        slices.choose(&[name(wanted), name("cc_all")], "amd64").unwrap_err().to_string()
     };
     assert_eq!(
-        of("package: a\nslices: {all: {essential: {b_libs: }}}\n", "a_all"),
-        "there is no slice `b_libs`, which `a_all` needs"
+        of("package: aa\nslices: {all: {essential: {bb_libs: }}}\n", "aa_all"),
+        "there is no slice `bb_libs`, which `aa_all` needs"
     );
-    assert_eq!(of("package: a\nslices: {all: }\n", "a_other"), "there is no slice `a_other`");
-    let manifest = "package: a\nslices: {all: {contents: {/var/lib/chisel/**: {generate: manifest}}}}\n";
-    assert!(of(manifest, "a_all").starts_with("slice `a_all` has `generate: manifest` at `/var/lib/chisel/**`"));
-    let link = "package: a\nslices: {all: {contents: {/l: {symlink: x}}}}\n";
-    assert_eq!(of(link, "a_all"), "slices `a_all` and `c_all` make different things at `/l`");
+    assert_eq!(of("package: aa\nslices: {all: }\n", "aa_other"), "there is no slice `aa_other`");
+    let manifest = "package: aa\nslices: {all: {contents: {/var/lib/chisel/**: {generate: manifest}}}}\n";
+    assert!(of(manifest, "aa_all").starts_with("slice `aa_all` has `generate: manifest` at `/var/lib/chisel/**`"));
+    let link = "package: aa\nslices: {all: {contents: {/l: {symlink: x}}}}\n";
+    assert_eq!(of(link, "aa_all"), "slices `aa_all` and `cc_all` make different things at `/l`");
 }
 
 #[test]
 fn mistakes_have_their_place() {
     for (text, expected) in [
-        ("package: b\nslices: {all: }\n", "the file is named for `a`, and the package `b`"),
+        ("package: bb\nslices: {all: }\n", "the file is named for `aa`, and the package `bb`"),
         ("slices: {all: }\n", "it names no `package`"),
-        ("package: a\nfoo: x\n", "`foo` is no key of a package's slices"),
-        ("package: a\nslices: {All: }\n", "`All` is no name of a slice"),
-        ("package: a\nslices: {all: {contents: {x: }}}\n", "`x` is no absolute path"),
-        ("package: a\nslices: {all: {contents: {/a/../b: }}}\n", "`/a/../b` is no absolute path"),
-        ("package: a\nslices: {all: {contents: {/x*: {text: y}}}}\n", "`/x*` is a glob"),
-        ("package: a\nslices: {all: {contents: {/x: {text: y, copy: /z}}}}\n", "`/x` is said to be several things"),
-        ("package: a\nslices: {all: {contents: {/x: {make: true}}}}\n", "those end in a slash"),
-        ("package: a\nslices: {all: {contents: {/x: {mode: 099}}}}\n", "`099` is no mode"),
-        ("package: a\nslices: {all: {contents: {/x: {until: noon}}}}\n", "`until` is no key of a content"),
-        ("package: a\nslices: {all: {essential: [libs]}}\n", "`libs` is no slice"),
-        ("package: a\nslices: [x]\n", "this is to be a mapping"),
+        ("package: aa\nfoo: x\n", "`foo` is no key of a package's slices"),
+        ("package: aa\nslices: {All: }\n", "`All` is no name of a slice"),
+        ("package: aa\nslices: {all: {contents: {x: }}}\n", "`x` is no absolute path"),
+        ("package: aa\nslices: {all: {contents: {/a/../b: }}}\n", "`/a/../b` is no absolute path"),
+        ("package: aa\nslices: {all: {contents: {/x*: {text: y}}}}\n", "`/x*` is a glob"),
+        ("package: aa\nslices: {all: {contents: {/x: {text: y, copy: /z}}}}\n", "`/x` is said to be several things"),
+        ("package: aa\nslices: {all: {contents: {/x: {make: true}}}}\n", "those end in a slash"),
+        ("package: aa\nslices: {all: {contents: {/x: {mode: 099}}}}\n", "`099` is no mode"),
+        ("package: aa\nslices: {all: {contents: {/x: {until: noon}}}}\n", "`until` is no key of a content"),
+        ("package: aa\nslices: {all: {essential: [libs]}}\n", "`libs` is no slice"),
+        ("package: aa\nslices: [x]\n", "this is to be a mapping"),
     ] {
-        let problem = slices(&[("a.yaml", text)]).unwrap_err();
+        let problem = slices(&[("aa.yaml", text)]).unwrap_err();
         assert!(problem.contains(expected), "{text}: {problem}");
     }
-    let twice = slices(&[("x/a.yaml", "package: a\nslices: {all: }\n"), ("y/a.yaml", "package: a\nslices: {all: }\n")]);
-    assert!(twice.unwrap_err().contains("`x/a.yaml` has slices of `a` already"));
+    let twice = slices(&[("x/aa.yaml", "package: aa\nslices: {all: }\n"), ("y/aa.yaml", "package: aa\nslices: {all: }\n")]);
+    assert!(twice.unwrap_err().contains("`x/aa.yaml` has slices of `aa` already"));
     assert!(slices(&[("chisel.yaml", "format: v9\n")]).unwrap_err().contains("format `v9` is not known"));
 }
 
