@@ -287,6 +287,8 @@ const LATER: &[&str] = &[
 const MORE: &[&str] = &[
     "extends: ./common.yaml",
     "also: [\"/usr/share/nginx/html/**\"]",
+    "slices: ./slices",
+    "checks: {run: [{entrypoint: [/bin/x], env: {A: b}, stdin: x, timeout: 5}, {listen: 80, send: x, answer: [y]}]}",
     "variants: {debug: {packages: [busybox-static], labels: {x: null}, run: {entrypoint: [/bin/busybox, sh]}}}",
     "never: [\"/usr/bin/*sh\", {path: \"/usr/lib/**/libfoo.so*\", force: true}]",
     "packages: [{name: aa, keep: all}]",
