@@ -7,6 +7,10 @@ use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 
+mod sections;
+
+pub use sections::{Layout, Section, layout};
+
 /// What the loader and the closure need to know of an ELF file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Facts {

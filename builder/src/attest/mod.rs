@@ -5,6 +5,8 @@
 //! whether it is believed, is the room `sign`.
 
 mod error;
+mod git;
+mod provenance;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,6 +15,7 @@ use crate::canon;
 use crate::digest::Digest;
 
 pub use error::Error;
+pub use provenance::{BUILD_TYPE, BUILDER, Byproduct, LocalFile, ProvenanceInput, SourceRevision, provenance, purl};
 
 /// `_type` of a statement (in-toto attestation framework, Statement v1).
 pub const STATEMENT: &str = "https://in-toto.io/Statement/v1";
@@ -31,6 +34,11 @@ pub const CYCLONEDX: &str = "https://cyclonedx.org/bom";
 pub const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 /// Predicate of a simple verification result (in-toto attestation framework, SVR v0.2).
 pub const VERIFICATION: &str = "https://in-toto.io/attestation/svr/v0.2";
+
+/// Property of a verification result: the image was built again, and every bit of it was the same.
+pub const REPRODUCED: &str = "TARSIA_REPRODUCED_BIT_FOR_BIT";
+/// Predicate that says of every path why it is in an image; the form is that of `evidence::Reasons`.
+pub const REASONS: &str = "https://tarsia.dev/reasons/v1";
 
 /// The most bytes of a statement that is read.
 pub const MAX_STATEMENT: usize = 64 << 20;

@@ -8,7 +8,7 @@ use tarsia::spec::Platform;
 
 use super::commands::{
     add, audit, build, cache, check, completions, fetch, init, inspect, learn, lock, man, outdated, remove, schema,
-    test, vendor, why,
+    test, vendor, verify, why,
 };
 use super::size::parse_size;
 
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Inspect(inspect::Arguments),
     /// Check an image against a policy
     Audit(audit::Arguments),
+    /// Check an image's signatures, and rebuild it to compare
+    Verify(verify::Arguments),
     /// Manage the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of specs
@@ -112,9 +114,8 @@ pub(crate) struct NetworkFlags {
     #[arg(value_delimiter = ' ', value_parser = parse_mirror)]
     pub(crate) mirrors: Vec<MirrorFlag>,
 
-    /// Trust the authorities in this PEM file too
-    #[arg(long, value_name = "FILE", env = "TARSIA_CA", hide_env_values = true)]
-    pub(crate) ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) registry: RegistryFlags,
 
     /// Vendored inputs to look into before the network
     #[arg(long, value_name = "DIR|FILE", env = "TARSIA_VENDOR", hide_env_values = true)]
@@ -123,6 +124,33 @@ pub(crate) struct NetworkFlags {
     /// Use no network
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+/// How registries are reached.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Network options")]
+pub(crate) struct RegistryFlags {
+    /// Trust the authorities in this PEM file too
+    #[arg(long, value_name = "FILE", env = "TARSIA_CA", hide_env_values = true)]
+    pub(crate) ca: Option<PathBuf>,
+
+    /// Speak plain HTTP to registries of other machines too
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+
+    /// Host that may turn registry logins into tokens; may be repeated
+    #[arg(long = "token-host", value_name = "HOST")]
+    pub(crate) token_hosts: Vec<String>,
+}
+
+/// How an image is reached that need not be on this machine.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SourceFlags {
+    #[command(flatten)]
+    pub(crate) store: StoreFlags,
+
+    #[command(flatten)]
+    pub(crate) registry: RegistryFlags,
 }
 
 /// How much of the machine may be used; never what the result is.

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use tarsia::container::Machine;
 use tarsia::fetch::Credentials;
 use tarsia::load::Engines;
+use tarsia::registry::CredentialFiles;
 use tarsia::spec::Platform;
 
 /// What programs that write to containers-storage read beside `PATH`: who and where the user is, where the storage is,
@@ -55,6 +56,8 @@ pub(crate) struct Environment {
     pub(crate) apt_sources: Vec<(String, String)>,
     /// Logins for private archives: `NETRC` or `.netrc` in the home directory, then apt's `auth.conf`.
     pub(crate) credentials: Credentials,
+    /// Logins for registries: `REGISTRY_AUTH_FILE` or podman's own files, then Docker's.
+    pub(crate) registries: CredentialFiles,
     /// Where container engines may be.
     pub(crate) engines: Engines,
     /// What runs containers here.
@@ -87,6 +90,7 @@ impl Environment {
             apt_sources: apt_sources(Path::new("/etc/apt")),
             credentials: credentials(variable("NETRC"), variable("HOME"), Path::new("/etc/apt")),
             containers: containers(&variable),
+            registries: registries(&variable),
             engines: engines(&variable),
             ignored_signals: std::fs::read_to_string("/proc/self/status")
                 .map_or_else(|_| Vec::new(), |status| ignored_signals(&status)),
@@ -196,6 +200,25 @@ fn credentials(netrc: Option<OsString>, home: Option<OsString>, apt: &Path) -> C
     credentials
 }
 
+/// Reads the files that hold logins for registries, in the order in which they count (containers-auth.json(5), `docker
+/// login`). One that cannot be read holds none.
+fn registries(variable: &dyn Fn(&str) -> Option<OsString>) -> CredentialFiles {
+    let directory = |name: &str| variable(name).map(PathBuf::from);
+    let mut paths = Vec::new();
+    match directory("REGISTRY_AUTH_FILE") {
+        Some(path) => paths.push(path),
+        None => {
+            paths.extend(directory("XDG_RUNTIME_DIR").map(|place| place.join("containers/auth.json")));
+            let config = directory("XDG_CONFIG_HOME").or_else(|| Some(directory("HOME")?.join(".config")));
+            paths.extend(config.map(|place| place.join("containers/auth.json")));
+        }
+    }
+    let docker = directory("DOCKER_CONFIG").or_else(|| Some(directory("HOME")?.join(".docker")));
+    paths.extend(docker.map(|place| place.join("config.json")));
+    let read = |path: PathBuf| Some((path.display().to_string(), std::fs::read_to_string(path).ok()?));
+    CredentialFiles::new(paths.into_iter().filter_map(read).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +261,28 @@ mod tests {
             (subordinate(table, "you"), subordinate(":1:2", ""), subordinate("me:x:1", "me")),
             (None, None, None)
         );
+    }
+
+    #[test]
+    fn logins_for_registries_come_from_podman_first_and_then_from_docker() {
+        let place = tempfile::tempdir().unwrap();
+        let files =
+            ["one", "run/containers/auth.json", "home/.config/containers/auth.json", "home/.docker/config.json"];
+        for (number, name) in files.iter().enumerate() {
+            let path = place.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, format!("{{\"auths\":{{\"{number}.example\":{{}}}}}}")).unwrap();
+        }
+        let read = |set: &[(&str, &str)]| {
+            let variable =
+                |name: &str| set.iter().find(|(own, _)| *own == name).map(|(_, path)| place.path().join(path).into());
+            let shown = format!("{:?}", registries(&variable));
+            files.into_iter().filter(|name| shown.contains(&format!("/{name}\""))).collect::<Vec<_>>()
+        };
+        assert_eq!(read(&[("HOME", "home"), ("XDG_RUNTIME_DIR", "run")]), files[1..]);
+        assert_eq!(read(&[("HOME", "home"), ("REGISTRY_AUTH_FILE", "one")]), [files[0], files[3]]);
+        assert_eq!(read(&[("DOCKER_CONFIG", "home/.docker")]), [files[3]]);
+        assert!(read(&[]).is_empty());
     }
 
     #[test]

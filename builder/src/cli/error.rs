@@ -34,6 +34,12 @@ pub(crate) enum Error {
     /// Several specs and one output.
     #[error("cannot write several images to one output")]
     OneOutput,
+    /// Several specs and one place for evidence.
+    #[error("cannot write the evidence of several images to one directory")]
+    OneEvidence,
+    /// A revision that is none.
+    #[error("cannot use `{0}` as a source revision: {1}")]
+    SourceRevision(String, &'static str),
     /// A variant of what is no spec.
     #[error("cannot take a variant of `{0}`: only a spec has variants")]
     ImageVariant(String),
@@ -57,6 +63,8 @@ impl Diagnose for Error {
             Self::Distro(_) => "cli::distro",
             Self::NoManual(_) => "cli::no-manual",
             Self::OneOutput => "cli::one-output",
+            Self::OneEvidence => "cli::one-evidence",
+            Self::SourceRevision(..) => "cli::source-revision",
             Self::ImageVariant(_) => "cli::image-variant",
             Self::Panic => "cli::panic",
             Self::Output(_) => "cli::output",

@@ -8,6 +8,7 @@ mod arguments;
 mod commands;
 mod environment;
 mod error;
+mod keys;
 mod moves;
 mod network;
 mod output;
@@ -34,6 +35,8 @@ pub(crate) enum Answer {
     Yes,
     /// Exit status 1; what is wrong has been printed.
     No,
+    /// Exit status 2; what could not be told has been printed.
+    Unknown,
 }
 
 /// Runs the program and returns its exit status.
@@ -54,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
     match ran.unwrap_or_else(|_| Err(error::Error::Panic.into())) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
+        Ok(Answer::Unknown) => ExitCode::from(2),
         Err(problems) => {
             session.problems(&problems);
             ExitCode::from(match problems.verdict() {
@@ -80,6 +84,7 @@ fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
         Command::Why(arguments) => commands::why::run(session, arguments),
         Command::Inspect(arguments) => commands::inspect::run(session, arguments),
         Command::Audit(arguments) => commands::audit::run(session, arguments),
+        Command::Verify(arguments) => commands::verify::run(session, arguments),
         Command::Cache(arguments) => commands::cache::run(session, arguments),
         Command::Schema(arguments) => commands::schema::run(session, arguments),
         Command::Completions(arguments) => commands::completions::run(session, arguments),

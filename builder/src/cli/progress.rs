@@ -74,7 +74,7 @@ fn style(stage: &str, total: u64) -> ProgressStyle {
 
 /// Returns whether a stage reports bytes; the others report items.
 fn counts_bytes(stage: &str) -> bool {
-    matches!(stage, "fetch" | "layer" | "write" | "output" | "verify")
+    matches!(stage, "fetch" | "layer" | "write" | "output" | "verify" | "push" | "pull")
 }
 
 /// Returns the word beside a stage's bar.
@@ -89,6 +89,8 @@ fn title(stage: &'static str) -> Cow<'static, str> {
         "layer" => "Packing".into(),
         "write" | "output" => "Writing".into(),
         "verify" => "Verifying".into(),
+        "push" => "Pushing".into(),
+        "pull" => "Pulling".into(),
         "gc" => "Removing".into(),
         other => other.into(),
     }

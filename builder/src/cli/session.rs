@@ -9,10 +9,11 @@ use tarsia::diag::{Problems, Warning};
 use tarsia::fetch::{FetchOptions, HttpOptions, MachineClock, apt_sources};
 use tarsia::kit::Kit;
 use tarsia::lock::MAX_TIME;
-use tarsia::ops::World;
+use tarsia::ops::{Reach, World};
+use tarsia::registry::{self, Registry};
 use tarsia::store::{Store, StoreOptions};
 
-use super::arguments::{Globals, NetworkFlags, StoreFlags, WorldFlags};
+use super::arguments::{Globals, RegistryFlags, StoreFlags, WorldFlags};
 use super::environment::Environment;
 use super::error::Error;
 use super::network::Network;
@@ -52,7 +53,11 @@ impl Session {
         let world = World {
             store: &store,
             vendor: vendor.as_ref(),
-            transport: &Network::new(HttpOptions { certificates: authorities(network)?, ..HttpOptions::default() }),
+            transport: &Network::new(HttpOptions {
+                certificates: authorities(&network.registry)?,
+                ..HttpOptions::default()
+            }),
+            registry: &self.registry(&network.registry, network.offline)?,
             now: self.environment.now,
             host: self.environment.platform.ok_or(Error::NoPlatform)?,
             apt: &self.apt_mirrors(),
@@ -73,6 +78,37 @@ impl Session {
         let done = work(&world);
         self.warnings(&store.take_warnings());
         done
+    }
+
+    /// Does `work` with what reading an image may need: registries, and for what is fetched from them the store.
+    pub(crate) fn reaching<T>(
+        &self,
+        flags: &StoreFlags,
+        registries: &RegistryFlags,
+        offline: bool,
+        work: impl FnOnce(&Reach<'_>) -> Result<T, Problems>,
+    ) -> Result<T, Problems> {
+        let registry = self.registry(registries, offline)?;
+        let directory = self.store_directory(flags.directory.store.as_ref());
+        let options = StoreOptions { paranoid: flags.paranoid, ..StoreOptions::default() };
+        let store = || {
+            // Without a directory of the user's own, a private one here stands in.
+            let directory = directory.as_deref().unwrap_or_else(|_| Path::new("/nonexistent"));
+            Store::open_or_private(directory, options.clone(), Path::new("."))
+        };
+        work(&Reach { registry: &registry, store: &store, progress: &self.bars })
+    }
+
+    /// Returns the registries as the flags and the environment make them. Nothing is opened before something is asked.
+    pub(crate) fn registry(&self, flags: &RegistryFlags, offline: bool) -> Result<Registry, Error> {
+        let options = registry::Options {
+            certificates: authorities(flags)?,
+            plain_http: flags.plain_http,
+            offline,
+            token_hosts: flags.token_hosts.iter().cloned().collect(),
+            ..registry::Options::default()
+        };
+        Ok(Registry::new(options, self.environment.registries.clone()))
     }
 
     /// Returns the directory of the store: the flag, `TARSIA_STORE`, or `tarsia` in the user's cache.
@@ -177,7 +213,7 @@ impl Session {
 }
 
 /// Reads the file of certificate authorities that the flag names.
-fn authorities(flags: &NetworkFlags) -> Result<Vec<Vec<u8>>, Error> {
+fn authorities(flags: &RegistryFlags) -> Result<Vec<Vec<u8>>, Error> {
     let read =
         |path: &PathBuf| std::fs::read(path).map_err(|cause| Error::Authorities(path.display().to_string(), cause));
     flags.ca.iter().map(read).collect()

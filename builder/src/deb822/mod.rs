@@ -1,15 +1,17 @@
 //! Debian control data: stanzas, versions, relations (Debian policy 5, 5.6.12, 7).
 //!
 //! In come the texts of signed archive metadata and of packages' control files; out go [`Stanza`]s, [`Version`]s and
-//! [`Dependency`] lists. Reading is strict: what two parsers could read differently is refused. Nothing is written,
-//! and what a field means is known elsewhere.
+//! [`Dependency`] lists. Reading is strict: what two parsers could read differently is refused; [`parse_loosely`] alone,
+//! for documents written by hand, refuses nothing. Nothing is written, and what a field means is known elsewhere.
 
+mod loose;
 mod relation;
 mod stanza;
 mod version;
 
 use crate::diag::Diagnose;
 
+pub use loose::{LooseStanza, parse_loosely};
 pub use relation::{Dependency, Op, Relation, is_package_name, parse_dependencies};
 pub use stanza::{Stanza, Stanzas, parse, parse_one};
 pub use version::Version;

@@ -23,18 +23,19 @@ use crate::digest::{Digest, Hasher};
 use crate::image::{Image, ImageIndex, Settings};
 use crate::layer::{self, Layer, Workers};
 use crate::lock::{ENCODING, Lock, RULES};
-use crate::package::local::{self, Input};
+use crate::package::local::{self, Input, LocalSource};
 use crate::package::{PACK_FORMAT, PackIndex};
 use crate::select::{self, LayerPlan, Report, SelectInput, Selection};
 use crate::spec::{Platform, Spec};
 use crate::store::{BlobWriter, Kind, Store};
+use crate::tree::ImagePath;
 
 pub use base::{Base, base_digest, base_files, open_base};
 pub use error::Error;
 pub use packs::Packs;
 
 /// Version of the records of results; part of their keys.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What a build reads, and what it works with.
 #[derive(Clone, Copy)]
@@ -65,6 +66,8 @@ pub struct Built {
     pub selected: BTreeMap<Platform, Option<Selected>>,
     /// By platform, what selection had to say.
     pub reports: BTreeMap<Platform, Report>,
+    /// What `copy` entries took from beneath the spec's directory.
+    pub sources: Vec<LocalSource>,
 }
 
 impl Built {
@@ -90,6 +93,7 @@ pub struct Selected {
 struct Record {
     image: Image,
     report: Report,
+    sources: Vec<LocalSource>,
     /// Digest of the local files, where their state could have hidden a change while they were read.
     local: Option<Digest>,
 }
@@ -108,7 +112,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
     let racy = seen.iter().any(|input| input.is_racy(moment));
     let lock = Digest::of(input.lock.to_text().as_bytes());
     let mut images = Vec::new();
-    let (mut selected, mut reports) = (BTreeMap::new(), BTreeMap::new());
+    let (mut selected, mut reports, mut sources) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for platform in platforms(input)? {
         let key = key(input, platform, &lock, &seen);
         let found = match find(input.store, &key)? {
@@ -130,7 +134,8 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
                 let selection = select(input, platform)?;
                 let image = write(input, platform, &selection)?;
                 let local = racy.then(|| selection.packs.local().digest());
-                let record = Record { image, report: selection.selection.report.clone(), local };
+                let report = selection.selection.report.clone();
+                let record = Record { image, report, sources: selection.packs.local().sources.clone(), local };
                 // What changed while it was read has no state to be found by.
                 if local::inputs(input.spec, input.directory)? == seen {
                     keep(input.store, &key, &record)?;
@@ -139,10 +144,12 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
             }
         };
         images.push(record.image);
+        // The same for every platform.
+        sources = record.sources;
         reports.insert(platform, record.report);
         selected.insert(platform, selection);
     }
-    Ok(Built { image: ImageIndex::new(images)?, selected, reports })
+    Ok(Built { image: ImageIndex::new(images)?, selected, reports, sources })
 }
 
 /// Opens one platform's packages and the spec's own files, and selects what is kept of them.
@@ -160,6 +167,27 @@ pub fn select(input: &BuildInput<'_>, platform: Platform) -> Result<Selected, Er
         base: base.as_ref().map(|base| &base.index),
     })?;
     Ok(Selected { packs, selection, base })
+}
+
+/// Returns, for a path that packages ship and the image does not hold, each package with why it does not bring it.
+pub fn absent(
+    input: &BuildInput<'_>,
+    platform: Platform,
+    selected: &Selected,
+    path: &ImagePath,
+) -> Result<Vec<(String, String)>, Error> {
+    let packs = &selected.packs;
+    let input = SelectInput {
+        spec: input.spec,
+        lock: input.lock,
+        platform,
+        packs: packs.indexes(),
+        pack_keys: packs.keys(),
+        local: packs.local(),
+        local_key: packs.local_key(),
+        base: selected.base.as_ref().map(|base| &base.index),
+    };
+    Ok(select::absent(&input, path)?)
 }
 
 /// Writes the layers of a selection into the store and returns the image of them.

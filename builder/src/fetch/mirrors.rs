@@ -80,6 +80,20 @@ pub struct MirrorSources<'a> {
     pub snapshot: Snapshot,
 }
 
+/// Returns where a file below an archive's base is published for good, whatever mirror it is fetched from: of the
+/// distro's archives, the snapshot service's state of `date` (seconds since 1970-01-01 UTC); of an archive of the spec,
+/// below its address there. `None` where neither is known, or the address is a path of this machine.
+pub fn published(archive: &str, own: Option<&str>, date: i64, path: &str) -> Option<String> {
+    match own {
+        Some(base) => (!base.starts_with("file:")).then(|| join(base.trim_end_matches('/'), path)),
+        None if SNAPSHOT_ARCHIVES.contains(&archive) => {
+            let time = moments(Snapshot::LockedAt(date)).next()?;
+            Some(join(&format!("{SNAPSHOT}/{archive}/{time}"), path))
+        }
+        None => None,
+    }
+}
+
 impl Mirrors {
     /// Returns the mirrors of these archives; an archive that the spec does not name is the distro's.
     pub fn order(archives: &[&str], sources: &MirrorSources<'_>) -> Self {
@@ -188,6 +202,17 @@ mod tests {
         let none = MirrorSources { snapshot: Snapshot::Never, flags: &[], ..sources };
         assert_eq!(Mirrors::order(&["debian-security"], &none).urls("debian-security", "x"), Vec::<String>::new());
         assert_eq!(mirrors.urls("acme", "pool/a b_1~2+3.deb")[1], "https://apt.example.org/pool/a%20b_1~2+3.deb");
+    }
+
+    #[test]
+    fn what_is_published_does_not_depend_on_mirrors() {
+        let of = |archive: &str, own: Option<&str>| published(archive, own, 1_700_000_000, "pool/a b_1~2+3.deb");
+        let there = of("debian", None).unwrap();
+        assert_eq!(there.replace(SNAPSHOT, "SNAPSHOT"), "SNAPSHOT/debian/20231115T041320Z/pool/a%20b_1~2+3.deb");
+        let own = of("acme", Some("https://apt.example.org/")).unwrap();
+        assert_eq!(own, "https://apt.example.org/pool/a%20b_1~2+3.deb");
+        assert_eq!(of("acme", None), None);
+        assert_eq!(of("acme", Some("file:///srv/acme")), None);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::time::Duration;
 pub use credentials::{Access, Credentials, Login};
 pub use error::{Error, Failure, Known};
 pub use http::{HttpOptions, HttpTransport, Proxies};
-pub use mirrors::{MirrorFlag, MirrorSources, Mirrors, Private, Snapshot};
+pub use mirrors::{MirrorFlag, MirrorSources, Mirrors, Private, Snapshot, published};
 pub use transport::{Clock, MachineClock, Request, Response, Transport, TransportError};
 
 use crate::diag::{Problems, Progress};

@@ -19,19 +19,19 @@ pub enum Destination {
     DockerDaemon(Reference),
     /// The storage that podman, buildah and CRI-O share; goes there only.
     ContainersStorage(Reference),
+    /// A registry.
+    Registry(Reference),
 }
-
-/// A transport of other tools that is known by name and cannot be used yet.
-const LATER: &str = "docker://";
 
 impl Destination {
     /// Parses `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `docker-daemon:REF`,
-    /// `containers-storage:REF`, or a path: an archive where it ends in `.tar`, else a layout.
+    /// `containers-storage:REF`, `docker://HOST/NAME[:TAG|@DIGEST]`, or a path: an archive where it ends in `.tar`, else
+    /// a layout.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let refuse = |problem| Error::Destination { text: text.to_owned(), problem };
-        let reference = |name: &str| Reference::parse(name).map_err(refuse);
-        if text.starts_with(LATER) {
-            return Err(refuse("this transport is not there yet"));
+        let reference = |name: &str| Reference::of_engine(name).map_err(refuse);
+        if text.starts_with("docker://") {
+            return Ok(Self::Registry(Reference::of_registry(text).map_err(refuse)?));
         }
         if let Some(name) = text.strip_prefix("docker-daemon:") {
             return Ok(Self::DockerDaemon(reference(name)?));
@@ -64,11 +64,11 @@ impl Destination {
         Ok(if transport == "oci" { Self::Layout(path, tag) } else { Self::Archive(path, tag) })
     }
 
-    /// Returns the path that is written or read; `None` for a container engine.
+    /// Returns the path that is written or read; `None` for a container engine or a registry.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Layout(path, _) | Self::Archive(path, _) | Self::DockerArchive(path, _) => Some(path),
-            Self::DockerDaemon(_) | Self::ContainersStorage(_) => None,
+            Self::DockerDaemon(_) | Self::ContainersStorage(_) | Self::Registry(_) => None,
         }
     }
 }
@@ -81,6 +81,7 @@ impl fmt::Display for Destination {
             Self::DockerArchive(path, name) => ("docker-archive", path, name.as_ref().map(|name| name as _)),
             Self::DockerDaemon(name) => return write!(f, "docker-daemon:{name}"),
             Self::ContainersStorage(name) => return write!(f, "containers-storage:{name}"),
+            Self::Registry(name) => return write!(f, "docker://{name}"),
         };
         write!(f, "{transport}:{}", path.display())?;
         name.map_or(Ok(()), |name| write!(f, ":{name}"))
@@ -105,6 +106,7 @@ mod tests {
             ("docker-archive:web:host:5000/web:1", "docker-archive:web:host:5000/web:1"),
             ("docker-daemon:web", "docker-daemon:web:latest"),
             ("containers-storage:host.example/web:1", "containers-storage:host.example/web:1"),
+            ("docker://host.example/web:1", "docker://host.example/web:1"),
             ("a:b", "oci:a:b"),
         ] {
             assert_eq!(Destination::parse(text).unwrap().to_string(), shown);
@@ -116,7 +118,8 @@ mod tests {
             "oci:web:",
             "oci:web:a b",
             "oci:web:a:b",
-            "docker://example.org/web",
+            "docker://web",
+            "docker://example.org/Web",
             "docker-archive:",
             "docker-archive::web",
             "docker-archive:x:",

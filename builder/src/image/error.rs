@@ -105,7 +105,7 @@ impl Diagnose for Error {
         match self {
             Self::Destination { .. } => vec![
                 "use `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `docker-daemon:REF`, \
-                 `containers-storage:REF`, a directory, or a file that ends in `.tar`"
+                 `containers-storage:REF`, `docker://HOST/NAME:TAG`, a directory, or a file that ends in `.tar`"
                     .to_owned(),
             ],
             Self::OnePlatform { platforms, .. } => match platforms.first() {

@@ -29,7 +29,7 @@ pub use base::BaseConfig;
 pub use destination::Destination;
 pub use docker::{stage_docker_archive, write_docker_archive};
 pub use error::Error;
-pub use read::{Entry, OpenImage, OpenLayer, Opened, built, open};
+pub use read::{Entry, Form, OpenImage, OpenLayer, Opened, built, open, stored};
 pub use reference::Reference;
 pub use rootfs::{Hidden, LayerCounts, RootNode, Rootfs};
 pub use unpack::{Ids, Owners, Unpacked, unpack};
@@ -41,6 +41,10 @@ pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// Media type of a config.
 pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Docker's media type of what is a manifest (distribution `manifest-v2-2.md`).
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// Docker's media type of what is an index.
+pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 /// Annotation of a tag in the `index.json` of a layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 

@@ -16,14 +16,15 @@ use serde_json::Value;
 use crate::codec::decode::{self, Format};
 use crate::digest::{DiffId, Digest, HashingReader};
 use crate::spec::Platform;
+use crate::store::Store;
 use crate::tar::read as tar;
 
 use super::{
-    BlobSource, Descriptor, Destination, Error, INDEX, ImageIndex, Index, MANIFEST, Manifest, REF_NAME, Reference,
-    docker,
+    BlobSource, DOCKER_LIST, DOCKER_MANIFEST, Descriptor, Destination, Error, INDEX, ImageIndex, Index, MANIFEST,
+    Manifest, REF_NAME, Reference, docker,
 };
 
-pub use crate::tar::read::Entry;
+pub use crate::tar::read::{Entry, Form};
 
 /// The file that makes a directory or an archive an OCI layout.
 const LAYOUT: &str = "oci-layout";
@@ -33,6 +34,9 @@ const MAX_DOCUMENT: u64 = 4 << 20;
 const MAX_IMAGES: usize = 64;
 /// The most bytes of a layer's tar.
 const MAX_LAYER: u64 = 64 << 30;
+/// What a layer's decoder may give and hold.
+const LIMITS: decode::Limits =
+    decode::Limits { max_output: MAX_LAYER, max_ratio: 1_000_000, max_window: 128 << 20, concatenated: true };
 
 /// An image that is being read: a layout or archive, its documents checked.
 #[derive(Debug)]
@@ -81,6 +85,8 @@ enum Place {
     },
     /// Layers as opened files, by path in a layout.
     Held(BTreeMap<String, File>),
+    /// Blobs of a store.
+    Stored(Store),
 }
 
 /// Opens the image at `source`; where a layout or an archive holds several, the tag or name says which.
@@ -94,7 +100,7 @@ pub fn open(source: &Destination) -> Result<OpenImage, Error> {
         Destination::Archive(path, tag) => {
             let (file, members) = members(&name, path)?;
             if !members.files.contains_key(LAYOUT) && members.files.contains_key(docker::LIST) {
-                let reference = tag.as_deref().map(Reference::parse).transpose();
+                let reference = tag.as_deref().map(Reference::of_engine).transpose();
                 let reference = reference.map_err(|problem| Error::Destination { text: name.clone(), problem })?;
                 return open_docker(name, file, &members, reference.as_ref());
             }
@@ -106,6 +112,9 @@ pub fn open(source: &Destination) -> Result<OpenImage, Error> {
         }
         Destination::DockerDaemon(_) | Destination::ContainersStorage(_) => {
             return Err(Error::Destination { text: name, problem: "images are written there, and not read" });
+        }
+        Destination::Registry(_) => {
+            return Err(Error::Destination { text: name, problem: "it stands in a registry, not on disk" });
         }
     };
     let reader = Documents { name: &name, place: &place };
@@ -123,21 +132,18 @@ pub fn open(source: &Destination) -> Result<OpenImage, Error> {
     if named.any(|other| (&other.media_type, other.digest) != (&descriptor.media_type, descriptor.digest)) {
         return Err(reader.invalid("it holds several images, and no tag names one".to_owned()));
     }
-    let (index, images) = match descriptor.media_type.as_str() {
-        MANIFEST => (None, vec![reader.image(&descriptor)?]),
-        INDEX => {
-            let bytes = reader.document(&descriptor)?;
-            let index: Index = reader.parse("its index", &bytes)?;
-            if index.manifests.is_empty() || index.manifests.len() > MAX_IMAGES {
-                let count = index.manifests.len();
-                return Err(reader.invalid(format!("its index lists {count} images, not 1 to {MAX_IMAGES}")));
-            }
-            let images = index.manifests.iter().map(|one| reader.image(one)).collect::<Result<_, _>>()?;
-            (Some(bytes), images)
-        }
-        other => return Err(reader.invalid(format!("it is of type `{other}`"))),
-    };
+    let (index, images) = reader.whole(&descriptor)?;
     Ok(OpenImage { name, place, descriptor, index, images })
+}
+
+/// Opens the image whose documents stand in `store`, shown as `name`; its layers are read there when they are asked for.
+///
+/// # Errors
+/// Where a document is missing, or does not hold together.
+pub fn stored(name: &str, descriptor: &Descriptor, store: &Store) -> Result<OpenImage, Error> {
+    let place = Place::Stored(store.clone());
+    let (index, images) = Documents { name, place: &place }.whole(descriptor)?;
+    Ok(OpenImage { name: name.to_owned(), place, descriptor: descriptor.clone(), index, images })
 }
 
 /// Opens an image of an archive as `docker save` writes it.
@@ -225,6 +231,14 @@ fn blob_path(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
+impl Opened {
+    /// Returns whether this is no image that runs: builders put what they say of an image beside it into its index, for
+    /// the platform `unknown/unknown` (BuildKit `attestation-storage.md`).
+    pub fn is_attestation(&self) -> bool {
+        self.config["os"] == "unknown" && self.config["architecture"] == "unknown"
+    }
+}
+
 impl OpenImage {
     /// Returns the image as it was named.
     pub fn name(&self) -> &str {
@@ -253,45 +267,73 @@ impl OpenImage {
         layer: &OpenLayer,
         mut visit: impl FnMut(&Entry, &mut dyn Read) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.walk(layer, false, |entry, _, body| visit(entry, body)).map(|_| ())
+    }
+
+    /// As [`OpenImage::entries`], and says how each entry is written; returns the bytes behind the last entry.
+    pub fn written<E: From<Error>>(
+        &self,
+        layer: &OpenLayer,
+        visit: impl FnMut(&Entry, &Form, &mut dyn Read) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        self.walk(layer, true, visit)
+    }
+
+    /// Returns a reader of a layer's tar; neither the blob nor the tar is checked.
+    pub fn tar(&self, layer: &OpenLayer) -> Result<Box<dyn Read + Send + '_>, Error> {
+        let reader = Documents { name: &self.name, place: &self.place };
+        let format = reader.format(&layer.descriptor)?;
+        let blob = self.place.blob(&layer.descriptor).map_err(|source| reader.read(source))?;
+        decode::decoder(format, blob, &LIMITS).map_err(|error| reader.broken(layer, &error))
+    }
+
+    fn walk<E: From<Error>>(
+        &self,
+        layer: &OpenLayer,
+        forms: bool,
+        mut visit: impl FnMut(&Entry, &Form, &mut dyn Read) -> Result<(), E>,
+    ) -> Result<u64, E> {
         let reader = Documents { name: &self.name, place: &self.place };
         let format = reader.format(&layer.descriptor)?;
         let blob = self.place.blob(&layer.descriptor).map_err(|source| reader.read(source))?;
         let mut encoded = HashingReader::new(blob);
-        {
-            let limits = decode::Limits {
-                max_output: MAX_LAYER,
-                max_ratio: 1_000_000,
-                concatenated: true,
-                ..decode::Limits::default()
-            };
+        let trailer = {
             let decoded =
-                decode::decoder(format, &mut encoded, &limits).map_err(|error| reader.broken(layer, &error))?;
+                decode::decoder(format, &mut encoded, &LIMITS).map_err(|error| reader.broken(layer, &error))?;
             let mut hashed = HashingReader::new(decoded);
-            {
-                let options =
-                    tar::Options { max_size: MAX_LAYER, third_party: true, layer: true, ..tar::Options::default() };
+            let trailer = {
+                let options = tar::Options {
+                    max_size: MAX_LAYER,
+                    third_party: true,
+                    layer: true,
+                    forms,
+                    ..tar::Options::default()
+                };
                 let mut entries = tar::Reader::new(BufReader::with_capacity(256 << 10, &mut hashed), options);
                 while let Some(entry) = entries.next().map_err(|error| reader.broken(layer, &error))? {
-                    visit(&entry, &mut Body(&mut entries))?;
+                    let form = if forms { entries.form().clone() } else { Form::default() };
+                    visit(&entry, &form, &mut Body(&mut entries))?;
                 }
-            }
+                entries.trailer()
+            };
             io::copy(&mut hashed, &mut io::sink()).map_err(|source| reader.read(source))?;
             let (found, _) = hashed.finish();
             if found.as_bytes() != layer.diff_id.as_bytes() {
                 let problem = format!("a layer's tar is {found}, and the config says {}", layer.diff_id);
                 return Err(reader.invalid(problem).into());
             }
-        }
+            trailer
+        };
         io::copy(&mut encoded, &mut io::sink()).map_err(|source| reader.read(source))?;
         let (found, size) = encoded.finish();
         reader.check(&layer.descriptor, found, size)?;
-        Ok(())
+        Ok(trailer)
     }
 
-    /// Returns a reader of a blob's bytes as stored; they are not checked.
-    pub fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
+    /// Returns a reader of a blob's bytes as stored, which outlives the image; they are not checked.
+    pub fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, Error> {
         let reader = Documents { name: &self.name, place: &self.place };
-        let blob = self.place.blob(descriptor).map_err(|source| reader.read(source))?;
+        let blob = self.place.blob(descriptor).and_then(Piece::owned).map_err(|source| reader.read(source))?;
         Ok(Box::new(blob))
     }
 }
@@ -325,13 +367,32 @@ struct Documents<'a> {
 }
 
 impl Documents<'_> {
+    /// Returns the index that a descriptor names, where it is one, and all images.
+    fn whole(&self, descriptor: &Descriptor) -> Result<(Option<Vec<u8>>, Vec<Opened>), Error> {
+        match descriptor.media_type.as_str() {
+            MANIFEST | DOCKER_MANIFEST => Ok((None, vec![self.image(descriptor)?])),
+            INDEX | DOCKER_LIST => {
+                let bytes = self.document(descriptor)?;
+                let index: Index = self.parse("its index", &bytes)?;
+                if index.manifests.is_empty() || index.manifests.len() > MAX_IMAGES {
+                    let count = index.manifests.len();
+                    return Err(self.invalid(format!("its index lists {count} images, not 1 to {MAX_IMAGES}")));
+                }
+                let images = index.manifests.iter().map(|one| self.image(one)).collect::<Result<_, _>>()?;
+                Ok((Some(bytes), images))
+            }
+            other => Err(self.invalid(format!("it is of type `{other}`"))),
+        }
+    }
+
     fn image(&self, descriptor: &Descriptor) -> Result<Opened, Error> {
-        if descriptor.media_type != MANIFEST {
-            return Err(self.invalid(format!("its index lists a `{}`", descriptor.media_type)));
+        let kind = descriptor.media_type.as_str();
+        if !matches!(kind, MANIFEST | DOCKER_MANIFEST) {
+            return Err(self.invalid(format!("its index lists a `{kind}`")));
         }
         let manifest_bytes = self.document(descriptor)?;
         let manifest: Manifest = self.parse("its manifest", &manifest_bytes)?;
-        if manifest.schema_version != 2 || !matches!(manifest.media_type.as_str(), "" | MANIFEST) {
+        if manifest.schema_version != 2 || !(manifest.media_type.is_empty() || manifest.media_type == kind) {
             return Err(self.invalid("its manifest is of another kind than it claims".to_owned()));
         }
         self.configured(descriptor.clone(), manifest, manifest_bytes)
@@ -456,6 +517,12 @@ impl Place {
                     .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{path}` is not in it")))?;
                 Ok(Piece { file: Held::Shared(file), at: offset, end: offset + size })
             }
+            Self::Stored(store) => {
+                let digest = path.rsplit('/').next().and_then(|hex| Digest::from_hex(hex).ok());
+                let file = digest.map(|digest| store.blob(&digest)).transpose().map_err(io::Error::other)?.flatten();
+                let file = file.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{path}`")))?;
+                Ok(Piece { file: Held::Own(file), at: 0, end: u64::MAX })
+            }
             Self::Held(files) => {
                 let file = files.get(path);
                 let file = file.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{path}`")))?;
@@ -475,6 +542,17 @@ struct Piece<'a> {
 enum Held<'a> {
     Own(File),
     Shared(&'a File),
+}
+
+impl Piece<'_> {
+    /// Returns the same range of a file of its own. It is read by position, so the two do not move each other.
+    fn owned(self) -> io::Result<Piece<'static>> {
+        let file = match self.file {
+            Held::Own(file) => file,
+            Held::Shared(file) => file.try_clone()?,
+        };
+        Ok(Piece { file: Held::Own(file), at: self.at, end: self.end })
+    }
 }
 
 impl Read for Piece<'_> {

@@ -159,14 +159,14 @@ fn an_archive_for_docker_is_read_back_and_depends_on_contents_alone() {
     let settings = Settings { run: &run, user: (0, 0), labels: &labels, source_date: 0, base: None };
     let path = room.path().join("web.tar");
     let mut written = Vec::new();
-    let name = |text: &str| Reference::parse(text).unwrap();
+    let name = |text: &str| Reference::of_engine(text).unwrap();
     for compression in [Compression::Zstd(3), Compression::Gzip(6)] {
         let image = Image::new(Platform::Amd64, &settings, vec![layer(&store, compression)]).unwrap();
         let names = [name("acme/web:1"), name("web")].into();
         stage_docker_archive(&image, &names, &blobs, &path).unwrap().commit().unwrap();
         written.push(std::fs::read(&path).unwrap());
         let found = |name: Option<&str>| {
-            open(&Destination::DockerArchive(path.clone(), name.map(|name| Reference::parse(name).unwrap())))
+            open(&Destination::DockerArchive(path.clone(), name.map(|name| Reference::of_engine(name).unwrap())))
         };
         for read in [found(None), found(Some("web")), found(Some("acme/web:1"))] {
             let read = read.unwrap();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::diag::{Diagnose, Problems, Source, Warning};
 use crate::digest::{Digest, Hasher};
 use crate::engine::local::{self, BuildInput, Built};
-use crate::image::{self, Destination, OpenImage, Opened};
+use crate::image::{self, OpenImage, Opened};
 use crate::layer::Workers;
 use crate::policy::{self, Broken, Depth, Found, Judgement, Rule};
 use crate::select::Selection;
@@ -18,9 +18,10 @@ use crate::store::Kind;
 use crate::tree::Origin;
 
 use super::build::refresh;
-use super::inspect::{chosen, platform_name};
+use super::inspect::platform_name;
 use super::project::read_text;
 use super::prove::prove_for_build;
+use super::source::{ImageSource, Reach};
 use super::{Project, World, fetch, shown};
 
 /// The most breaches that are shown one by one.
@@ -68,21 +69,21 @@ pub struct AuditedImage {
     pub warnings: Vec<Warning>,
 }
 
-/// Checks an image at a layout or archive against a contract.
+/// Checks an image, wherever it stands, against a contract.
 ///
 /// # Errors
 /// No such image, one that does not hold together, a policy that does not parse. A broken contract is no error.
-pub fn audit(name: &str, options: &AuditOptions) -> Result<Audit, Problems> {
+pub fn audit(reach: &Reach<'_>, name: &str, options: &AuditOptions) -> Result<Audit, Problems> {
     let checks = match &options.policy {
         Some(path) => read_policy(path)?.checks,
         None => Checks::strict(),
     };
-    let open = image::open(&Destination::parse(name)?)?;
+    let source = ImageSource::open(reach, name)?;
     let mut images = Vec::new();
-    for one in chosen(&open, &options.platforms)? {
-        images.push(judged(&open, one, &checks)?);
+    for one in source.images(&options.platforms)? {
+        images.push(judged(&source.open, one, &checks)?);
     }
-    Ok(finished(name, open.descriptor().digest, images))
+    Ok(finished(name, source.open.descriptor().digest, images))
 }
 
 /// Builds the spec at `path` into the store, writing no image, and checks it against its contract.

@@ -1,8 +1,9 @@
 //! `build`: builds images from specs.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::attest::{BUILDER, SourceRevision};
 use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
 use crate::engine::local;
@@ -13,6 +14,7 @@ use crate::select::Report;
 use crate::spec::Platform;
 
 use super::audit::contract;
+use super::evidence::{self, Told};
 use super::lock::{LockOptions, lock, renew, stale};
 use super::output::Outputs;
 use super::prove::prove_for_build;
@@ -33,6 +35,37 @@ pub struct BuildOptions {
     pub platforms: Vec<Platform>,
     /// Which variant of the spec; none for the spec itself.
     pub variant: Option<String>,
+    /// Where the evidence goes; beside each file where nothing is said, and for a container engine nowhere.
+    pub evidence: Option<PathBuf>,
+    /// The checkout's revision, told in the provenance.
+    pub source_revision: Option<Revision>,
+}
+
+/// Which commit is told in the provenance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revision {
+    /// That of the checkout that the spec stands in.
+    Checkout,
+    /// This one.
+    Given(SourceRevision),
+}
+
+impl Revision {
+    /// Returns the commit for a spec in `directory`.
+    ///
+    /// # Errors
+    /// No checkout, no commit, or one that cannot be read.
+    pub(super) fn resolve(&self, directory: &Path) -> Result<SourceRevision, Error> {
+        let problem = match self {
+            Self::Given(revision) => return Ok(revision.clone()),
+            Self::Checkout => match SourceRevision::of_checkout(directory) {
+                Ok(Some(revision)) => return Ok(revision),
+                Ok(None) => "there is no commit".to_owned(),
+                Err(problem) => problem,
+            },
+        };
+        Err(Error::NoCheckout { directory: shown(directory), problem })
+    }
 }
 
 /// What `build` did.
@@ -60,12 +93,13 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
     if texts.is_empty() && !options.load {
         texts.push(format!("{name}.oci"));
     }
-    let outputs = Outputs::parse(&texts, options.load.then_some(name.as_str()))?;
+    let outputs = Outputs::parse(&texts, options.load.then_some(name.as_str()), options.evidence.as_deref())?;
     let engines = outputs.engines(world.engines)?;
+    let source = options.source_revision.as_ref().map(|revision| revision.resolve(&project.directory)).transpose()?;
     let moved = refresh(world, path, &mut project, options.locked, &mut warnings)?;
     let lock = project.locked()?;
     outputs.check_platforms(&wanted_platforms(lock, &options.platforms)?)?;
-    prove_for_build(world, &project, options.require_proof, &mut warnings)?;
+    let proved = prove_for_build(world, &project, options.require_proof, &mut warnings)?;
     let asked =
         |name: &str| options.platforms.is_empty() || options.platforms.iter().any(|platform| platform.oci() == name);
     fetch::locked_inputs(world, &project, lock, &asked)?;
@@ -84,7 +118,10 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
     warnings.extend(uncovered(path, built.reports.values()));
     warnings.extend(unmatched(built.reports.values()));
     contract(&input, &project.spec.name, &built, &mut warnings)?;
-    outputs.write(world, &built.image, &engines)?;
+    let told = Told { proved, source: source.as_ref(), builder: BUILDER };
+    let evidence =
+        if outputs.want_evidence() { Some(evidence::contents(&project, &input, &built, &told)?) } else { None };
+    outputs.write(world, &built.image, evidence.as_ref(), &engines)?;
     warnings.extend(world.store.take_warnings());
     Ok(BuildOutcome { digest: built.digest(), outputs: outputs.shown(&texts, &engines), moved, warnings })
 }

@@ -1,6 +1,6 @@
 //! `inspect`: what an image holds, told from the image alone.
 //!
-//! In: a layout or an archive. Out: an [`Inspection`]. Layers are read as a container engine stacks them, whiteouts
+//! In: a layout, an archive or an image of a registry. Out: an [`Inspection`]. Layers are read as a container engine stacks them, whiteouts
 //! included. Hostile images are assumed: everything is bounded, and every layer is checked against its digests.
 
 use std::collections::BTreeMap;
@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use crate::deb822;
 use crate::diag::Problems;
-use crate::image::{self, Destination, OpenImage, Opened, Rootfs};
+use crate::image::{self, OpenImage, Opened, Rootfs};
 use crate::policy::{Content, Depth, is_shell, survey};
 use crate::spec::Platform;
 use crate::tar::read::Kind;
 
 use super::Error;
+use super::source::{ImageSource, Reach};
 
 /// The most bytes of one package's control file.
 const MAX_CONTROL: u64 = 1 << 20;
@@ -147,14 +148,15 @@ pub struct FileSummary {
 ///
 /// # Errors
 /// No such image, or one that does not hold together.
-pub fn inspect(name: &str, platforms: &[Platform], files: bool) -> Result<Inspection, Problems> {
-    let open = image::open(&Destination::parse(name)?)?;
-    let images = chosen(&open, platforms)?;
-    let images = images.into_iter().map(|one| summary(name, &open, one, files)).collect::<Result<_, _>>()?;
+pub fn inspect(reach: &Reach<'_>, name: &str, platforms: &[Platform], files: bool) -> Result<Inspection, Problems> {
+    let source = ImageSource::open(reach, name)?;
+    let open = &source.open;
+    let images = source.images(platforms)?;
+    let images = images.into_iter().map(|one| summary(name, open, one, files)).collect::<Result<_, _>>()?;
     Ok(Inspection { image: name.to_owned(), digest: open.descriptor().digest.to_string(), images })
 }
 
-/// Returns the images of these platforms, or all where none is named.
+/// Returns the images of these platforms, or all that run where none is named.
 pub(super) fn chosen<'a>(open: &'a OpenImage, platforms: &[Platform]) -> Result<Vec<&'a Opened>, Error> {
     for wanted in platforms {
         if !open.images().iter().any(|one| one.platform == Some(*wanted)) {
@@ -162,8 +164,10 @@ pub(super) fn chosen<'a>(open: &'a OpenImage, platforms: &[Platform]) -> Result<
             return Err(Error::NoPlatform { platform: wanted.oci().to_owned(), held });
         }
     }
-    let wanted =
-        |one: &&Opened| platforms.is_empty() || one.platform.is_some_and(|platform| platforms.contains(&platform));
+    let wanted = |one: &&Opened| match platforms {
+        [] => !one.is_attestation(),
+        _ => one.platform.is_some_and(|platform| platforms.contains(&platform)),
+    };
     Ok(open.images().iter().filter(wanted).collect())
 }
 

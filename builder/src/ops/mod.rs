@@ -8,15 +8,17 @@ use crate::diag::{Diagnose, Label, Progress, Source, Span, Verdict};
 use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
 use crate::kit::Kit;
 use crate::load::Engines;
+use crate::registry::Registry;
 use crate::spec::Platform;
 use crate::store::Store;
-use crate::{image, load, store};
+use crate::{image, load, registry, store};
 
 mod add;
 mod audit;
 mod build;
 mod cache;
 mod check;
+mod evidence;
 mod fetch;
 mod init;
 mod inspect;
@@ -31,13 +33,17 @@ mod prove;
 mod remove;
 mod run;
 mod slices;
+mod source;
 mod test;
 mod vendor;
+mod verify;
 mod why;
+mod why_image;
 
+pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
 pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
-pub use build::{BuildOptions, BuildOutcome, build};
+pub use build::{BuildOptions, BuildOutcome, Revision, build};
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
 pub use fetch::{FetchOutcome, fetch};
@@ -51,9 +57,12 @@ pub use project::{Project, sections};
 pub use prove::{Proof, prove};
 pub use remove::remove;
 pub use run::RunOptions;
+pub use source::Reach;
 pub use test::{Tested, TestedImage, TestedRun, test};
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
-pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
+pub use verify::{Verification, VerifyOptions, verify};
+pub use why::{Answer, Kept, PackageReason, PathReason, Step, WhyOptions, WhyOutcome, why};
+pub use why_image::{image_path, why_image};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
 pub struct World<'a> {
@@ -63,6 +72,8 @@ pub struct World<'a> {
     pub vendor: Option<&'a Kit>,
     /// The network.
     pub transport: &'a dyn Transport,
+    /// The registries.
+    pub registry: &'a Registry,
     /// The clock: seconds since 1970-01-01 UTC.
     pub now: i64,
     /// The machine's own platform: the default of a spec that names none.
@@ -223,12 +234,26 @@ pub enum Error {
         /// As the user wrote it.
         spec: String,
     },
+    /// No commit to tell.
+    #[error("cannot tell the commit of the checkout at `{directory}`: {problem}")]
+    NoCheckout {
+        /// The spec's directory.
+        directory: String,
+        /// Why.
+        problem: String,
+    },
     /// An output of an image.
     #[error(transparent)]
     Image(#[from] image::Error),
+    /// The documents beside an image.
+    #[error(transparent)]
+    Evidence(#[from] crate::evidence::Error),
     /// A container engine.
     #[error(transparent)]
     Load(#[from] load::Error),
+    /// A registry.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// An output that cannot be put in its place.
     #[error(transparent)]
     Output(#[from] store::Error),
@@ -271,8 +296,11 @@ impl Diagnose for Error {
             Self::NoPackage { .. } => "why::no-package",
             Self::NotLocked { .. } => "lock::not-locked",
             Self::OutputTwice { .. } => "ops::output-twice",
+            Self::NoCheckout { .. } => "ops::no-checkout",
             Self::Image(error) => error.code(),
+            Self::Evidence(error) => error.code(),
             Self::Load(error) => error.code(),
+            Self::Registry(error) => error.code(),
             Self::Output(error) => error.code(),
             Self::NoOutput(_) => "vendor::no-output",
             Self::Outside { .. } => "vendor::outside",
@@ -313,8 +341,11 @@ impl Diagnose for Error {
             Self::NoTrials { .. } => {
                 "say under `checks: run:` what is run and what it must show, as `- {args: [--version]}`"
             }
+            Self::NoCheckout { .. } => "name the commit: `--source-revision COMMIT`",
             Self::Image(error) => return error.hints(),
+            Self::Evidence(error) => return error.hints(),
             Self::Load(error) => return error.hints(),
+            Self::Registry(error) => return error.hints(),
             Self::Output(error) => return error.hints(),
             Self::Read { .. }
             | Self::Write { .. }

@@ -104,25 +104,25 @@ fn key(project: &Project) -> Result<Digest, Problems> {
     Ok(Digest::of(text.as_bytes()))
 }
 
-/// Proves a lock for `build`: a gap is a warning, or an error where `required`.
+/// Proves a lock for `build`: a gap is a warning, or an error where `required`. Returns whether there is none.
 pub(super) fn prove_for_build(
     world: &World<'_>,
     project: &Project,
     required: bool,
     warnings: &mut Vec<Warning>,
-) -> Result<(), Problems> {
+) -> Result<bool, Problems> {
     judge(prove(world, project)?, project, required, warnings)
 }
 
-/// Takes a proof for what stops, or is said of, work that stands on the lock.
+/// Takes a proof for what stops, or is said of, work that stands on the lock. Returns whether the lock is proved.
 pub(super) fn judge(
     proof: Proof,
     project: &Project,
     required: bool,
     warnings: &mut Vec<Warning>,
-) -> Result<(), Problems> {
+) -> Result<bool, Problems> {
     match proof {
-        Proof::Proved => Ok(()),
+        Proof::Proved => Ok(true),
         Proof::Contradicted(contradictions) => {
             Err(Error::Contradicted { path: shown(&project.lock_path), contradictions, asked: false }.into())
         }
@@ -133,7 +133,7 @@ pub(super) fn judge(
                 message: format!("archive chain not proved: {}", missing.join("; ")),
                 hints: vec!["`--require-proof` makes this an error".to_owned()],
             });
-            Ok(())
+            Ok(false)
         }
     }
 }

@@ -46,7 +46,7 @@ impl<'a> BaseReader<'a> {
     /// # Errors
     /// Bytes that end early, a scratch file that cannot be written, findings beyond the bound.
     pub fn file(&mut self, path: &str, size: u64, body: &mut dyn Read) -> Result<BaseFile, Error> {
-        let keep = size <= MAX_TEXT && is_read(path) || size <= texts::MAX_TEXT && texts::wanted(path);
+        let keep = size <= MAX_TEXT && is_read(path) || texts::wanted(path, size);
         let range = FileRange { file: self.scratch, offset: 0, size };
         let mut at = 0;
         let scratch = self.scratch;

@@ -4,35 +4,36 @@
 //! content and its owner's execute bit are taken; so umask, checkout time and user never reach a byte. Who owns what is
 //! the spec's words and selection's work: every entry here has uid and gid 0.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::content::{Budget, Reading};
 use super::{Entry, EntryKind, Error, PACK_FORMAT, PackIndex, texts};
 use crate::codec::decode::{self, Format};
-use crate::diag::Source;
 use crate::digest::{Digest, Hasher};
 use crate::elf::FileRange;
-use crate::rules::closure::{self, Rule};
+use crate::rules::closure::Rule;
 use crate::rules::slices::Slices;
 use crate::spec::{FileEntry, FileSource, Spec};
 use crate::tar::read as tar;
 use crate::tree::{ImagePath, PathError};
 
+mod rules;
 mod slices;
 mod unpack;
 mod walk;
 
+pub use rules::rule_files;
 pub use slices::{slice_files, slices};
 use walk::{Found, Globs, Kind, Root, local, refused};
 
 /// The largest certificate file.
 const MAX_CERTIFICATE: u64 = 4 << 20;
-
-/// The largest file of rules.
-const MAX_RULES: u64 = 1 << 20;
 
 /// Bytes copied at once.
 const CHUNK: usize = 128 << 10;
@@ -58,6 +59,35 @@ pub struct LocalPack {
     pub slices_digest: Digest,
     /// Digest of the texts that the rules were parsed from.
     pub rules_digest: Digest,
+    /// What `copy` entries took, each path once, sorted.
+    pub sources: Vec<LocalSource>,
+}
+
+/// Something beneath the spec's directory that `copy` takes, as it stood when it was read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LocalSource {
+    /// Path from the spec's directory.
+    pub path: String,
+    /// What stands there.
+    pub kind: SourceKind,
+}
+
+/// What a [`LocalSource`] is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SourceKind {
+    /// A directory; what is taken of its content is listed.
+    Directory,
+    /// A regular file.
+    File {
+        /// SHA-256 of its bytes.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+        /// Whether its owner may execute it.
+        executable: bool,
+    },
+    /// A symbolic link with this target.
+    Symlink(String),
 }
 
 impl LocalPack {
@@ -75,7 +105,7 @@ impl LocalPack {
 }
 
 /// One local input in the state in which it was seen.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Input {
     /// Path as the spec has it, with what lies below it.
     pub path: String,
@@ -123,6 +153,7 @@ pub fn open(
         entry_of: Vec::new(),
         texts: Vec::new(),
         scans: Vec::new(),
+        sources: BTreeMap::new(),
         current: 0,
     };
     for (number, entry) in spec.files.iter().enumerate() {
@@ -133,7 +164,7 @@ pub fn open(
     }
     let certificates =
         spec.certificates.iter().map(|path| root.read(&path.value, MAX_CERTIFICATE)).collect::<Result<_, _>>()?;
-    let (rules, rules_digest) = parse_rules(spec, directory)?;
+    let (rules, rules_digest) = rules::parse(spec, directory)?;
     let (slices, slices_digest) = slices(spec, directory)?;
     let length = pack.data.length();
     let mut index = PackIndex {
@@ -155,49 +186,8 @@ pub fn open(
     source.update(&PACK_FORMAT.to_be_bytes());
     source.update(&index.to_bytes());
     index.source = source.digest();
-    Ok(LocalPack { index, entry_of: pack.entry_of, certificates, rules, rules_digest, slices, slices_digest })
-}
-
-/// Returns the paths of the spec's files of rules, below its directory, sorted.
-pub fn rule_files(spec: &Spec, directory: &Path) -> Result<Vec<String>, Error> {
-    let Some(path) = &spec.rules else { return Ok(Vec::new()) };
-    let mut files = Vec::new();
-    Root::open(directory)?.walk(&path.value, &rule_globs(&path.value)?, &mut |found| {
-        if matches!(found.kind, Kind::File) {
-            files.push(found.shown.to_owned());
-        }
-        Ok(())
-    })?;
-    files.sort();
-    Ok(files)
-}
-
-fn rule_globs(path: &str) -> Result<Globs, Error> {
-    Globs::new(&["*.yaml".to_owned(), "*.yml".to_owned()], &[], path)
-}
-
-fn parse_rules(spec: &Spec, directory: &Path) -> Result<(Vec<Rule>, Digest), Error> {
-    let (mut rules, mut hasher): (Vec<Rule>, Hasher) = (Vec::new(), Hasher::new());
-    for path in rule_files(spec, directory)? {
-        let bytes = read(directory, &path, MAX_RULES)?;
-        let digest = Digest::of(&bytes);
-        hasher.update(digest.as_bytes());
-        let text = String::from_utf8(bytes).map_err(|_| refused(&path, "it is not UTF-8"))?;
-        let parsed = closure::parse(&Source::new(path.clone(), text)).map_err(|problems| {
-            let first = problems.iter().next().map(|problem| (problem.to_string(), problem.labels()));
-            let (message, labels) = first.unwrap_or_default();
-            Error::Rules { message, labels }
-        })?;
-        for rule in parsed {
-            let taken = rules.iter().chain(closure::built_in()).any(|known| known.name == rule.name);
-            if taken || rule.implicit.is_some() {
-                let problem = if taken { "has the name of another" } else { "brings a package: name it in `packages`" };
-                return Err(refused(&path, &format!("rule `{}` {problem}", rule.name)));
-            }
-            rules.push(rule);
-        }
-    }
-    Ok((rules, hasher.digest()))
+    let sources = pack.sources.into_iter().map(|(path, kind)| LocalSource { path, kind }).collect();
+    Ok(LocalPack { index, entry_of: pack.entry_of, certificates, rules, rules_digest, slices, slices_digest, sources })
 }
 
 /// Returns the files that [`open`] would read from the disk, without reading them, in the order of the spec.
@@ -223,7 +213,7 @@ pub fn inputs(spec: &Spec, directory: &Path) -> Result<Vec<Input>, Error> {
         }
     }
     if let Some(path) = &spec.rules {
-        root.walk(&path.value, &rule_globs(&path.value)?, &mut push)?;
+        root.walk(&path.value, &rules::globs(&path.value)?, &mut push)?;
     }
     if let Some(path) = &spec.slices {
         root.walk(&path.value, &slices::globs(&path.value)?, &mut push)?;
@@ -262,6 +252,7 @@ struct Packer<'a> {
     entry_of: Vec<u32>,
     texts: Vec<(u32, Vec<u8>)>,
     scans: Vec<(u32, super::Scan)>,
+    sources: BTreeMap<String, SourceKind>,
     current: u32,
 }
 
@@ -300,6 +291,14 @@ impl Packer<'_> {
 
     fn copy(&mut self, found: &Found<'_>, to: &ImagePath, mode: Option<u32>) -> Result<(), Error> {
         let path = below(to, found.relative).map_err(|error| refused(found.shown, &error.to_string()))?;
+        let kind = match &found.kind {
+            Kind::Directory => Some(SourceKind::Directory),
+            Kind::Symlink(target) => Some(SourceKind::Symlink(target.clone())),
+            Kind::File => None,
+        };
+        if let Some(kind) = kind {
+            self.sources.insert(found.shown.to_owned(), kind);
+        }
         match &found.kind {
             Kind::Directory if path.is_root() => Ok(()),
             Kind::Directory => self.push(&path, EntryKind::Directory, 0o755),
@@ -309,6 +308,10 @@ impl Packer<'_> {
                 let size = u64::try_from(found.stat.st_size).unwrap_or(0);
                 let own = if found.stat.st_mode & 0o100 != 0 { 0o755 } else { 0o644 };
                 self.file(&path, mode.unwrap_or(own), size, Whole { file: &file, at: 0 }, found.shown)?;
+                if let Some(EntryKind::File(facts)) = self.entries.last().map(|entry| &entry.kind) {
+                    let kind = SourceKind::File { digest: facts.digest, size, executable: own == 0o755 };
+                    self.sources.insert(found.shown.to_owned(), kind);
+                }
                 found.unchanged(&file)
             }
         }
@@ -350,7 +353,7 @@ impl Packer<'_> {
         mut source: impl FnMut(&mut [u8]) -> Result<usize, Error>,
     ) -> Result<(), Error> {
         let range = FileRange { file: self.sink, offset: self.data.length(), size };
-        let keep = size <= texts::MAX_TEXT && texts::wanted(path.as_str());
+        let keep = texts::wanted(path.as_str(), size);
         let (sink, data) = (self.sink, &mut self.data);
         let content = self.reading.read(range, keep, |buffer| {
             let count = source(buffer)?;

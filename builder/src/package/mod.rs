@@ -26,7 +26,7 @@ pub use open::{Limits, control_fields, decoder_memory, open_deb};
 /// Version of packs: of [`PackIndex`] as stored, of what is read into it, and of the data's layout.
 ///
 /// It is part of a pack's key, so a reader of another version never finds the pack.
-pub const PACK_FORMAT: u32 = 4;
+pub const PACK_FORMAT: u32 = 5;
 
 /// Returns the key under which the pack of the `.deb` with this digest is stored.
 pub fn pack_key(deb: &Digest) -> Digest {

@@ -171,7 +171,7 @@ impl Data {
                 tar::Kind::Symlink(target) => EntryKind::Symlink(target),
                 tar::Kind::Hardlink(target) => EntryKind::Hardlink(target.into()),
                 tar::Kind::File => {
-                    let text = entry.size <= texts::MAX_TEXT && texts::wanted(&path) || named.takes(&path, entry.size);
+                    let text = texts::wanted(&path, entry.size) || named.takes(&path, entry.size);
                     let range = elf::FileRange { file: sink, offset: entry.offset, size: entry.size };
                     // The reader is buffered behind the sink, never before it: what it gives has been written.
                     let content = reading.read(range, text, |buffer| reader.read_data(buffer).map_err(tar_error))?;

@@ -3,7 +3,9 @@
 //! A change here changes packs: raise [`PACK_FORMAT`](super::PACK_FORMAT).
 
 /// The largest file whose contents are kept: PHP's masters of `php.ini`, which scripts of other packages copy, are 68 KiB.
-pub(super) const MAX_TEXT: u64 = 96 << 10;
+const MAX_TEXT: u64 = 96 << 10;
+/// The largest copyright file whose contents are kept: Java's has 246 KiB.
+const MAX_COPYRIGHT: u64 = 1 << 20;
 
 /// Exact paths.
 const FILES: [&str; 9] = [
@@ -43,15 +45,43 @@ const DIRECTORIES: [&str; 18] = [
 /// Everything below these directories.
 const TREES: [&str; 3] = ["usr/share/ca-certificates/", "usr/share/fontconfig/", "usr/share/xml/fontconfig/"];
 
-/// Returns whether the contents of a file at this path (as shipped, without leading slash) are kept.
-pub(super) fn wanted(path: &str) -> bool {
+/// Returns whether the contents of a file of `size` bytes at this path (as shipped, without leading slash) are kept.
+pub(super) fn wanted(path: &str, size: u64) -> bool {
+    if is_copyright(path) { size <= MAX_COPYRIGHT } else { size <= MAX_TEXT && is_read(path) }
+}
+
+/// Returns whether this is a package's copyright file (Debian policy 12.5).
+fn is_copyright(path: &str) -> bool {
+    let directory = path.strip_prefix("usr/share/doc/").and_then(|rest| rest.strip_suffix("/copyright"));
+    directory.is_some_and(|package| !package.contains('/'))
+}
+
+/// Returns whether this is what a language's own package says of itself: Node's (npm's `package.json` of a module, not of
+/// its parts), Ruby's, and Python's form of one file.
+fn is_language_metadata(parent: &str, name: &str) -> bool {
+    let module = || {
+        let (above, last) = parent.rsplit_once('/').unwrap_or(("", parent));
+        let above = match above.rsplit_once('/') {
+            Some((above, scope)) if scope.starts_with('@') => above,
+            _ => above,
+        };
+        !last.starts_with('@')
+            && (above == "usr/share/nodejs" || above == "usr/lib/nodejs" || above.ends_with("node_modules"))
+    };
+    name == "package.json" && module()
+        || name.ends_with(".gemspec")
+            && (parent.ends_with("/specifications") || parent.ends_with("/specifications/default"))
+        || name.ends_with(".egg-info") && (parent.ends_with("/dist-packages") || parent.ends_with("/site-packages"))
+}
+
+fn is_read(path: &str) -> bool {
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
     // A package may still ship to /lib what belongs to /usr/lib.
     let usr = |path: &str| if path.starts_with("lib/") { format!("usr/{path}") } else { path.to_owned() };
     FILES.contains(&usr(path).as_str())
         || DIRECTORIES.contains(&usr(parent).as_str())
         || TREES.iter().any(|tree| path.starts_with(tree))
-        || name == "copyright" && parent.strip_prefix("usr/share/doc/").is_some_and(|package| !package.contains('/'))
+        || is_language_metadata(parent, name)
         || name.starts_with("php.ini-") && parent.starts_with("usr/lib/php/")
         || name.starts_with("gconv-modules") && (name.ends_with(".conf") || name == "gconv-modules")
         || matches!(name, "RECORD" | "METADATA" | "PKG-INFO" | "entry_points.txt")
@@ -72,11 +102,27 @@ mod tests {
             "usr/share/doc/hello/copyright",
             "usr/lib/x86_64-linux-gnu/gconv/gconv-modules.d/gconv-modules-extra.conf",
             "usr/lib/python3/dist-packages/x-1.dist-info/RECORD",
+            "usr/lib/python3/dist-packages/x-1.egg-info",
+            "usr/share/nodejs/acorn/package.json",
+            "app/node_modules/@scope/x/package.json",
+            "app/node_modules/x/node_modules/y/package.json",
+            "usr/share/rubygems-integration/all/specifications/rake-13.gemspec",
         ] {
-            assert!(wanted(path), "{path}");
+            assert!(wanted(path, MAX_TEXT), "{path}");
+            assert_eq!(wanted(path, MAX_TEXT + 1), path.ends_with("/copyright"), "{path}");
         }
-        for path in ["etc/x", "usr/share/doc/a/b/copyright", "RECORD", "usr/bin/gconv-modules.bin", ""] {
-            assert!(!wanted(path), "{path}");
+        for path in [
+            "etc/x",
+            "usr/share/doc/a/b/copyright",
+            "RECORD",
+            "usr/bin/gconv-modules.bin",
+            "package.json",
+            "usr/share/nodejs/acorn/dist/package.json",
+            "usr/share/nodejs/@scope/package.json",
+            "",
+        ] {
+            assert!(!wanted(path, 1), "{path}");
         }
+        assert!(!wanted("usr/share/doc/hello/copyright", MAX_COPYRIGHT + 1));
     }
 }

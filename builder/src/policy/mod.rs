@@ -21,6 +21,7 @@ mod tables;
 
 pub use error::Broken;
 pub use judge::{Allowed, Found, Judgement, Rule, is_shell, judge};
+pub use owners::Owners;
 pub use survey::{Content, Depth, Survey, survey};
 
 /// Number of the tables and of what is made of them: part of the key under which a judgement is remembered.

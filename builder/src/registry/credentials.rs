@@ -7,6 +7,9 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding as _};
 use serde::Deserialize;
@@ -16,6 +19,8 @@ use super::Error;
 
 /// The most bytes of a helper's answer.
 const MAX_ANSWER: u64 = 1 << 20;
+/// How long a helper may take: a person may have to open a keyring.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What opens a registry. It has no printed form.
 #[derive(Clone)]
@@ -32,7 +37,7 @@ pub enum Credential {
 }
 
 /// The files that hold credentials, in the order in which they are asked: name and text.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct CredentialFiles(Vec<(String, Zeroizing<String>)>);
 
 /// What of a file matters.
@@ -67,6 +72,12 @@ struct Helped {
     secret: Zeroizing<String>,
 }
 
+impl std::fmt::Debug for CredentialFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
 impl CredentialFiles {
     /// Returns the files in the order in which they are asked.
     pub fn new(files: Vec<(String, String)>) -> Self {
@@ -85,7 +96,7 @@ impl CredentialFiles {
                 broken(&format!("it is not of the form of a Docker configuration (line {})", error.line()))
             })?;
             if let Some(helper) = config.helpers.get(host) {
-                if let Some(found) = ask(helper, host)? {
+                if let Some(found) = ask(helper, host, PATIENCE)? {
                     return Ok(Some(found));
                 }
                 continue;
@@ -105,7 +116,7 @@ impl CredentialFiles {
                 }
             }
             if !config.store.is_empty()
-                && let Some(found) = ask(&config.store, host)?
+                && let Some(found) = ask(&config.store, host, PATIENCE)?
             {
                 return Ok(Some(found));
             }
@@ -151,7 +162,7 @@ fn fits(key: &str, host: &str, repository: &str) -> bool {
 }
 
 /// Asks `docker-credential-HELPER get`.
-fn ask(helper: &str, host: &str) -> Result<Option<Credential>, Error> {
+fn ask(helper: &str, host: &str, patience: Duration) -> Result<Option<Credential>, Error> {
     let program = format!("docker-credential-{helper}");
     let broken = |problem: String| Error::Credentials { from: program.clone(), problem };
     if helper.contains('/') {
@@ -164,11 +175,36 @@ fn ask(helper: &str, host: &str) -> Result<Option<Credential>, Error> {
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| broken(format!("it cannot be run: {error}")))?;
-    let mut answer = Zeroizing::new(Vec::new());
-    // A helper that does not read, or breaks off, has no credential: its status says so.
-    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(host.as_bytes()));
-    let _ = child.stdout.take().map(|stdout| stdout.take(MAX_ANSWER).read_to_end(&mut answer));
-    let status = child.wait().map_err(|error| broken(format!("it cannot be waited for: {error}")))?;
+    let (mut stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let asked = host.to_owned();
+    let (sender, receiver) = mpsc::channel();
+    // On a thread of its own, which is left behind where a helper never ends.
+    thread::spawn(move || {
+        let mut answer = Zeroizing::new(Vec::new());
+        // A helper that does not read, or breaks off, has no credential: its status says so.
+        let _ = stdin.take().map(|mut stdin| stdin.write_all(asked.as_bytes()));
+        let _ = stdout.map(|stdout| stdout.take(MAX_ANSWER).read_to_end(&mut answer));
+        let _ = sender.send(answer);
+    });
+    let deadline = Instant::now() + patience;
+    let late = || broken(format!("it has not answered for {} s", patience.as_secs()));
+    let answer = receiver.recv_timeout(patience).map_err(|_| late());
+    let ended = answer.and_then(|answer| {
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break Ok((answer, status)),
+                Ok(None) if Instant::now() >= deadline => break Err(late()),
+                Ok(None) => thread::sleep(Duration::from_millis(2)),
+                Err(error) => break Err(broken(format!("it cannot be waited for: {error}"))),
+            }
+        }
+    });
+    if ended.is_err() {
+        // That it may have ended by now is no matter.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let (answer, status) = ended?;
     if !status.success() {
         let text = String::from_utf8_lossy(&answer);
         if text.contains("credentials not found") {

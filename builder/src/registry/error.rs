@@ -4,17 +4,18 @@ use std::io;
 
 use crate::diag::Diagnose;
 use crate::digest::Digest;
+use crate::store;
 
 /// An error of the registry stage. None holds a credential.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A text that is no reference.
-    #[error("cannot use `{text}` as an image of a registry: {problem}")]
-    Reference {
-        /// As it was written.
-        text: String,
-        /// What is wrong with it.
-        problem: String,
+    /// The network may not be used.
+    #[error("cannot {doing} `{place}`: no network may be used")]
+    Offline {
+        /// The deed: `push to`, `read`.
+        doing: &'static str,
+        /// Host and repository.
+        place: String,
     },
     /// The client cannot be made.
     #[error("cannot use the network: {0}")]
@@ -101,6 +102,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A store that does not take what was read.
+    #[error(transparent)]
+    Store(store::Error),
 }
 
 fn said(message: &str) -> String {
@@ -110,7 +114,7 @@ fn said(message: &str) -> String {
 impl Diagnose for Error {
     fn code(&self) -> &'static str {
         match self {
-            Self::Reference { .. } => "registry::reference",
+            Self::Offline { .. } => "registry::offline",
             Self::Client(_) => "registry::client",
             Self::Unreachable { .. } => "registry::unreachable",
             Self::Refused { .. } => "registry::refused",
@@ -121,16 +125,18 @@ impl Diagnose for Error {
             Self::Answer { .. } => "registry::answer",
             Self::Credentials { .. } => "registry::credentials",
             Self::Blob { .. } => "registry::blob",
+            Self::Store(error) => error.code(),
         }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Reference { .. } => vec!["write `HOST/NAME:TAG` or `HOST/NAME@sha256:…`, with the host".to_owned()],
+            Self::Offline { .. } => vec!["leave `--offline` out".to_owned()],
             Self::Unauthorized { place, .. } => {
                 let host = place.split('/').next().unwrap_or_default();
                 vec![format!("`podman login {host}` or `docker login {host}` stores a credential that tarsia reads")]
             }
+            Self::Store(error) => error.hints(),
             Self::Realm { realm, .. } => vec![format!("`--token-host {realm}` allows it")],
             _ => Vec::new(),
         }

@@ -10,18 +10,22 @@
 mod auth;
 mod credentials;
 mod error;
-mod reference;
+mod pull;
+mod push;
 mod referrers;
 mod repository;
 mod upload;
 mod wire;
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::image::Reference;
 
 pub use credentials::{Credential, CredentialFiles};
 pub use error::Error;
-pub use reference::Reference;
+pub use push::{PushedImage, documents};
 pub use referrers::{EMPTY, EMPTY_BYTES, MAX_REFERRERS, Referrer, ReferrerManifest};
 pub use repository::{BlobSource, Document, Repository};
 pub use upload::Pushed;
@@ -33,6 +37,8 @@ pub struct Options {
     pub certificates: Vec<Vec<u8>>,
     /// Plain HTTP is spoken to every registry, not to those of this machine alone.
     pub plain_http: bool,
+    /// No network is used at all: every request is refused.
+    pub offline: bool,
     /// Hosts that may be given credentials for a token, beside those that a registry's own name allows.
     pub token_hosts: BTreeSet<String>,
     /// How often a request is tried again after it failed for a reason that may pass.
@@ -52,6 +58,7 @@ impl Default for Options {
         Self {
             certificates: Vec::new(),
             plain_http: false,
+            offline: false,
             token_hosts: BTreeSet::new(),
             retries: 5,
             pause: Duration::from_millis(250),
@@ -62,24 +69,34 @@ impl Default for Options {
     }
 }
 
-/// The registries of one run: connections and credentials.
+/// The registries of one run: connections and credentials. Nothing is opened before something is asked.
 pub struct Registry {
-    wire: wire::Wire,
+    wire: Mutex<Option<Arc<wire::Wire>>>,
     credentials: CredentialFiles,
     options: Options,
 }
 
 impl Registry {
-    /// Returns a client with connections and threads of its own.
+    /// Returns a client that will have connections and threads of its own.
+    pub fn new(options: Options, credentials: CredentialFiles) -> Self {
+        Self { wire: Mutex::new(None), credentials, options }
+    }
+
+    /// Returns the connections, opened with the first request.
     ///
     /// # Errors
     /// Where a certificate is none, or the machine gives no threads.
-    pub fn new(options: Options, credentials: CredentialFiles) -> Result<Self, Error> {
-        let wire = wire::Wire::new(&options)?;
-        Ok(Self { wire, credentials, options })
+    fn wire(&self) -> Result<Arc<wire::Wire>, Error> {
+        let mut opened = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wire) = &*opened {
+            return Ok(wire.clone());
+        }
+        let wire = Arc::new(wire::Wire::new(&self.options)?);
+        *opened = Some(wire.clone());
+        Ok(wire)
     }
 
-    /// Returns the repository of a reference; nothing is asked yet.
+    /// Returns the repository of a reference to a registry; nothing is asked yet.
     pub fn repository(&self, reference: &Reference) -> Repository<'_> {
         Repository::new(self, reference)
     }

@@ -40,10 +40,10 @@ pub struct Referrer {
     /// Size of the manifest in bytes.
     pub size: u64,
     /// What it holds.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "null_is_none", skip_serializing_if = "String::is_empty")]
     pub artifact_type: String,
     /// The manifest's annotations.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_is_none", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -57,7 +57,7 @@ pub struct ReferrerManifest {
     #[serde(default)]
     pub media_type: String,
     /// What it holds.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "null_is_none", skip_serializing_if = "String::is_empty")]
     pub artifact_type: String,
     /// The empty config, or another's.
     pub config: Descriptor,
@@ -67,7 +67,7 @@ pub struct ReferrerManifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Annotations.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_is_none", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -116,9 +116,9 @@ struct List {
     schema_version: u32,
     #[serde(default)]
     media_type: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     manifests: Vec<Referrer>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_is_none", skip_serializing_if = "BTreeMap::is_empty")]
     annotations: BTreeMap<String, String>,
 }
 
@@ -130,10 +130,13 @@ impl Repository<'_> {
     /// # Errors
     /// Where the registry fails, or lists more than can be meant well.
     pub fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> Result<Vec<Referrer>, Error> {
-        let mut all = match self.listed(subject)? {
-            Some(all) => all,
-            None => self.tagged(subject)?,
-        };
+        let mut all = self.listed(subject)?.unwrap_or_default();
+        // Where the registry keeps a list, writers that do not know may still have kept the other.
+        for one in self.tagged(subject)? {
+            if !all.iter().any(|known| known.digest == one.digest) {
+                all.push(one);
+            }
+        }
         if all.len() > MAX_REFERRERS {
             return Err(
                 self.strange(&format!("{} things are attached to {subject}, more than {MAX_REFERRERS}", all.len()))
@@ -247,6 +250,15 @@ impl Repository<'_> {
 /// Returns the referrers tag of a digest.
 fn tag(subject: &Digest) -> String {
     format!("sha256-{}", subject.hex())
+}
+
+/// Reads `null` as what is not there: writers in other languages do not tell the two apart.
+fn null_is_none<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Returns the next page of a `Link` header (RFC 8288).

@@ -1,7 +1,7 @@
 //! One repository: requests with the right to make them, documents and blobs.
 
 use std::io::{self, Read};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use reqwest::{Method, Url};
 use zeroize::Zeroizing;
 
 use super::auth::{self, Challenge, TokenAnswer};
-use super::wire::{Answer, Ask, Payload};
-use super::{Credential, Error, Reference, Registry};
+use super::wire::{Answer, Ask, Payload, Wire};
+use super::{Credential, Error, Registry};
 use crate::digest::{Digest, HashingReader};
-use crate::image::{Descriptor, INDEX, MANIFEST};
+use crate::image::{DOCKER_LIST, DOCKER_MANIFEST, Descriptor, INDEX, MANIFEST, Reference};
 
 /// The most bytes of a manifest or an index.
 pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
@@ -25,12 +25,7 @@ const MAX_REDIRECTS: usize = 5;
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// Media types of documents that are asked for: OCI's and Docker's.
-const DOCUMENTS: [&str; 4] = [
-    INDEX,
-    MANIFEST,
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
+const DOCUMENTS: [&str; 4] = [INDEX, MANIFEST, DOCKER_LIST, DOCKER_MANIFEST];
 
 /// Opens a blob's bytes anew, as often as a push needs them.
 pub type BlobSource<'a> = dyn Fn() -> io::Result<Box<dyn Read + Send>> + Sync + 'a;
@@ -200,7 +195,7 @@ impl<'a> Repository<'a> {
                 return Err(self.strange("it redirects from https to something else"));
             }
             let ask = Ask { method: Method::GET, url: next.clone(), headers: HeaderMap::new(), body: Payload::None };
-            answer = self.registry.wire.send(ask).map_err(|broken| self.unreachable("read", broken.0))?;
+            answer = self.wire("read")?.send(ask).map_err(|broken| self.unreachable("read", broken.0))?;
             at = next;
         }
         Err(self.strange("it redirects without an end"))
@@ -238,7 +233,7 @@ impl<'a> Repository<'a> {
         loop {
             let headers = self.with_right(&url, headers.clone())?;
             let ask = Ask { method: method.clone(), url: url.clone(), headers, body: body()? };
-            let wait = match self.registry.wire.send(ask) {
+            let wait = match self.wire(doing)?.send(ask) {
                 Ok(answer) if answer.status == 401 && !logged_in && self.is_own(&url)? => {
                     self.log_in(doing, &answer, method != Method::GET && method != Method::HEAD)?;
                     logged_in = true;
@@ -257,6 +252,14 @@ impl<'a> Repository<'a> {
         }
     }
 
+    /// Returns the connections, where the network may be used.
+    pub(super) fn wire(&self, doing: &'static str) -> Result<Arc<Wire>, Error> {
+        if self.registry.options.offline {
+            return Err(Error::Offline { doing, place: self.place() });
+        }
+        self.registry.wire()
+    }
+
     /// Adds the right that was gained before, where the address is the registry's own.
     pub(super) fn with_right(&self, url: &Url, mut headers: HeaderMap) -> Result<HeaderMap, Error> {
         if self.is_own(url)?
@@ -270,7 +273,7 @@ impl<'a> Repository<'a> {
     }
 
     /// Returns whether an address is the registry's own: only there its credential goes.
-    fn is_own(&self, url: &Url) -> Result<bool, Error> {
+    pub(super) fn is_own(&self, url: &Url) -> Result<bool, Error> {
         Ok(self.url(&[])?.origin() == url.origin())
     }
 
@@ -279,7 +282,7 @@ impl<'a> Repository<'a> {
     }
 
     /// Answers a challenge; what is asked for is pulling, and pushing where `write` says so.
-    fn log_in(&self, doing: &'static str, answer: &Answer, write: bool) -> Result<(), Error> {
+    pub(super) fn log_in(&self, doing: &'static str, answer: &Answer, write: bool) -> Result<(), Error> {
         let credential = self.registry.credentials.find(&self.host, &self.name)?;
         let known = credential.is_some();
         let challenges =
@@ -351,8 +354,7 @@ impl<'a> Repository<'a> {
             None => (Method::GET, Payload::None),
         };
         let answer = self
-            .registry
-            .wire
+            .wire(doing)?
             .send(Ask { method, url, headers, body })
             .map_err(|broken| self.unreachable("log in to", broken.0))?;
         match answer.status {

@@ -158,7 +158,8 @@ impl Repository<'_> {
         Ok(if self.has_blob(digest)? { State::Done } else { State::Lost })
     }
 
-    /// Makes one request with a right that was gained before. The inner error is a connection that broke.
+    /// Makes one request with a right that was gained before. The inner error is a connection that broke, or a right that
+    /// had run out and was gained anew.
     fn once(
         &self,
         method: Method,
@@ -167,8 +168,15 @@ impl Repository<'_> {
         body: Payload<'_>,
     ) -> Result<Result<Answer, Error>, Error> {
         let headers = self.with_right(&url, headers)?;
-        let sent = self.registry.wire.send(Ask { method, url, headers, body });
-        Ok(sent.map_err(|broken| self.unreachable("push to", broken.0)))
+        let own = self.is_own(&url)?;
+        match self.wire("push to")?.send(Ask { method, url, headers, body }) {
+            // A token may have run out since the upload began: with a new one, it goes on.
+            Ok(answer) if answer.status == 401 && own => {
+                self.log_in("push to", &answer, true)?;
+                Ok(Err(self.refused("push to", answer)))
+            }
+            sent => Ok(sent.map_err(|broken| self.unreachable("push to", broken.0))),
+        }
     }
 
     /// Returns where an answer says that an upload goes on.

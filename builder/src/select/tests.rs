@@ -104,6 +104,7 @@ impl World {
             rules_digest: Digest::of(b""),
             slices: Default::default(),
             slices_digest: Digest::of(b""),
+            sources: Vec::new(),
         };
         Self { packs: BTreeMap::new(), keys: BTreeMap::new(), lock, spec, local }
     }

@@ -324,6 +324,25 @@ mod tests {
     }
 
     #[test]
+    fn a_merged_spec_stands_for_itself_and_has_the_same_digest() {
+        let web = "version: 1\nextends: base/common.yaml\npackages: [nginx, \"less >= 590\"]\n\
+                   files:\n  - {text: \"<&>\\u2028\\t\\x7f\\\"é\\n\", to: /etc/motd, mode: \"0640\"}\n\
+                   labels: {a: \"1.0\", b: \"yes\"}\n\
+                   variants:\n  debug: {packages: [gdb], base: null, keep: all}\n  test: {keep: all}\n";
+        let files = [("web.yaml", web), ("base/common.yaml", COMMON)];
+        for variant in [None, Some("debug")] {
+            let spec = load(&files, variant).unwrap();
+            let merged = spec.merged();
+            let again = load(&[("other.yaml", merged.as_str())], None).unwrap();
+            assert_eq!((again.digest, again.name.clone()), (spec.digest, spec.image_name()), "{merged}");
+            assert_eq!(again.merged(), merged);
+            assert!(again.variants.is_empty() && !merged.contains("extends"));
+            assert!(matches!(&again.files[0].value.what, FileSource::Copy { path, .. } if path == "base/conf"));
+            assert_eq!(again.files[1].value.what, spec.files[1].value.what);
+        }
+    }
+
+    #[test]
     fn mistakes_point_into_the_file_that_makes_them() {
         let web = "version: 1\nextends: common.yaml\npackages: [nginx, ca-certificates]\nrun: {user: wbe}\n";
         let common = COMMON.replace("/bin/common", "/bin/c, 8080").replace("strace", "X");

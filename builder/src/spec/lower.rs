@@ -79,6 +79,7 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
         checks: checks::checks(root, report),
         base: base::base(root, report),
         digest: Digest::of(canonical.as_bytes()),
+        explicit: canonical,
     }
 }
 

@@ -39,6 +39,7 @@ pub use schema::schema;
 pub use slice::SliceName;
 pub use starter::starter;
 
+use crate::canon;
 pub use crate::codec::Compression;
 use crate::diag::{Problems, Source, Span};
 use crate::digest::Digest;
@@ -113,9 +114,11 @@ pub struct Spec {
     pub checks: Option<Checks>,
     /// `base`.
     pub base: Option<BaseImage>,
-    /// Digest of the explicit keys in canonical form, after `extends` and the variant; `name`, `extends` and `variants`
-    /// left out.
+    /// Digest of [`Spec::explicit`].
     pub digest: Digest,
+    /// The explicit keys in canonical form (JSON without spaces, keys sorted bytewise), after `extends` and the variant;
+    /// `name`, `extends` and `variants` left out.
+    pub explicit: String,
 }
 
 /// Gives a file beneath the spec's directory by its path there: its text, or what is wrong with it.
@@ -153,6 +156,19 @@ impl Spec {
             Some(variant) => format!("{}-{variant}", self.name),
             None => self.name.clone(),
         }
+    }
+
+    /// Returns a spec that stands for itself: what this one says with what it extends and with the variant on top, under
+    /// the image's name. Its digest is this one's; comments, and variants beside this one, are not in it.
+    pub fn merged(&self) -> String {
+        let mut keys: serde_json::Value =
+            serde_json::from_str(&self.explicit).expect("what a spec says has been written as JSON");
+        if let Some(keys) = keys.as_object_mut() {
+            keys.insert("name".to_owned(), self.image_name().into());
+        }
+        let mut text = canon::indented_sorted(&keys);
+        text.push(b'\n');
+        String::from_utf8(text).expect("JSON is UTF-8")
     }
 }
 

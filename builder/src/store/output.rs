@@ -3,6 +3,7 @@
 //! An output is written beside its destination under a temporary name, synced to disk, and renamed. A directory is
 //! replaced only where everything in it is of the kind that is being written.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Seek};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags};
 
-use super::temporary::{TemporaryDirectory, TemporaryFile};
+use super::temporary::{self, TemporaryDirectory, TemporaryFile};
 use super::{Error, walk};
 
 /// What an OCI image layout holds (OCI image-spec 1.1, image layout); the first is in every one.
@@ -84,29 +85,101 @@ impl Staging {
 
     /// Syncs what was written to disk and puts it in its place.
     pub fn commit(self) -> Result<(), Error> {
-        let Self { destination, temporary, held: _held } = self;
+        commit_all(vec![self])
+    }
+
+    /// Removes the directory that stands at the destination, all at once; what was written is dropped.
+    pub fn remove(self) -> Result<(), Error> {
+        let destination = self.destination.clone();
         let failed = |source| Error::write("an output", &destination, source);
-        match temporary {
-            Temporary::File(file) => {
-                // Opened anew: the writer may have replaced the file at the path.
-                sync(file.path()).map_err(failed)?;
-                file.persist(&destination).map_err(failed)?;
-            }
-            Temporary::Directory(directory) => {
-                for (path, meta) in walk::below(directory.path()).map_err(failed)? {
-                    if meta.is_file() || meta.is_dir() {
-                        sync(&path).map_err(failed)?;
-                    }
+        if let Temporary::Directory(directory) = &self.temporary {
+            // Under the temporary name it is removed like what never came to its place.
+            let old = directory.path().join("old");
+            temporary::together(|| fs::rename(&destination, &old)).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Syncs what was written to disk.
+    fn sync(&self) -> io::Result<()> {
+        if let Temporary::Directory(directory) = &self.temporary {
+            for (path, meta) in walk::below(directory.path())? {
+                if meta.is_file() || meta.is_dir() {
+                    sync(&path)?;
                 }
-                sync(directory.path()).map_err(failed)?;
-                directory.place(|from| place(from, &destination)).map_err(failed)?;
             }
         }
-        match parent(&destination) {
-            Some(parent) => sync(parent).map_err(failed),
-            None => Ok(()),
+        // Opened anew: the writer may have replaced the file at the path.
+        sync(self.path())
+    }
+
+    /// Puts what was written in its place.
+    fn place(&self) -> io::Result<Placed> {
+        match &self.temporary {
+            Temporary::Directory(directory) => place(directory.path(), &self.destination),
+            Temporary::File(file) => place_file(file.path(), &self.destination),
         }
     }
+
+    /// Takes back what [`Staging::place`] did. What cannot be taken back stays.
+    fn unplace(&self, placed: Placed) {
+        let _ = match placed {
+            Placed::Fresh => fs::rename(&self.destination, self.path()),
+            Placed::Exchanged => place(self.path(), &self.destination).map(|_| ()),
+            Placed::Over => Ok(()),
+        };
+    }
+}
+
+/// Syncs outputs that belong together to disk, and puts them in their places, in this order: all, or, where one cannot
+/// be put in its place, none.
+///
+/// A process that is killed in between leaves the first ones in their places and the others not.
+pub fn commit_all(all: Vec<Staging>) -> Result<(), Error> {
+    let failed = |staging: &Staging, source| Error::write("an output", &staging.destination, source);
+    for staging in &all {
+        staging.sync().map_err(|source| failed(staging, source))?;
+    }
+    let placed = temporary::together(|| {
+        let mut placed = Vec::new();
+        for staging in &all {
+            match staging.place() {
+                Ok(how) => placed.push(how),
+                Err(source) => {
+                    for (staging, how) in all.iter().zip(placed).rev() {
+                        staging.unplace(how);
+                    }
+                    return Err(failed(staging, source));
+                }
+            }
+        }
+        Ok(placed)
+    })?;
+    let mut parents = BTreeSet::new();
+    for (staging, how) in all.into_iter().zip(placed) {
+        let Staging { destination, temporary, held: _held } = staging;
+        let left = how == Placed::Exchanged;
+        match temporary {
+            Temporary::File(file) => file.placed(left),
+            Temporary::Directory(directory) => directory.placed(left),
+        }
+        parents.extend(parent(&destination).map(Path::to_owned));
+    }
+    for parent in parents {
+        sync(&parent).map_err(|source| Error::write("an output", &parent, source))?;
+    }
+    Ok(())
+}
+
+/// How an output came to its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Placed {
+    /// Nothing stood there.
+    Fresh,
+    /// What stood there stands at the temporary path now.
+    Exchanged,
+    /// What stood there is gone.
+    Over,
 }
 
 /// Locks a temporary output; `None` where the file system has no locks.
@@ -135,12 +208,11 @@ fn sweep(parent: &Path, prefix: &OsStr, ours: &Path) {
     }
 }
 
-/// Renames a directory to its destination, in place of what stands there; returns whether that is now where the
-/// directory was.
-fn place(from: &Path, destination: &Path) -> io::Result<bool> {
+/// Renames a directory to its destination, in place of what stands there.
+fn place(from: &Path, destination: &Path) -> io::Result<Placed> {
     match rustix::fs::renameat_with(CWD, from, CWD, destination, RenameFlags::EXCHANGE) {
-        Ok(()) => Ok(true),
-        Err(rustix::io::Errno::NOENT) => fs::rename(from, destination).map(|()| false),
+        Ok(()) => Ok(Placed::Exchanged),
+        Err(rustix::io::Errno::NOENT) => fs::rename(from, destination).map(|()| Placed::Fresh),
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
             replace(from, destination)
         }
@@ -148,10 +220,26 @@ fn place(from: &Path, destination: &Path) -> io::Result<bool> {
     }
 }
 
+/// As [`place`], for a file. A directory is not replaced.
+fn place_file(from: &Path, destination: &Path) -> io::Result<Placed> {
+    if fs::symlink_metadata(destination).is_ok_and(|meta| meta.is_dir()) {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    match rustix::fs::renameat_with(CWD, from, CWD, destination, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(Placed::Exchanged),
+        Err(rustix::io::Errno::NOENT) => fs::rename(from, destination).map(|()| Placed::Fresh),
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
+            // There is no instant without a file there, and so no way back.
+            fs::rename(from, destination).map(|()| Placed::Over)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// As [`place`], in two steps, where the file system cannot exchange names.
-fn replace(from: &Path, destination: &Path) -> io::Result<bool> {
+fn replace(from: &Path, destination: &Path) -> io::Result<Placed> {
     if fs::symlink_metadata(destination).is_err() {
-        return fs::rename(from, destination).map(|()| false);
+        return fs::rename(from, destination).map(|()| Placed::Fresh);
     }
     let old = from.with_extension("old");
     fs::rename(destination, &old)?;
@@ -160,7 +248,7 @@ fn replace(from: &Path, destination: &Path) -> io::Result<bool> {
         return Err(error);
     }
     // Where it is removed: under the temporary name.
-    fs::rename(&old, from).map(|()| true)
+    fs::rename(&old, from).map(|()| Placed::Exchanged)
 }
 
 fn refuse_foreign(destination: &Path, known: &[&str]) -> Result<(), Error> {
@@ -278,9 +366,35 @@ mod tests {
         let out = room.path().join("web.oci");
         for text in ["one", "two"] {
             let Temporary::Directory(directory) = layout(&out, text).unwrap().temporary else { unreachable!() };
-            directory.place(|from| replace(from, &out)).unwrap();
+            let placed = replace(directory.path(), &out).unwrap();
+            directory.placed(placed == Placed::Exchanged);
         }
         assert_eq!(tree(room.path()), "web.oci/\nweb.oci/oci-layout: two");
+    }
+
+    #[test]
+    fn outputs_that_belong_together_stand_there_all_or_none() {
+        let room = tempfile::tempdir().unwrap();
+        let (out, file, new) = (room.path().join("web.oci"), room.path().join("web.tar"), room.path().join("new"));
+        let made = |text: &str| {
+            let staging = Staging::file(&file).unwrap();
+            fs::write(staging.path(), text).unwrap();
+            vec![layout(&new, text).unwrap(), staging, layout(&out, text).unwrap()]
+        };
+        commit_all(made("one")).unwrap();
+        commit_all(made("two")).unwrap();
+        let two = "new/\nnew/oci-layout: two\nweb.oci/\nweb.oci/oci-layout: two\nweb.tar: two";
+        assert_eq!(tree(room.path()), two);
+        // The last one cannot be put in its place.
+        for there in [true, false] {
+            let mut broken = made("three");
+            broken[2].destination = room.path().join("none/web.oci");
+            assert!(commit_all(broken).is_err());
+            let expected = if there { two } else { "web.oci/\nweb.oci/oci-layout: two" };
+            assert_eq!(tree(room.path()), expected);
+            // Once more where nothing stood before.
+            let _ = (fs::remove_dir_all(&new), fs::remove_file(&file));
+        }
     }
 
     #[test]

@@ -68,6 +68,12 @@ pub fn proceed() {
     drop(live());
 }
 
+/// Runs `work`, renames of files that belong together, as if in one instant: a signal comes before it or behind it.
+pub(super) fn together<T>(work: impl FnOnce() -> T) -> T {
+    let _live = live();
+    work()
+}
+
 /// Locks the list; waits for ever where the process is about to end.
 fn live() -> MutexGuard<'static, Live> {
     let live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,6 +125,18 @@ impl TemporaryFile {
 
     pub(super) fn as_file(&self) -> &File {
         self.file.as_file()
+    }
+
+    /// Lets go of the file, which stands in its place now; what was put at its path instead, if anything, is removed.
+    pub(super) fn placed(self, left: bool) {
+        let Self { file, _listed: listed } = self;
+        if !left {
+            // Nothing stands at the path any more.
+            let _ = file.keep();
+        } else {
+            drop(file);
+        }
+        drop(listed);
     }
 
     /// Renames the file to `path`, in place of what stands there.
@@ -182,26 +200,16 @@ impl TemporaryDirectory {
         self.directory.path()
     }
 
-    /// Puts the directory in its place with `place`, which returns whether something else stands at its path now. That
-    /// is removed.
-    pub(super) fn place(self, place: impl FnOnce(&Path) -> io::Result<bool>) -> io::Result<()> {
+    /// Lets go of the directory, which stands in its place now; what was put at its path instead, if anything, is
+    /// removed. What is left of that does not make the new one wrong.
+    pub(super) fn placed(self, left: bool) {
         let Self { directory, _listed: listed } = self;
-        let placed = {
-            let _live = live();
-            place(directory.path())
-        };
-        match placed {
-            // What was put in its place stands; what is left of the old one does not make it wrong.
-            Ok(true) => {
-                let _ = directory.close();
-            }
-            Ok(false) => {
-                let _gone = directory.keep();
-            }
-            Err(error) => return Err(error),
+        if left {
+            let _ = directory.close();
+        } else {
+            let _gone = directory.keep();
         }
         drop(listed);
-        Ok(())
     }
 }
 

@@ -11,9 +11,11 @@ use std::io::{self, Read};
 use crate::diag::Diagnose;
 use crate::tree::{ImagePath, MAX_PATH, PathError};
 
+mod form;
 mod header;
 mod pax;
 
+pub use form::Form;
 use header::{BLOCK, Header};
 use pax::Records;
 
@@ -39,6 +41,8 @@ pub struct Options {
     /// the type of a file in its mode, as moby and containers/storage write it; an end without the blocks that mark it,
     /// as `umoci insert` leaves it. The caller knows the layer to be whole by its digest.
     pub layer: bool,
+    /// Notes how each entry is written, for [`Reader::form`].
+    pub forms: bool,
 }
 
 impl Default for Options {
@@ -50,6 +54,7 @@ impl Default for Options {
             max_pax: 1 << 20,
             third_party: false,
             layer: false,
+            forms: false,
         }
     }
 }
@@ -187,12 +192,39 @@ pub struct Reader<R> {
     known: BTreeMap<ImagePath, Known>,
     names: usize,
     ended: bool,
+    /// The last header read.
+    block: [u8; BLOCK],
+    form: Form,
+    /// Where the last entry ended.
+    last: u64,
 }
 
 impl<R: Read> Reader<R> {
     /// Returns a reader of the archive that `inner` gives; it should be buffered.
     pub fn new(inner: R, options: Options) -> Self {
-        Self { inner, options, position: 0, remaining: 0, padding: 0, known: BTreeMap::new(), names: 0, ended: false }
+        Self {
+            inner,
+            options,
+            position: 0,
+            remaining: 0,
+            padding: 0,
+            known: BTreeMap::new(),
+            names: 0,
+            ended: false,
+            block: [0; BLOCK],
+            form: Form::default(),
+            last: 0,
+        }
+    }
+
+    /// Returns how the last entry is written; empty without [`Options::forms`].
+    pub fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// Returns the bytes behind the last entry, once the end was read: blocks that mark it, and what fills it up.
+    pub fn trailer(&self) -> u64 {
+        self.position - self.last
     }
 
     /// Returns the next entry, or `None` when the archive was read to its very end and is whole.
@@ -202,9 +234,11 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         self.skip_data()?;
+        self.last = self.position;
         if self.ended {
             return Ok(None);
         }
+        self.form = Form::default();
         let mut records = Records::default();
         let mut has_records = false;
         let (mut long_path, mut long_link) = (None, None);
@@ -225,11 +259,17 @@ impl<R: Read> Reader<R> {
                     let bytes = self.extension(&header, self.options.max_pax, "bytes in a pax header", offset)?;
                     records = Records::parse(&bytes, self.options.third_party).map_err(wrong)?;
                     has_records = true;
+                    if self.options.forms {
+                        self.form.pax(&self.block, &header, &bytes);
+                    }
                 }
                 b'g' => {
                     let bytes = self.extension(&header, self.options.max_pax, "bytes in a pax header", offset)?;
                     if !self.options.third_party || !pax::is_comment(&bytes) {
                         return Err(wrong("a global pax header".to_owned()));
+                    }
+                    if self.options.forms {
+                        self.form.extension(header.kind);
                     }
                 }
                 b'L' | b'K' => {
@@ -246,6 +286,9 @@ impl<R: Read> Reader<R> {
                     }
                     let text = std::str::from_utf8(text).map_err(|_| wrong("a long name is not UTF-8".to_owned()))?;
                     *slot = Some(text.to_owned());
+                    if self.options.forms {
+                        self.form.extension(header.kind);
+                    }
                 }
                 _ => {
                     if has_records && (long_path.is_some() || long_link.is_some()) {
@@ -333,6 +376,7 @@ impl<R: Read> Reader<R> {
             self.end()?;
             return Ok(None);
         }
+        self.block = block;
         let header = Header::parse(&block).map_err(|problem| Error::Header { offset, problem })?;
         if header.size > self.options.max_size {
             return Err(Error::Limit { what: "bytes", limit: self.options.max_size });
@@ -392,6 +436,9 @@ impl<R: Read> Reader<R> {
             Some(name) => name,
             None => String::from_utf8(header.path).map_err(|_| wrong("its path is not UTF-8"))?,
         };
+        if self.options.forms {
+            self.form.entry(&self.block, header.kind, header.mode, &name);
+        }
         let path = image_path(&name, offset)?;
         let target = match records.linkpath.or(long_link) {
             Some(target) => target,

@@ -9,7 +9,7 @@ fn tarsia(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tarsia")).args(arguments).env_clear().stdin(Stdio::null()).output().unwrap()
 }
 
-fn help(arguments: &[&str]) -> String {
+pub(crate) fn help(arguments: &[&str]) -> String {
     let output = tarsia(arguments);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
@@ -36,6 +36,7 @@ fn the_program() {
       why          Explain why a file is, or is not, in an image
       inspect      Show layers, packages, files and surface of an image
       audit        Check an image against a policy
+      verify       Check an image's signatures, and rebuild it to compare
       cache        Manage the store
       schema       Print the JSON Schema of specs
       completions  Print completions for a shell
@@ -96,6 +97,8 @@ fn add() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -132,6 +135,8 @@ fn remove() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -169,6 +174,8 @@ fn check() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -206,6 +213,8 @@ fn lock() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -241,6 +250,8 @@ fn outdated() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -276,6 +287,8 @@ fn fetch() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -301,17 +314,22 @@ fn build() {
       <SPEC>...  Specs to build
 
     Options:
-      -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar,
-                                oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF],
-                                docker-daemon:REF or containers-storage:REF; may be repeated [default:
-                                <name>.oci]
-          --load                Load the image, as <name>:latest or <name>-<variant>:latest, into Docker
-                                if its daemon answers, else into podman
-          --locked              Write no lock; a stale one is an error
-          --require-proof       Refuse a lock that cannot be proved against its signed archives
-          --variant <NAME>      Variant of the spec to work on
-          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
-      -h, --help                Print help
+      -o, --output <DEST>               Where the image goes: a directory, a file that ends in .tar,
+                                        oci:DIR[:TAG], oci-archive:FILE[:TAG],
+                                        docker-archive:FILE[:REF], docker-daemon:REF,
+                                        containers-storage:REF or docker://HOST/NAME[:TAG]; may be
+                                        repeated [default: <name>.oci]
+          --load                        Load the image, as <name>:latest or <name>-<variant>:latest,
+                                        into Docker if its daemon answers, else into podman
+          --evidence <DIR>              Where the documents about the image go [default: DEST.evidence
+                                        beside each file]
+          --source-revision <REVISION>  Tell this commit in the provenance, as [URI@]COMMIT; `git` reads
+                                        it from the checkout that the spec stands in
+          --locked                      Write no lock; a stale one is an error
+          --require-proof               Refuse a lock that cannot be proved against its signed archives
+          --variant <NAME>              Variant of the spec to work on
+          --platform <OS/ARCH>          Only this platform, as linux/arm64; may be repeated
+      -h, --help                        Print help
 
     Store options:
           --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
@@ -320,6 +338,8 @@ fn build() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 
@@ -357,68 +377,8 @@ fn why() {
     Network options:
           --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
           --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
-          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
-          --offline                 Use no network
-
-    Machine options:
-          --threads <N>    Threads to use [default: one per core]
-          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-}
-
-#[test]
-fn inspect() {
-    assert_snapshot!(help(&["inspect", "-h"]), @r"
-    Show layers, packages, files and surface of an image
-
-    Usage: tarsia inspect [OPTIONS] <IMAGE>
-
-    Arguments:
-      <IMAGE>  Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE[:TAG],
-               docker-archive:FILE[:REF]
-
-    Options:
-          --files               List every file
-          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
-      -h, --help                Print help
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-}
-
-#[test]
-fn audit() {
-    assert_snapshot!(help(&["audit", "-h"]), @r"
-    Check an image against a policy
-
-    Usage: tarsia audit [OPTIONS] <IMAGE|SPEC>
-
-    Arguments:
-      <IMAGE|SPEC>  Image to check (a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE), or a
-                    locked spec
-
-    Options:
-          --policy <FILE>       Contract to check against [default: the spec's own, else all that can be
-                                forbidden]
-          --variant <NAME>      Variant of the spec to work on
-          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
-      -h, --help                Print help
-
-    Store options:
-          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
-          --paranoid     Hash everything that is read from the store again
-
-    Network options:
-          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
-          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
           --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
           --offline                 Use no network
 

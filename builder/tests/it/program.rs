@@ -31,7 +31,15 @@ impl Place {
     pub(crate) fn tarsia<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tarsia"));
         command.args(arguments).current_dir(self.dir.path()).env("TARSIA_STORE", self.path("store"));
-        for name in ["SOURCE_DATE_EPOCH", "XDG_CACHE_HOME", "DOCKER_HOST", "XDG_RUNTIME_DIR"] {
+        command.env("REGISTRY_AUTH_FILE", self.path("auth.json")).env("DOCKER_CONFIG", self.path(".docker"));
+        for name in [
+            "SOURCE_DATE_EPOCH",
+            "SSH_AUTH_SOCK",
+            "COSIGN_PASSWORD",
+            "XDG_CACHE_HOME",
+            "DOCKER_HOST",
+            "XDG_RUNTIME_DIR",
+        ] {
             command.env_remove(name);
         }
         command

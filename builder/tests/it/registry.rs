@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tarsia::diag::Diagnose as _;
 use tarsia::digest::Digest;
-use tarsia::image::{Descriptor, MANIFEST};
+use tarsia::image::{Descriptor, MANIFEST, Reference};
 use tarsia::registry::{
-    CredentialFiles, EMPTY, EMPTY_BYTES, Error, Options, Pushed, Reference, ReferrerManifest, Registry, Repository,
+    CredentialFiles, EMPTY, EMPTY_BYTES, Error, Options, Pushed, ReferrerManifest, Registry, Repository,
 };
 
 use crate::server::{Manners, Mishap, Server};
@@ -18,11 +18,11 @@ fn options() -> Options {
 }
 
 fn registry() -> Registry {
-    Registry::new(options(), CredentialFiles::default()).unwrap()
+    Registry::new(options(), CredentialFiles::default())
 }
 
 fn reference(server: &Server, name: &str) -> Reference {
-    Reference::parse(&format!("docker://{}/{name}", server.host)).unwrap()
+    Reference::of_registry(&format!("docker://{}/{name}", server.host)).unwrap()
 }
 
 fn put(repository: &Repository<'_>, bytes: &'static [u8]) -> Result<Pushed, Error> {
@@ -110,7 +110,7 @@ fn a_push_that_was_killed_is_finished_by_the_next() {
     for number in 0..all() {
         let mishaps = (number..number + 50).map(|number| (number, Mishap::Cut)).collect();
         let server = Server::start(Manners { mishaps, ..Manners::default() });
-        let impatient = Registry::new(Options { retries: 0, ..options() }, CredentialFiles::default()).unwrap();
+        let impatient = Registry::new(Options { retries: 0, ..options() }, CredentialFiles::default());
         let error = push(&impatient.repository(&reference(&server, "web")), "v1").unwrap_err();
         assert_eq!(error.code(), "registry::unreachable", "{error}");
         assert_eq!(server.dangling(), Vec::<String>::new());
@@ -239,14 +239,14 @@ fn a_stored_credential_opens_a_registry() {
     let server =
         Server::start(Manners { wants, challenge: Some("Basic realm=\"x\"".to_owned()), ..Manners::default() });
     let place = reference(&server, "web");
-    let good = Registry::new(options(), files(&server.host, "u:p")).unwrap();
+    let good = Registry::new(options(), files(&server.host, "u:p"));
     push(&good.repository(&place), "v1").unwrap();
     for (credentials, text) in [
         (CredentialFiles::default(), "it asks for a credential, and none is stored"),
         (files(&server.host, "u:q"), "the stored credential is not taken"),
         (files("127.0.0.1:1", "u:p"), "it asks for a credential, and none is stored"),
     ] {
-        let registry = Registry::new(options(), credentials).unwrap();
+        let registry = Registry::new(options(), credentials);
         let error = push(&registry.repository(&place), "v1").unwrap_err().to_string();
         assert!(error.ends_with(text), "{error}");
     }
@@ -258,7 +258,7 @@ fn a_token_service_on_a_foreign_host_gets_no_credential() {
     let challenge = format!("Bearer realm=\"http://{}/token\",service=\"x\"", service.host);
     let wants = Some("Bearer none".to_owned());
     let server = Server::start(Manners { wants, challenge: Some(challenge), ..Manners::default() });
-    let registry = Registry::new(options(), files(&server.host, "u:p")).unwrap();
+    let registry = Registry::new(options(), files(&server.host, "u:p"));
     let error = push(&registry.repository(&reference(&server, "web")), "v1").unwrap_err();
     assert_eq!(error.code(), "registry::realm", "{error}");
     assert!(service.contents.lock().unwrap().log.is_empty(), "nothing was asked there");

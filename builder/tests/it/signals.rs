@@ -68,7 +68,7 @@ fn ended_by(signal: &str, number: i32) {
             .env("DOCKER_HOST", address),
     );
     let staged = || names(&place.path(".")).iter().filter(|name| name.contains(".tarsia-")).count();
-    until("both files are staged", || staged() == 2);
+    until("both files and their evidence are staged", || staged() == 4);
     // The daemon's turn comes after them.
     std::thread::sleep(Duration::from_millis(200));
     send(signal, child.id());

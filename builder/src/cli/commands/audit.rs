@@ -18,7 +18,8 @@ use crate::cli::size::{counted, human_size};
 /// Flags of `audit`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Image to check (a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE), or a locked spec
+    /// Image to check (a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE,
+    /// docker://HOST/NAME[:TAG|@DIGEST]), or a locked spec
     #[arg(value_name = "IMAGE|SPEC")]
     pub(crate) subject: String,
 
@@ -50,7 +51,10 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
     } else if options.variant.is_some() {
         return Err(Error::ImageVariant(arguments.subject.clone()).into());
     } else {
-        ops::audit(&arguments.subject, &options)?
+        let WorldFlags { store, network, .. } = &arguments.world;
+        session.reaching(store, &network.registry, network.offline, |reach| {
+            ops::audit(reach, &arguments.subject, &options)
+        })?
     };
     session.warnings(&audit.warnings);
     for image in &audit.images {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use tarsia::diag::Problems;
-use tarsia::ops::{self, BuildOptions};
+use tarsia::ops::{self, BuildOptions, Revision, SourceRevision};
 
 use crate::cli::Answer;
 use crate::cli::arguments::{PlatformFlag, VariantFlag, WorldFlags};
@@ -21,8 +21,8 @@ pub(crate) struct Arguments {
     pub(crate) specs: Vec<PathBuf>,
 
     /// Where the image goes: a directory, a file that ends in .tar, oci:DIR[:TAG],
-    /// oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF or
-    /// containers-storage:REF; may be repeated [default: <name>.oci]
+    /// oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF,
+    /// containers-storage:REF or docker://HOST/NAME[:TAG]; may be repeated [default: <name>.oci]
     #[arg(short, long = "output", value_name = "DEST")]
     pub(crate) outputs: Vec<String>,
 
@@ -30,6 +30,15 @@ pub(crate) struct Arguments {
     /// answers, else into podman
     #[arg(long)]
     pub(crate) load: bool,
+
+    /// Where the documents about the image go [default: DEST.evidence beside each file]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) evidence: Option<PathBuf>,
+
+    /// Tell this commit in the provenance, as [URI@]COMMIT; `git` reads it from the checkout that
+    /// the spec stands in
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) source_revision: Option<String>,
 
     /// Write no lock; a stale one is an error
     #[arg(long)]
@@ -49,10 +58,21 @@ pub(crate) struct Arguments {
     pub(crate) world: WorldFlags,
 }
 
+/// Parses `--source-revision`.
+fn revision(text: &str) -> Result<Revision, Error> {
+    if text == "git" {
+        return Ok(Revision::Checkout);
+    }
+    SourceRevision::parse(text).map(Revision::Given).map_err(|problem| Error::SourceRevision(text.to_owned(), problem))
+}
+
 /// Builds each spec and prints one digest per image.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
     if !arguments.outputs.is_empty() && arguments.specs.len() > 1 {
         return Err(Error::OneOutput.into());
+    }
+    if arguments.evidence.is_some() && arguments.specs.len() > 1 {
+        return Err(Error::OneEvidence.into());
     }
     let options = BuildOptions {
         outputs: arguments.outputs.clone(),
@@ -61,6 +81,8 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         require_proof: arguments.require_proof,
         platforms: arguments.platform.platforms.clone(),
         variant: arguments.variant.variant.clone(),
+        evidence: arguments.evidence.clone(),
+        source_revision: arguments.source_revision.as_deref().map(revision).transpose()?,
     };
     let beside = arguments.outputs.iter().find_map(|output| ops::directory_of_output(output));
     // Where a store of its own would stand, if one is needed: beside the image.

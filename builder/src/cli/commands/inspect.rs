@@ -7,7 +7,7 @@ use tarsia::diag::Problems;
 use tarsia::ops::{self, Inspection, ManifestSummary};
 
 use crate::cli::Answer;
-use crate::cli::arguments::PlatformFlag;
+use crate::cli::arguments::{PlatformFlag, SourceFlags};
 use crate::cli::output::plain;
 use crate::cli::session::Session;
 use crate::cli::size::{counted, human_size};
@@ -19,7 +19,7 @@ const SHOWN: usize = 10;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE[:TAG],
-    /// docker-archive:FILE[:REF]
+    /// docker-archive:FILE[:REF], docker://HOST/NAME[:TAG|@DIGEST]
     #[arg(value_name = "IMAGE")]
     pub(crate) image: String,
 
@@ -29,11 +29,17 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) platform: PlatformFlag,
+
+    #[command(flatten)]
+    pub(crate) source: SourceFlags,
 }
 
 /// Prints what an image holds.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
-    let found = ops::inspect(&arguments.image, &arguments.platform.platforms, arguments.files)?;
+    let SourceFlags { store, registry } = &arguments.source;
+    let found = session.reaching(store, registry, false, |reach| {
+        ops::inspect(reach, &arguments.image, &arguments.platform.platforms, arguments.files)
+    })?;
     session.answer(&found, &text(&found))?;
     Ok(Answer::Yes)
 }

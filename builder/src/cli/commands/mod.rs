@@ -17,4 +17,5 @@ pub(crate) mod remove;
 pub(crate) mod schema;
 pub(crate) mod test;
 pub(crate) mod vendor;
+pub(crate) mod verify;
 pub(crate) mod why;

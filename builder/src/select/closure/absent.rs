@@ -42,16 +42,17 @@ impl State<'_> {
             return "a directory is kept where something below it is".to_owned();
         }
         if pack.falls_away {
-            return "only maintainer scripts use that package, none is ever run, and nothing else needs the file"
-                .to_owned();
+            return "only maintainer scripts use that package, and none is ever run (script-only)".to_owned();
         }
         if universe.places[thing.place as usize].winner != Some(item) {
-            return "another package's file stands in its place".to_owned();
+            return "another entry stands in its place".to_owned();
         }
         match thing.role {
-            Role::Doc | Role::DocLink => return "documentation is kept under `keep: all` alone".to_owned(),
-            Role::Admin => return "what configures a whole system is kept under `keep: all` alone".to_owned(),
-            Role::Copyright => return "nothing else of that package is kept".to_owned(),
+            Role::Doc | Role::DocLink | Role::Admin => {
+                let class = if thing.role == Role::Admin { "admin" } else { "doc" };
+                return format!("it is of class `{class}`, which `keep: {}` drops", self.keep[at].as_str());
+            }
+            Role::Copyright => return "it is a licence text, and nothing else of that package is kept".to_owned(),
             _ => {}
         }
         if let Some(rule) = self.rules.off(item) {
@@ -62,8 +63,8 @@ impl State<'_> {
                 rule.name, rule.why
             );
         }
-        if let Locked::Implicit(_) = &pack.locked.why {
-            return "nothing kept needs it, and of an implicit package only what is needed is kept".to_owned();
+        if let Locked::Implicit(rule) = &pack.locked.why {
+            return format!("rule `implicit: {rule}` keeps little of that package, and nothing kept needs this");
         }
         match (thing.role, self.level[at]) {
             (_, Level::None) => return "nothing kept needs it, or any other file of that package".to_owned(),

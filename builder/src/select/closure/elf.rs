@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::graph::{How, Why};
+use super::role::Role;
 use super::universe::{Body, Holder, Item, Place, ROOT, Universe};
 use super::{Closer, Error, Keep, SelectInput};
 use crate::elf::Facts;
@@ -327,6 +328,11 @@ impl Closer<'_, '_> {
             Holder::Package(package) => {
                 let pack = &universe.packages[package as usize];
                 if self.state.keep[package as usize] != Keep::Needed {
+                    return;
+                }
+                if thing.role == Role::Plugin {
+                    let note = format!("/{path} of `{}` needs `{name}`, which nothing in the lock ships", pack.name);
+                    self.state.notes.insert(note);
                     return;
                 }
                 pack.name.to_owned()

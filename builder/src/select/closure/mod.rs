@@ -467,7 +467,16 @@ impl<'a> Closer<'_, 'a> {
             self.state.trees[tree as usize].1.push(item);
             return;
         }
-        match self.universe.things[item as usize].role {
+        // A link that leads to a plugin of its own package is as good as that.
+        let universe = self.universe;
+        let thing = &universe.things[item as usize];
+        let end = match &thing.body {
+            Body::Link(target) if thing.role == Role::Data => universe.file(universe.parent(thing.place), target),
+            _ => None,
+        };
+        let end = end.filter(|end| universe.pack(*end) == Some(package)).unwrap_or(item);
+        match universe.things[end as usize].role {
+            Role::Program if end != item => {}
             Role::Program => {
                 if let Some(script) = self.script(item) {
                     self.decide(item, script, package);
@@ -480,7 +489,7 @@ impl<'a> Closer<'_, 'a> {
                     self.state.plugins[group].push(item);
                     return;
                 }
-                if let Some(missing) = self.unloadable(item) {
+                if let Some(missing) = self.unloadable(end) {
                     let path = self.universe.path_of(item);
                     self.state.notes.insert(format!("/{path} is left out: {missing}"));
                     return;

@@ -63,7 +63,7 @@ pub(super) fn is_comment(bytes: &[u8]) -> bool {
 }
 
 /// Splits `LENGTH KEY=VALUE\n` records; stops after the first that is malformed.
-fn split(bytes: &[u8]) -> impl Iterator<Item = Result<(&str, &[u8]), String>> {
+pub(super) fn split(bytes: &[u8]) -> impl Iterator<Item = Result<(&str, &[u8]), String>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         if rest.is_empty() {

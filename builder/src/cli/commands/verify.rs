@@ -1,0 +1,129 @@
+//! `tarsia verify`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tarsia::diag::{Problems, Warning};
+use tarsia::ops::{self, Verification, VerifyOptions};
+use tarsia::verify::{Identity, Keys, Outcome, Requirement};
+
+use crate::cli::Answer;
+use crate::cli::arguments::{PlatformFlag, WorldFlags};
+use crate::cli::keys;
+use crate::cli::output::plain;
+use crate::cli::session::Session;
+
+/// Flags of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Image to check: docker://HOST/NAME[:TAG|@DIGEST], a directory, an archive, or oci:DIR[:TAG],
+    /// oci-archive:FILE[:TAG]
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+
+    /// Public key of who signs it: a file, or env://VARIABLE; may be repeated
+    #[arg(long = "key", value_name = "PUB")]
+    pub(crate) keys: Vec<String>,
+
+    /// How many different keys must agree
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) threshold: u32,
+
+    /// What it must have: signature, sbom, provenance, rebuild; a signature always [default:
+    /// signature]
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', value_parser = requirement)]
+    pub(crate) require: Vec<Requirement>,
+
+    /// How near a signature's reference must be to IMAGE's: exact, repository, any
+    #[arg(long, value_name = "RULE", default_value = "repository", value_parser = identity)]
+    pub(crate) identity: Identity,
+
+    /// File with more bundles or envelopes; may be repeated
+    #[arg(long = "bundle", value_name = "FILE")]
+    pub(crate) bundles: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) platform: PlatformFlag,
+
+    #[command(flatten)]
+    pub(crate) world: WorldFlags,
+}
+
+fn requirement(text: &str) -> Result<Requirement, String> {
+    Requirement::parse(text).ok_or_else(|| "known are signature, sbom, provenance and rebuild".to_owned())
+}
+
+fn identity(text: &str) -> Result<Identity, String> {
+    Identity::parse(text).ok_or_else(|| "known are exact, repository and any".to_owned())
+}
+
+/// Checks an image, and prints what holds and what does not.
+pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
+    let named = arguments.keys.iter().map(|text| Ok((text.clone(), keys::public(session, text)?)));
+    let trusted = Keys::new(named.collect::<Result<_, Problems>>()?);
+    if !trusted.is_empty() && trusted.len() < arguments.threshold as usize {
+        session.warnings(&[Warning {
+            code: "verify::threshold",
+            message: match trusted.len() {
+                1 => format!("no {} keys can agree: 1 different key is named", arguments.threshold),
+                count => format!("no {} keys can agree: {count} different keys are named", arguments.threshold),
+            },
+            hints: Vec::new(),
+        }]);
+    }
+    let options = VerifyOptions {
+        keys: trusted,
+        threshold: arguments.threshold as usize,
+        require: arguments.require.iter().copied().collect::<BTreeSet<_>>(),
+        identity: arguments.identity,
+        platforms: arguments.platform.platforms.clone(),
+        bundles: arguments.bundles.clone(),
+    };
+    let found =
+        session.in_world(&arguments.world, Path::new("."), |world| ops::verify(world, &arguments.image, &options))?;
+    session.answer(&found, &text(&found))?;
+    Ok(match found.outcome {
+        Outcome::Yes => Answer::Yes,
+        Outcome::No => Answer::No,
+        Outcome::Unknown => Answer::Unknown,
+    })
+}
+
+/// Returns a verification as a person reads it. What comes from elsewhere is shown without control characters.
+fn text(found: &Verification) -> String {
+    let mut text = format!("{}\n\n", found.digest);
+    let width = found.checks.iter().map(|check| check.platform.chars().count()).max().unwrap_or(0);
+    for check in &found.checks {
+        let outcome = word(check.outcome);
+        let _ = writeln!(
+            text,
+            "  {outcome:<8} {:<10} {:<width$}  {}",
+            check.requirement.as_str(),
+            plain(&check.platform),
+            plain(&check.says)
+        );
+        for hint in &check.hints {
+            let _ = writeln!(text, "  {:<8} {hint}", "hint");
+        }
+    }
+    for note in &found.notes {
+        let _ = writeln!(text, "  {:<8} {}", "note", plain(note));
+    }
+    let answer = match found.outcome {
+        Outcome::Yes => "verified",
+        Outcome::No => "not verified",
+        Outcome::Unknown => "it could not be told",
+    };
+    let _ = writeln!(text, "\n{answer}");
+    text
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Yes => "yes",
+        Outcome::No => "no",
+        Outcome::Unknown => "unknown",
+    }
+}

@@ -1,0 +1,199 @@
+//! `verify`: whether an image is what its makers signed, and what it claims to be.
+//!
+//! In: an image wherever it stands, keys, and what it must have. Out: one [`Check`] per requirement and image, each with
+//! a yes, a no, or that it could not be told. Documents and signatures are fetched for that, layers only where they are
+//! compared; those of a layout or an archive are read, since nobody else will hold them against their digests.
+
+mod collect;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::diag::Problems;
+use crate::digest::Digest;
+use crate::image::{self, CONFIG, Opened, Reference};
+use crate::spec::Platform;
+use crate::verify::{self, Check, Findings, Identity, Keys, Outcome, Requirement, Wanted};
+
+use super::World;
+use super::inspect::{chosen, platform_name};
+use super::source::ImageSource;
+
+/// What `verify` is asked to do.
+pub struct VerifyOptions {
+    /// The keys that are trusted.
+    pub keys: Keys,
+    /// How many different keys must agree.
+    pub threshold: usize,
+    /// What the image must have; with keys, always a signature.
+    pub require: BTreeSet<Requirement>,
+    /// How near a signature's reference must be to the one that was asked for.
+    pub identity: Identity,
+    /// Only these platforms; all where empty.
+    pub platforms: Vec<Platform>,
+    /// Files that hold bundles or envelopes.
+    pub bundles: Vec<PathBuf>,
+}
+
+/// What `verify` found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// The image as the user named it.
+    pub image: String,
+    /// Digest of the whole.
+    pub digest: String,
+    /// The answer to all of it.
+    pub outcome: Outcome,
+    /// The answers one by one, the whole first.
+    pub checks: Vec<Check>,
+    /// What else is worth saying.
+    pub notes: Vec<String>,
+}
+
+/// One digest that must be signed.
+struct Subject<'a> {
+    /// `linux/amd64`, or `index`.
+    name: String,
+    digest: Digest,
+    /// The image; `None` of an index.
+    one: Option<&'a Opened>,
+}
+
+/// Verifies the image named `name`.
+///
+/// # Errors
+/// No such image, one whose documents do not hold together, nothing to check against. That a check does not hold is no
+/// error.
+pub fn verify(world: &World<'_>, name: &str, options: &VerifyOptions) -> Result<Verification, Problems> {
+    if options.keys.is_empty() {
+        return Err(verify::Error::NothingAsked { image: name.to_owned() }.into());
+    }
+    let source = ImageSource::in_world(world, name)?;
+    let whole = source.open.descriptor();
+    if whole.media_type == CONFIG {
+        let problem = "an archive of Docker's holds no manifest, and only manifests are signed".to_owned();
+        return Err(verify::Error::Image { image: name.to_owned(), problem }.into());
+    }
+    let images = chosen(&source.open, &options.platforms)?;
+    let mut subjects = Vec::new();
+    if source.open.index().is_some() {
+        subjects.push(Subject { name: "index".to_owned(), digest: whole.digest, one: None });
+    }
+    subjects.extend(images.iter().map(|one| Subject {
+        name: platform_name(one),
+        digest: one.descriptor.digest,
+        one: Some(one),
+    }));
+    let mut checks = Vec::new();
+    let mut notes = Notes::default();
+    if let Some((_, reference)) = source.remote() {
+        notes.extend(tagged(reference));
+    } else {
+        notes.extend(Some("it stands in no registry: under which name it is signed was not checked".to_owned()));
+        checks.extend(contents(&source, &images));
+    }
+    let claims = collect::Claims::read(&source, &options.bundles)?;
+    for subject in &subjects {
+        let wanted = wanted(&source, options.identity, whole.digest, subject);
+        let mut findings = Findings::new(subject.digest, wanted, &options.keys);
+        findings.beside(subjects.iter().map(|subject| subject.digest));
+        claims.hear(&source, &mut findings)?;
+        checks.extend(answers(options, subject, &findings));
+        notes.extend(findings.notes().iter().cloned());
+    }
+    let outcome = outcome(&checks);
+    Ok(Verification { image: name.to_owned(), digest: whole.digest.to_string(), outcome, checks, notes: notes.0 })
+}
+
+/// Notes, each once.
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Notes {
+    fn extend(&mut self, notes: impl IntoIterator<Item = String>) {
+        for note in notes {
+            if !self.0.contains(&note) {
+                self.0.push(note);
+            }
+        }
+    }
+}
+
+/// Says what a digest beside a tag means.
+fn tagged(reference: &Reference) -> Option<String> {
+    let tag = reference.tag().filter(|_| reference.digest().is_some())?;
+    Some(format!("the image was taken by its digest: what stands under `{tag}` was not asked"))
+}
+
+/// Returns the reference that a signature of the subject has to name.
+fn wanted(source: &ImageSource<'_>, identity: Identity, whole: Digest, subject: &Subject<'_>) -> Wanted {
+    let Some((_, reference)) = source.remote() else { return Wanted::any() };
+    let tag = match (reference.tag(), reference.digest()) {
+        (Some(tag), _) => Some(tag.to_owned()),
+        (None, Some(_)) => None,
+        (None, None) => Some(reference.wanted()),
+    };
+    let wanted = Wanted::image(identity, &reference.repository(), tag.as_deref(), &whole);
+    if subject.digest == whole { wanted } else { wanted.listed(&subject.digest) }
+}
+
+/// Returns what the keys say to everything that was asked of a subject, and what they say unasked.
+fn answers(options: &VerifyOptions, subject: &Subject<'_>, findings: &Findings<'_>) -> Vec<Check> {
+    let mut checks = vec![verify::signature(findings, &subject.name, options.threshold)];
+    if subject.one.is_none() {
+        return checks;
+    }
+    let required = |requirement| options.require.contains(&requirement);
+    let known: [(Requirement, &dyn Fn() -> Check); 3] = [
+        (Requirement::Sbom, &|| verify::sbom(findings, &subject.name)),
+        (Requirement::Provenance, &|| verify::provenance(findings, &subject.name)),
+        (Requirement::Rebuild, &|| {
+            let threshold = if required(Requirement::Rebuild) { options.threshold } else { 1 };
+            verify::rebuild(findings, &subject.name, threshold, false)
+        }),
+    ];
+    for (requirement, answer) in known {
+        let check = answer();
+        // What nobody asked for is told where it is there.
+        if required(requirement) || check.outcome == Outcome::Yes {
+            checks.push(check);
+        }
+    }
+    checks
+}
+
+/// Returns whether the layers of an image on disk are what its documents name.
+fn contents(source: &ImageSource<'_>, images: &[&Opened]) -> Vec<Check> {
+    let check = |one: &&Opened| {
+        let read = one.layers.iter().try_for_each(|layer| {
+            source.open.entries(layer, |_, body| {
+                std::io::copy(body, &mut std::io::sink())
+                    .map(|_| ())
+                    .map_err(|cause| image::Error::Read { image: source.open.name().to_owned(), source: cause })
+            })
+        });
+        let (outcome, says) = match read {
+            Ok(()) => (Outcome::Yes, format!("{} hold what the manifest names", layers(one.layers.len()))),
+            Err(error @ image::Error::Invalid { .. }) => (Outcome::No, error.to_string()),
+            Err(error) => (Outcome::Unknown, crate::diag::causes(&error)),
+        };
+        Check::new(Requirement::Contents, &platform_name(one), &one.descriptor.digest, outcome, says)
+    };
+    images.iter().map(check).collect()
+}
+
+fn layers(count: usize) -> String {
+    if count == 1 { "1 layer".to_owned() } else { format!("{count} layers") }
+}
+
+/// Returns the answer to all: a no where anything is one.
+fn outcome(checks: &[Check]) -> Outcome {
+    let any = |outcome| checks.iter().any(|check| check.outcome == outcome);
+    match (any(Outcome::No), any(Outcome::Unknown)) {
+        (true, _) => Outcome::No,
+        (false, true) => Outcome::Unknown,
+        (false, false) => Outcome::Yes,
+    }
+}

@@ -1,0 +1,123 @@
+//! What `-h` prints of the commands that look at images, word for word.
+
+use insta::assert_snapshot;
+
+use crate::help::help;
+
+#[test]
+fn inspect() {
+    assert_snapshot!(help(&["inspect", "-h"]), @r"
+    Show layers, packages, files and surface of an image
+
+    Usage: tarsia inspect [OPTIONS] <IMAGE>
+
+    Arguments:
+      <IMAGE>  Image to look at: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE[:TAG],
+               docker-archive:FILE[:REF], docker://HOST/NAME[:TAG|@DIGEST]
+
+    Options:
+          --files               List every file
+          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
+      -h, --help                Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --ca <FILE>          Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http         Speak plain HTTP to registries of other machines too
+          --token-host <HOST>  Host that may turn registry logins into tokens; may be repeated
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn audit() {
+    assert_snapshot!(help(&["audit", "-h"]), @r"
+    Check an image against a policy
+
+    Usage: tarsia audit [OPTIONS] <IMAGE|SPEC>
+
+    Arguments:
+      <IMAGE|SPEC>  Image to check (a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE,
+                    docker://HOST/NAME[:TAG|@DIGEST]), or a locked spec
+
+    Options:
+          --policy <FILE>       Contract to check against [default: the spec's own, else all that can be
+                                forbidden]
+          --variant <NAME>      Variant of the spec to work on
+          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
+      -h, --help                Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
+          --offline                 Use no network
+
+    Machine options:
+          --threads <N>    Threads to use [default: one per core]
+          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn verify() {
+    assert_snapshot!(help(&["verify", "-h"]), @r"
+    Check an image's signatures, and rebuild it to compare
+
+    Usage: tarsia verify [OPTIONS] <IMAGE>
+
+    Arguments:
+      <IMAGE>  Image to check: docker://HOST/NAME[:TAG|@DIGEST], a directory, an archive, or
+               oci:DIR[:TAG], oci-archive:FILE[:TAG]
+
+    Options:
+          --key <PUB>           Public key of who signs it: a file, or env://VARIABLE; may be repeated
+          --threshold <N>       How many different keys must agree [default: 1]
+          --require <WHAT>      What it must have: signature, sbom, provenance, rebuild; a signature
+                                always [default: signature]
+          --identity <RULE>     How near a signature's reference must be to IMAGE's: exact, repository,
+                                any [default: repository]
+          --bundle <FILE>       File with more bundles or envelopes; may be repeated
+          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
+      -h, --help                Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --mirror <[ARCHIVE=]URI>  Mirror to try first, for one archive or for all [env: TARSIA_MIRROR]
+          --ca <FILE>               Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http              Speak plain HTTP to registries of other machines too
+          --token-host <HOST>       Host that may turn registry logins into tokens; may be repeated
+          --vendor <DIR|FILE>       Vendored inputs to look into before the network [env: TARSIA_VENDOR]
+          --offline                 Use no network
+
+    Machine options:
+          --threads <N>    Threads to use [default: one per core]
+          --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
