@@ -170,7 +170,8 @@ fn built(tarsia: &Path, directory: &Path, name: &str, packages: &[&str], keep: &
     let rootfs = Rootfs::read(&open, one, &mut |entry, body| {
         let mut bytes = Vec::new();
         if entry.size > 0 {
-            body.read_to_end(&mut bytes).map_err(|source| tarsia::image::Error::Read { image: stem.clone(), source })?;
+            body.read_to_end(&mut bytes)
+                .map_err(|source| tarsia::image::Error::Read { image: stem.clone(), source })?;
         }
         Ok(executable(&bytes))
     })?;

@@ -136,7 +136,8 @@ fn made(name: &str, image: &Image, selected: &Selected) -> Vec<(Document, Vec<u8
             reason.because = all.iter().map(because).collect();
         }
     }
-    reasons.packages = graph.packages.iter().map(|(name, all)| (name.clone(), all.iter().map(because).collect())).collect();
+    reasons.packages =
+        graph.packages.iter().map(|(name, all)| (name.clone(), all.iter().map(because).collect())).collect();
     vec![(Document::Reasons, reasons.to_bytes())]
 }
 

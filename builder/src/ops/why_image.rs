@@ -8,9 +8,9 @@ use crate::evidence::{self, Document, Evidence, Reasons};
 use crate::image::Destination;
 use crate::tree::ImagePath;
 
-use super::why::{Answer, Kept, PackageReason, PathReason, WhyOptions, WhyOutcome, chains, steps};
 use super::Error;
 use super::evidence::graph as read_graph;
+use super::why::{Answer, Kept, PackageReason, PathReason, WhyOptions, WhyOutcome, chains, steps};
 
 /// Returns where on the disk an image of this name stands, where it names one and not a spec.
 pub fn image_path(name: &Path) -> Option<std::path::PathBuf> {
@@ -42,8 +42,10 @@ pub fn why_image(path: &Path, subject: &str, options: &WhyOptions) -> Result<Why
         let document = Reasons::parse(&bytes).map_err(invalid)?;
         let graph = read_graph(&document);
         let answer = if subject.contains('/') && !options.package {
-            let path = ImagePath::parse(subject)
-                .map_err(|error| Error::NoPath { path: subject.to_owned(), problem: format!("it {}", error.problem) })?;
+            let path = ImagePath::parse(subject).map_err(|error| Error::NoPath {
+                path: subject.to_owned(),
+                problem: format!("it {}", error.problem),
+            })?;
             match document.paths.get(&path.to_string()) {
                 None => Answer::NoPath { path: path.to_string(), dropped: Vec::new() },
                 Some(reason) => Answer::Path(PathReason {

@@ -17,6 +17,7 @@ mod evidence;
 mod golden;
 mod help;
 mod help_images;
+mod help_run;
 mod hostile;
 mod judges;
 mod keystore;

@@ -148,7 +148,8 @@ fn of_path(path: &PathReason) -> Vec<(&'static str, String)> {
 /// Returns a chain as lines; one of a single step says no more than the reason does.
 fn chain(steps: &[ops::Step]) -> Vec<(&'static str, String)> {
     let word = |number: usize| if number == 0 { "chain" } else { "" };
-    let lines = steps.iter().enumerate().map(|(number, step)| (word(number), format!("{}: {}", step.what, step.because)));
+    let lines =
+        steps.iter().enumerate().map(|(number, step)| (word(number), format!("{}: {}", step.what, step.because)));
     if steps.len() > 1 { lines.collect() } else { Vec::new() }
 }
 

@@ -51,6 +51,8 @@ pub fn slices(spec: &Spec, directory: &Path) -> Result<(Slices, Digest), Error> 
         let bytes = read(directory, &path, MAX_DEFINITION)?;
         hasher.update(Digest::of(&bytes).as_bytes());
         let text = String::from_utf8(bytes).map_err(|_| refused(&path, "it is not UTF-8"))?;
+        // Some editors mark a text as UTF-8, and chisel takes no notice.
+        let text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned);
         sources.push(Source::new(path, text));
     }
     let slices = slices::parse(&sources).map_err(|problems| {

@@ -92,7 +92,8 @@ fn mistakes_have_their_place() {
         let problem = slices(&[("aa.yaml", text)]).unwrap_err();
         assert!(problem.contains(expected), "{text}: {problem}");
     }
-    let twice = slices(&[("x/aa.yaml", "package: aa\nslices: {all: }\n"), ("y/aa.yaml", "package: aa\nslices: {all: }\n")]);
+    let twice =
+        slices(&[("x/aa.yaml", "package: aa\nslices: {all: }\n"), ("y/aa.yaml", "package: aa\nslices: {all: }\n")]);
     assert!(twice.unwrap_err().contains("`x/aa.yaml` has slices of `aa` already"));
     assert!(slices(&[("chisel.yaml", "format: v9\n")]).unwrap_err().contains("format `v9` is not known"));
 }
