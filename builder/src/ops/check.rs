@@ -8,7 +8,7 @@ use crate::layer::Workers;
 use crate::select::{self, Forgotten, Report, Suggestion};
 use crate::spec::{Platform, Spec};
 
-use super::build::{unhandled, unmatched};
+use super::build::{hints, unhandled, unmatched};
 use super::lock::stale;
 use super::prove::{Proof, prove};
 use super::{Error, Project, World, fetch, shown};
@@ -109,6 +109,7 @@ pub fn check(world: &World<'_>, path: &Path, options: &CheckOptions) -> Result<C
         packages += held.packages.len();
         let selected = local::select(&input, platform)?;
         outcome.warnings.extend(unhandled(&selected.selection.report));
+        outcome.warnings.extend(hints(&selected.selection.report));
         let packs = selected.packs.indexes();
         outcome.suggestions.push((platform, select::suggestions(&selected.selection, packs)));
         let forgotten = forgotten(&project.spec, &selected, platform);

@@ -22,7 +22,6 @@ use crate::spec::{Plain, PlainValue, read_plain};
 /// The built-in files, in the order of their names.
 const BUILT_IN: &[(&str, &str)] = &[
     ("certificates.yaml", include_str!("closure/certificates.yaml")),
-    ("data.yaml", include_str!("closure/data.yaml")),
     ("glibc.yaml", include_str!("closure/glibc.yaml")),
     ("implicit.yaml", include_str!("closure/implicit.yaml")),
     ("languages.yaml", include_str!("closure/languages.yaml")),

@@ -47,6 +47,12 @@ pub fn implicit() -> &'static [Implicit] {
     &TABLE
 }
 
+/// Returns whether an implicit package keeps this path (no leading slash) whether something needs it or not.
+pub fn lists(package: &str, path: &str) -> bool {
+    let of = implicit().iter().filter(|implicit| implicit.package == package);
+    of.flat_map(|implicit| &implicit.rule.files).any(|pattern| pattern.fits(path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +69,19 @@ mod tests {
         assert_eq!(brought_by("postgresql-17"), ["dash"]);
         for other in ["postgresql-common", "postgresql-client-17", "postgresql-", "git-man", "base-files"] {
             assert!(brought_by(other).is_empty(), "{other}");
+        }
+    }
+
+    #[test]
+    fn implicit_packages_keep_their_list() {
+        for (package, path, kept) in [
+            ("base-files", "etc/os-release", true),
+            ("base-files", "usr/share/common-licenses/GPL-2", false),
+            ("libc-bin", "usr/lib/locale/C.utf8/LC_MESSAGES/SYS_LC_MESSAGES", true),
+            ("libc-bin", "usr/bin/ldd", false),
+            ("base-passwd", "usr/sbin/update-passwd", false),
+        ] {
+            assert_eq!(lists(package, path), kept, "{path} of {package}");
         }
     }
 

@@ -117,6 +117,7 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     let mut report = tree.report;
     report.notes.sort();
     report.unmatched.extend(tree.choice.unmatched());
+    report.unmatched.sort();
     report.unhandled.sort();
     Ok(Selection { layers, nodes, dropped, reasons, user, report })
 }
@@ -200,6 +201,9 @@ pub struct Report {
     /// Programs that are left out because what runs them is: (path, package, first line).
     #[serde(default)]
     pub scripts: Vec<(String, String, String)>,
+    /// What kept files name and nothing keeps: (path, who names it).
+    #[serde(default)]
+    pub suggestions: Vec<(String, String)>,
     /// Rules of the spec that fit nothing.
     #[serde(default)]
     pub idle: Vec<String>,

@@ -1,5 +1,6 @@
 //! The whole stage on packages built by code.
 
+mod closure;
 mod configuration;
 
 use std::collections::BTreeMap;

@@ -1,10 +1,15 @@
 //! Why something that a package ships is not kept, and what a person may want to hear of it.
 
+use std::collections::BTreeSet;
+
 use super::role::Role;
 use super::universe::{Body, Item, Universe};
-use super::{Closure, Level, State};
+use super::{Closure, Keep, Level, State};
 use crate::lock::Why as Locked;
 use crate::select::Report;
+
+/// The most files that a report suggests.
+const MAX_SUGGESTIONS: usize = 200;
 
 impl Closure<'_> {
     /// Returns why each package that ships something at this path (no leading slash) does not bring it.
@@ -110,5 +115,36 @@ impl State<'_> {
         }
         report.scripts.sort();
         report.idle.extend(self.rules.idle().map(|rule| rule.name.clone()));
+        self.suggest(universe, report);
+    }
+
+    /// Adds what kept files name, packages ship, and nothing keeps: a person knows whether it is missed.
+    fn suggest(&self, universe: &Universe<'_>, report: &mut Report) {
+        let mut told: BTreeSet<(String, String)> = BTreeSet::new();
+        for item in (0..self.kept.len() as Item).filter(|item| self.kept[*item as usize]) {
+            let by_need = universe.pack(item).is_some_and(|package| self.keep[package as usize] == Keep::Needed);
+            let Some(scan) = universe.scan(item).filter(|_| by_need) else { continue };
+            let elf = universe.facts(item).and_then(|facts| facts.elf.as_deref());
+            let mut add = |named: &str, found: Item| {
+                let Some(owner) = universe.pack(found).filter(|_| !self.kept[found as usize]) else { return };
+                let never = self.never.contains_key(&found) || self.rules.is_off(found);
+                if !never && told.len() < MAX_SUGGESTIONS && universe.things[found as usize].role.is_payload() {
+                    let owner = universe.packages[owner as usize].name;
+                    let path = universe.path_of(found);
+                    told.insert((path, format!("/{} names `{named}` of `{owner}`", universe.path_of(item))));
+                }
+            };
+            for name in elf.iter().flat_map(|_| &scan.sonames) {
+                if let Some(found) = self.search.public(universe, name) {
+                    add(name, found);
+                }
+            }
+            for path in elf.is_none().then_some(&scan.paths).into_iter().flatten() {
+                if let Some(found) = universe.file(super::universe::ROOT, path) {
+                    add(path, found);
+                }
+            }
+        }
+        report.suggestions.extend(told.into_iter().map(|(path, who)| (format!("/{path}"), who)));
     }
 }

@@ -71,6 +71,17 @@ impl Search {
     }
 }
 
+impl Search {
+    /// Returns the file of a public library by its name.
+    pub(super) fn public(&self, universe: &Universe<'_>, name: &str) -> Option<Item> {
+        let mut directories = self.directories.iter();
+        directories.find_map(|directory| {
+            universe.places[*directory as usize].below.get(name)?;
+            universe.file(*directory, name)
+        })
+    }
+}
+
 /// What was found for one name.
 enum Found {
     /// Links and files that lead to it and its variants.

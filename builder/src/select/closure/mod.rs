@@ -156,6 +156,13 @@ impl<'a> Closure<'a> {
         }
         report.notes.extend(std::mem::take(&mut state.notes));
         state.report(&universe, report);
+        for (number, feature) in input.spec.features.iter().enumerate() {
+            let asked = Why::Root(Root::Feature(number as u32));
+            if feature.value.value.is_some() && !state.why.iter().any(|(_, why)| *why == asked) {
+                let (name, value) = (&feature.value.name, feature.value.value.as_deref().unwrap_or_default());
+                report.unmatched.push((format!("features[{number}]"), format!("{name}:{value}")));
+            }
+        }
         let verdicts: Vec<Vec<Verdict>> = universe.packages.iter().map(|pack| state.verdicts(pack)).collect();
         let keeps = verdicts.iter().map(|entries| entries.contains(&Verdict::Kept)).collect();
         let reasons =
