@@ -1,4 +1,7 @@
 //! SHA-256 names: [`Digest`] for stored bytes, [`DiffId`] for an uncompressed tar; and streams that hash.
+//!
+//! [`Sha1`] and [`Sha512`] are checksums that documents have to state (SPDX 2.3, 8.4; BSI TR-03183-2); nothing is ever
+//! found or trusted by them.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -92,6 +95,72 @@ sha256_name! {
     DiffId
 }
 
+macro_rules! checksum {
+    ($(#[$doc:meta])* $name:ident, $algorithm:ty, $length:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; $length]);
+
+        impl $name {
+            /// Returns the checksum of `bytes`.
+            pub fn of(bytes: &[u8]) -> Self {
+                Self(<$algorithm>::digest(bytes).into())
+            }
+
+            /// Returns the checksum of all that `source` gives.
+            pub fn of_reader(mut source: impl Read) -> io::Result<Self> {
+                let mut state = <$algorithm>::default();
+                let mut buffer = vec![0; 128 << 10];
+                loop {
+                    match source.read(&mut buffer)? {
+                        0 => return Ok(Self(state.finalize().into())),
+                        count => state.update(&buffer[..count]),
+                    }
+                }
+            }
+
+            /// Returns lower-case hexadecimal digits.
+            pub fn hex(&self) -> String {
+                hex(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.hex())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() { serializer.collect_str(&self.hex()) } else { serializer.serialize_bytes(&self.0) }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let wrong = || serde::de::Error::custom(concat!("no ", stringify!($name)));
+                if deserializer.is_human_readable() {
+                    let text = String::deserialize(deserializer)?;
+                    unhex::<$length>(&text).map(Self).ok_or_else(wrong)
+                } else {
+                    let bytes = <&[u8]>::deserialize(deserializer)?;
+                    bytes.try_into().map(Self).map_err(|_| wrong())
+                }
+            }
+        }
+    };
+}
+
+checksum! {
+    /// A SHA-1, which SPDX 2.3 wants of every file.
+    Sha1, sha1::Sha1, 20
+}
+checksum! {
+    /// A SHA-512, which BSI TR-03183-2 wants of every component.
+    Sha512, sha2::Sha512, 64
+}
+
 /// Returns lower-case hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -103,9 +172,9 @@ pub fn hex(bytes: &[u8]) -> String {
     text
 }
 
-fn unhex(text: &str) -> Option<[u8; 32]> {
+fn unhex<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
     let digits = text.as_bytes();
-    if digits.len() != 64 {
+    if digits.len() != 2 * LENGTH {
         return None;
     }
     let value = |digit: u8| match digit {
@@ -113,11 +182,40 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
     };
-    let mut bytes = [0; 32];
+    let mut bytes = [0; LENGTH];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         *byte = value(pair[0])? << 4 | value(pair[1])?;
     }
     Some(bytes)
+}
+
+macro_rules! checksum_hasher {
+    ($(#[$doc:meta])* $name:ident, $checksum:ident, $algorithm:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Default)]
+        pub struct $name($algorithm);
+
+        impl $name {
+            /// Adds `bytes`.
+            pub fn update(&mut self, bytes: &[u8]) {
+                self.0.update(bytes);
+            }
+
+            /// Returns the checksum of all bytes added.
+            pub fn checksum(self) -> $checksum {
+                $checksum(self.0.finalize().into())
+            }
+        }
+    };
+}
+
+checksum_hasher! {
+    /// A running SHA-1, beside the [`Hasher`] that names the same bytes.
+    Sha1Hasher, Sha1, sha1::Sha1
+}
+checksum_hasher! {
+    /// A running SHA-512, beside the [`Hasher`] that names the same bytes.
+    Sha512Hasher, Sha512, sha2::Sha512
 }
 
 /// A running SHA-256 with the count of bytes it has seen.
@@ -216,6 +314,25 @@ impl<W: Write> Write for HashingWriter<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn checksums_are_those_of_the_standards_and_survive_being_stored() {
+        assert_eq!(Sha1::of(b"abc").hex(), "a9993e364706816aba3e25717850c26c9cd0d89d");
+        assert!(Sha512::of(b"abc").hex().starts_with("ddaf35a193617abacc417349ae204131"));
+        assert_eq!(Sha512::of_reader(&b"abc"[..]).unwrap(), Sha512::of(b"abc"));
+        let mut hasher = Sha1Hasher::default();
+        hasher.update(b"a");
+        hasher.update(b"bc");
+        assert_eq!(hasher.checksum(), Sha1::of(b"abc"));
+        let both = (Sha1::of(b"x"), Sha512::of(b"y"));
+        let stored = postcard::to_stdvec(&both).unwrap();
+        assert_eq!(postcard::from_bytes::<(Sha1, Sha512)>(&stored).unwrap(), both);
+        let shown = serde_json::to_string(&both).unwrap();
+        assert_eq!(serde_json::from_str::<(Sha1, Sha512)>(&shown).unwrap(), both);
+        assert!(
+            postcard::from_bytes::<Sha1>(&[3, 1, 2, 3]).is_err() && serde_json::from_str::<Sha1>("\"ab\"").is_err()
+        );
+    }
 
     #[test]
     fn a_digest_is_read_back_from_its_own_text_only() {

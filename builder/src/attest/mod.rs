@@ -7,6 +7,7 @@
 mod error;
 mod git;
 mod provenance;
+mod verdict;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,9 +17,12 @@ use crate::digest::Digest;
 
 pub use error::Error;
 pub use provenance::{BUILD_TYPE, BUILDER, Byproduct, LocalFile, ProvenanceInput, SourceRevision, provenance, purl};
+pub use verdict::{SUMMARY, reproduced, summary};
 
 /// `_type` of a statement (in-toto attestation framework, Statement v1).
 pub const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+/// `_type` of a statement of the version before, which cosign 2 still writes; its fields are the same.
+const OLD_STATEMENT: &str = "https://in-toto.io/Statement/v0.1";
 /// Media type of a statement inside an envelope (in-toto attestation framework, Envelope).
 pub const PAYLOAD: &str = "application/vnd.in-toto+json";
 
@@ -95,7 +99,7 @@ impl Statement {
         Self::new("", digest, SIGNATURE, Value::Object(serde_json::Map::new()))
     }
 
-    /// Parses a statement; what Statement v1 does not have is refused.
+    /// Parses a statement of version 1, or 0.1; what these do not have is refused.
     ///
     /// # Errors
     /// Where the bytes are too many, no JSON, another type of statement, or name no subject.
@@ -104,7 +108,7 @@ impl Statement {
             return Err(Error::Invalid(format!("it has {} bytes, more than {MAX_STATEMENT}", bytes.len())));
         }
         let statement: Self = serde_json::from_slice(bytes).map_err(|error| Error::Invalid(error.to_string()))?;
-        if statement.kind != STATEMENT {
+        if !matches!(statement.kind.as_str(), STATEMENT | OLD_STATEMENT) {
             return Err(Error::Invalid(format!("its type is `{}`, not `{STATEMENT}`", statement.kind)));
         }
         if statement.subject.is_empty() || statement.subject.len() > MAX_SUBJECTS {
@@ -202,8 +206,9 @@ mod tests {
         };
         let subject = format!(r#"{{"name":"a","digest":{{"sha256":"{hex}","sha512":"00"}}}}"#);
         assert!(Statement::parse(with(STATEMENT, &subject, "").as_bytes()).is_ok());
+        assert!(Statement::parse(with(OLD_STATEMENT, &subject, "").as_bytes()).is_ok());
         for (text, problem) in [
-            (with("https://in-toto.io/Statement/v0.1", &subject, ""), "its type is"),
+            (with("https://in-toto.io/Statement/v2", &subject, ""), "its type is"),
             (with(STATEMENT, "", ""), "it names 0 subjects"),
             (with(STATEMENT, &subject, r#","extra":1"#), "unknown field `extra`"),
             (with(STATEMENT, &subject, r#","predicateType":"y""#), "duplicate field"),

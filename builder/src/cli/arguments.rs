@@ -7,8 +7,8 @@ use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
 use super::commands::{
-    add, audit, build, cache, check, completions, fetch, init, inspect, learn, lock, man, outdated, remove, schema,
-    test, vendor, verify, why,
+    add, attach, attest, audit, build, cache, check, completions, diff, fetch, init, inspect, keygen, learn, lock, man,
+    outdated, push, release, remove, sbom, schema, sign, test, vendor, verify, why,
 };
 use super::size::parse_size;
 
@@ -53,8 +53,24 @@ pub(crate) enum Command {
     Why(why::Arguments),
     /// Show layers, packages, files and surface of an image
     Inspect(inspect::Arguments),
+    /// Explain how two images or locks differ
+    Diff(diff::Arguments),
+    /// Print an image's SBOM
+    Sbom(sbom::Arguments),
     /// Check an image against a policy
     Audit(audit::Arguments),
+    /// Create a signing key pair
+    Keygen(keygen::Arguments),
+    /// Sign an image
+    Sign(sign::Arguments),
+    /// Sign a statement about an image
+    Attest(attest::Arguments),
+    /// Publish an image with its evidence
+    Push(push::Arguments),
+    /// Add documents to a published image
+    Attach(attach::Arguments),
+    /// Push, sign, attest and write release assets in one go
+    Release(release::Arguments),
     /// Check an image's signatures, and rebuild it to compare
     Verify(verify::Arguments),
     /// Manage the store
@@ -200,7 +216,7 @@ fn parse_mirror(text: &str) -> Result<MirrorFlag, String> {
     MirrorFlag::parse(text).ok_or_else(|| "a mirror is an `https:`, `http:` or `file:` address".to_owned())
 }
 
-fn parse_platform(text: &str) -> Result<Platform, String> {
+pub(crate) fn parse_platform(text: &str) -> Result<Platform, String> {
     Platform::from_oci(text).ok_or_else(|| "known are linux/amd64 and linux/arm64".to_owned())
 }
 

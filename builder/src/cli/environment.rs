@@ -12,6 +12,7 @@ use tarsia::fetch::Credentials;
 use tarsia::load::Engines;
 use tarsia::registry::CredentialFiles;
 use tarsia::spec::Platform;
+use zeroize::Zeroizing;
 
 /// What programs that write to containers-storage read beside `PATH`: who and where the user is, where the storage is,
 /// and whether this is inside of `podman unshare` already.
@@ -58,10 +59,16 @@ pub(crate) struct Environment {
     pub(crate) credentials: Credentials,
     /// Logins for registries: `REGISTRY_AUTH_FILE` or podman's own files, then Docker's.
     pub(crate) registries: CredentialFiles,
+    /// `COSIGN_PASSWORD`, which opens encrypted keys; an empty one is one.
+    pub(crate) password: Option<Secret>,
+    /// The socket of the user's ssh-agent.
+    pub(crate) agent: Option<PathBuf>,
     /// Where container engines may be.
     pub(crate) engines: Engines,
     /// What runs containers here.
     pub(crate) containers: Machine,
+    /// Where files that nobody else needs may be made.
+    pub(crate) temporary: PathBuf,
     /// Numbers of the signals that this process was started to ignore, as `nohup` does with SIGHUP.
     pub(crate) ignored_signals: Vec<i32>,
 }
@@ -91,10 +98,30 @@ impl Environment {
             credentials: credentials(variable("NETRC"), variable("HOME"), Path::new("/etc/apt")),
             containers: containers(&variable),
             registries: registries(&variable),
+            password: Self::secret("COSIGN_PASSWORD"),
+            agent: variable("SSH_AUTH_SOCK").map(PathBuf::from),
             engines: engines(&variable),
+            temporary: std::env::temp_dir(),
             ignored_signals: std::fs::read_to_string("/proc/self/status")
                 .map_or_else(|_| Vec::new(), |status| ignored_signals(&status)),
         }
+    }
+}
+
+/// A text that is overwritten when it is dropped, and has no printed form.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) Zeroizing<String>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Environment {
+    /// Reads a variable that the user names as the place of a secret; `None` where it is not set, or no text.
+    pub(crate) fn secret(name: &str) -> Option<Secret> {
+        std::env::var(name).ok().map(|text| Secret(Zeroizing::new(text)))
     }
 }
 

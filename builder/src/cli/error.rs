@@ -43,6 +43,24 @@ pub(crate) enum Error {
     /// A variant of what is no spec.
     #[error("cannot take a variant of `{0}`: only a spec has variants")]
     ImageVariant(String),
+    /// No key on the command line.
+    #[error("cannot sign: no key is named")]
+    NoKey,
+    /// A key file that cannot be read.
+    #[error("cannot read key `{0}`")]
+    Key(String, #[source] io::Error),
+    /// A variable that should hold a key.
+    #[error("cannot read a key from the variable `{0}`: it is not set, or no text")]
+    NoVariable(String),
+    /// No agent is known.
+    #[error("cannot use an ssh-agent: `SSH_AUTH_SOCK` names none")]
+    NoAgent,
+    /// A key is to be encrypted, and nobody gives a password.
+    #[error("cannot encrypt the key: no password was given, or not the same one twice")]
+    NoPassword,
+    /// The system gives no random bytes.
+    #[error("cannot draw random bytes: {0}")]
+    Random(String),
     /// The library panicked.
     #[error("cannot go on: this is a mistake in tarsia")]
     Panic,
@@ -66,6 +84,12 @@ impl Diagnose for Error {
             Self::OneEvidence => "cli::one-evidence",
             Self::SourceRevision(..) => "cli::source-revision",
             Self::ImageVariant(_) => "cli::image-variant",
+            Self::NoKey => "cli::no-key",
+            Self::Key(..) => "cli::key",
+            Self::NoVariable(_) => "cli::no-variable",
+            Self::NoAgent => "cli::no-agent",
+            Self::NoPassword => "cli::no-password",
+            Self::Random(_) => "cli::random",
             Self::Panic => "cli::panic",
             Self::Output(_) => "cli::output",
         }
@@ -78,6 +102,8 @@ impl Diagnose for Error {
             Self::NoPlatform => "name them under `platforms:` in the spec",
             Self::Distro(_) => "known are `debian/13` and `debian/12`",
             Self::Panic => "please report it, with the lines above and what led to them",
+            Self::NoKey => "name one with `--key`; `tarsia keygen -o NAME` makes one",
+            Self::NoPassword => "set `COSIGN_PASSWORD`, or run from a terminal",
             Self::OneOutput => "leave `-o` out, and each image is written to `<name>.oci`",
             _ => return Vec::new(),
         };

@@ -12,6 +12,7 @@ mod keys;
 mod moves;
 mod network;
 mod output;
+mod password;
 mod progress;
 mod render;
 mod sections;
@@ -83,7 +84,15 @@ fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
         Command::Learn(arguments) => commands::learn::run(session, arguments),
         Command::Why(arguments) => commands::why::run(session, arguments),
         Command::Inspect(arguments) => commands::inspect::run(session, arguments),
+        Command::Diff(arguments) => commands::diff::run(session, arguments),
+        Command::Sbom(arguments) => commands::sbom::run(session, arguments),
         Command::Audit(arguments) => commands::audit::run(session, arguments),
+        Command::Keygen(arguments) => commands::keygen::run(session, arguments),
+        Command::Sign(arguments) => commands::sign::run(session, arguments),
+        Command::Attest(arguments) => commands::attest::run(session, arguments),
+        Command::Push(arguments) => commands::push::run(session, arguments),
+        Command::Attach(arguments) => commands::attach::run(session, arguments),
+        Command::Release(arguments) => commands::release::run(session, arguments),
         Command::Verify(arguments) => commands::verify::run(session, arguments),
         Command::Cache(arguments) => commands::cache::run(session, arguments),
         Command::Schema(arguments) => commands::schema::run(session, arguments),

@@ -95,6 +95,13 @@ pub(super) fn configs(a: &Opened, b: &Opened, found: &mut Found) {
     let parsed = |one: &Opened| {
         let mut value = one.config.clone();
         without(&mut value["rootfs"], &["diff_ids"]);
+        // Entries of the config's own time follow it.
+        let created = value["created"].clone();
+        for entry in value["history"].as_array_mut().into_iter().flatten() {
+            if !created.is_null() && entry["created"] == created {
+                without(entry, &["created"]);
+            }
+        }
         value
     };
     let mut keys = Keys::new(Class::Config);

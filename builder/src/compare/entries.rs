@@ -218,8 +218,7 @@ pub(super) fn look_inside(
     for Changed { difference, a, b } in changed {
         let (Some(one), Some(other)) = (pieces_a.get(&a), pieces_b.get(&b)) else { continue };
         let found = &mut found.differences[difference];
-        let path = found.at.clone().unwrap_or_default();
-        found.inside = inside::find(one, other, &path, &mut spool)?.filter(|inside| *inside != Inside::Nothing);
+        found.inside = Some(inside::find(one, other, &mut spool)?).filter(|inside| *inside != Inside::Nothing);
     }
     Ok(())
 }

@@ -137,7 +137,7 @@ fn ordered(pairs: &[(usize, usize)], found: &mut Found) {
     for at in order::moved(&places) {
         let (layer_a, layer_b) = pairs[at];
         let place = |number: usize| Some(format!("layer {number}"));
-        let difference = Difference::new(Class::Order, place(layer_a), place(layer_b)).what("layer");
+        let difference = Difference::new(Class::Order, place(layer_a), place(layer_b));
         found.push(difference.layers(Some(layer_a), Some(layer_b)));
     }
 }

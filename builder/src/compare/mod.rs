@@ -247,6 +247,13 @@ pub fn whole(a: &OpenImage, b: &OpenImage, platforms: &[Platform], manifests: Ve
     if platforms.is_empty() && a.descriptor().digest != b.descriptor().digest {
         documents::indexes(a.index(), b.index(), &mut differences);
     }
+    // Something that is not looked into: statements that an index holds beside its images.
+    let unseen = differences.is_empty() && manifests.iter().all(|one| one.counts.is_empty());
+    let made = |open: &OpenImage| open.descriptor().media_type == CONFIG;
+    if unseen && platforms.is_empty() && a.descriptor().digest != b.descriptor().digest && !made(a) && !made(b) {
+        let digest = |open: &OpenImage| Some(open.descriptor().digest.to_string());
+        differences.push(Difference::new(Class::Manifest, digest(a), digest(b)).at("index").what("other entries"));
+    }
     let side = |open: &OpenImage| Side { image: open.name().to_owned(), digest: open.descriptor().digest.to_string() };
     let same = differences.is_empty() && manifests.iter().all(|one| one.counts.is_empty());
     Comparison { a: side(a), b: side(b), same, differences, manifests }
@@ -265,8 +272,10 @@ pub struct Pairs<'a> {
 
 /// Pairs the images of two by platform.
 pub fn pairs<'a>(a: &'a OpenImage, b: &'a OpenImage, platforms: &[Platform]) -> Pairs<'a> {
-    let wanted =
-        |one: &&Opened| platforms.is_empty() || one.platform.is_some_and(|platform| platforms.contains(&platform));
+    let wanted = |one: &&Opened| match platforms {
+        [] => !one.is_attestation(),
+        _ => one.platform.is_some_and(|platform| platforms.contains(&platform)),
+    };
     let (all_a, all_b): (Vec<&Opened>, Vec<&Opened>) =
         (a.images().iter().filter(wanted).collect(), b.images().iter().filter(wanted).collect());
     let mut pairs = Pairs { matched: Vec::new(), only_a: Vec::new(), only_b: Vec::new() };

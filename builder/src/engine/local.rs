@@ -7,6 +7,7 @@
 
 mod base;
 mod error;
+mod inventory;
 mod packs;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use crate::tree::ImagePath;
 
 pub use base::{Base, base_digest, base_files, open_base};
 pub use error::Error;
+pub use inventory::inventory;
 pub use packs::Packs;
 
 /// Version of the records of results; part of their keys.

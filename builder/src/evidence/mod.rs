@@ -8,6 +8,7 @@
 //! ```text
 //! evidence.json                       the index: the image, and of each document its file, media type and SHA-256
 //! spdx.json cdx.json spdx3.json       the SBOMs
+//! spdx-packages.json                  of an image of very many files: `spdx.json` without them, to be attested
 //! provenance.json                     an in-toto statement: SLSA provenance, unsigned
 //! reasons.json                        why each file is in the image
 //! kit.tar.zst                         the rebuild kit, where there is one
@@ -51,6 +52,9 @@ pub const KIT_MEDIA_TYPE: &str = "application/vnd.tarsia.kit.v1.tar+zstd";
 pub enum Document {
     /// SBOM in SPDX 2.3.
     Spdx,
+    /// The same without its files, which names it by digest: what is attested where there are very many files.
+    #[serde(rename = "spdx-packages")]
+    SpdxPackages,
     /// SBOM in CycloneDX 1.6.
     Cyclonedx,
     /// SBOM in SPDX 3.0.1.
@@ -62,13 +66,14 @@ pub enum Document {
 }
 
 impl Document {
-    /// All kinds.
+    /// The kinds that there are of every manifest. What is attested in place of one of them is not among them.
     pub const ALL: [Self; 5] = [Self::Spdx, Self::Cyclonedx, Self::Spdx3, Self::Provenance, Self::Reasons];
 
     /// Returns the kind's word in the index: `spdx`, `cyclonedx`, `spdx3`, `provenance`, `reasons`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Spdx => "spdx",
+            Self::SpdxPackages => "spdx-packages",
             Self::Cyclonedx => "cyclonedx",
             Self::Spdx3 => "spdx3",
             Self::Provenance => "provenance",
@@ -80,6 +85,7 @@ impl Document {
     pub fn file_name(self) -> &'static str {
         match self {
             Self::Spdx => "spdx.json",
+            Self::SpdxPackages => "spdx-packages.json",
             Self::Cyclonedx => "cdx.json",
             Self::Spdx3 => "spdx3.json",
             Self::Provenance => "provenance.json",
@@ -92,7 +98,7 @@ impl Document {
     /// SPDX 3 has that of JSON-LD: readers of SPDX 2 look for `application/spdx+json` and fail on a later version.
     pub fn media_type(self) -> &'static str {
         match self {
-            Self::Spdx => "application/spdx+json",
+            Self::Spdx | Self::SpdxPackages => "application/spdx+json",
             Self::Cyclonedx => "application/vnd.cyclonedx+json",
             Self::Spdx3 => "application/ld+json",
             Self::Provenance => attest::PAYLOAD,
@@ -103,7 +109,7 @@ impl Document {
     /// Returns the type of the predicate that it is, or holds.
     pub fn predicate_type(self) -> &'static str {
         match self {
-            Self::Spdx => attest::SPDX,
+            Self::Spdx | Self::SpdxPackages => attest::SPDX,
             Self::Cyclonedx => attest::CYCLONEDX,
             Self::Spdx3 => attest::SPDX3,
             Self::Provenance => attest::PROVENANCE,

@@ -130,11 +130,15 @@ impl Evidence {
     }
 
     /// Returns a document as a statement about its manifest, ready to be signed: a provenance as it stands, of the
-    /// others the document as the predicate.
+    /// others the document as the predicate; for an SPDX document of very many files, the one that names it by digest.
     ///
     /// # Errors
     /// As [`Evidence::read`], and where the document is no JSON, or about something else.
     pub fn statement(&self, manifest: &Digest, document: Document) -> Result<Option<Statement>, Error> {
+        let document = match document {
+            Document::Spdx if self.read(manifest, Document::SpdxPackages)?.is_some() => Document::SpdxPackages,
+            document => document,
+        };
         let Some(bytes) = self.read(manifest, document)? else { return Ok(None) };
         let path = self.directory.display().to_string();
         let invalid = |problem: String| Error::Invalid { path: path.clone(), problem };

@@ -17,6 +17,7 @@ const KNOWN: &[&str] = &[
     INDEX,
     KIT,
     "spdx.json",
+    "spdx-packages.json",
     "cdx.json",
     "spdx3.json",
     "provenance.json",

@@ -8,7 +8,11 @@
 //! vendor.json              the manifest: path, digest, size, kind and name of every other file
 //! blobs/sha256/HEX         what is known by digest alone: packages, signed metadata, fetched files
 //! specs/NAME/…             a spec with what stands beside it, each under its own path; the spec builds from here
+//! image.yaml image.lock    in a rebuild kit: the one spec, with what it extends and its variant on top, and its lock
+//! specs/image/…            in a rebuild kit: what stands beside that spec, as it was read
 //! ```
+//!
+//! The spec of a rebuild kit does not stand among its files: a spec that copies its whole directory would copy it.
 //!
 //! Blobs of several kits can be merged by copying `blobs`: they are found by name, listed or not. The manifest has a
 //! `version`; a reader refuses any other than its own.
@@ -17,13 +21,14 @@ mod error;
 mod open;
 #[cfg(test)]
 mod tests;
+mod unpack;
 mod write;
 
 use serde::{Deserialize, Serialize};
 
 pub use error::Error;
 pub use open::{Body, Kit};
-pub use write::{Content, Form, Source, write};
+pub use write::{Content, Form, Source, write, write_to};
 
 use crate::digest::Digest;
 
@@ -38,6 +43,15 @@ const BLOBS: &str = "blobs/sha256";
 
 /// The directory of specs.
 const SPECS: &str = "specs";
+
+/// The spec of a rebuild kit.
+pub const SPEC: &str = "image.yaml";
+
+/// The lock of a rebuild kit.
+pub const LOCK: &str = "image.lock";
+
+/// What [`spec_path`] calls the spec of a rebuild kit.
+pub const IMAGE: &str = "image";
 
 /// What a kit holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +69,7 @@ pub struct Manifest {
 pub struct File {
     /// Where it stands in the kit.
     pub path: String,
-    /// `package`, `in-release`, `packages-file`, `fetch`, `key`, `certificate`, `base`, `spec`, `lock`.
+    /// `package`, `in-release`, `packages-file`, `fetch`, `key`, `certificate`, `base`, `spec`, `lock`, `copy`, `ca`.
     pub kind: String,
     /// What a person knows it as: `hello 2.10-3 amd64`, an address, a path beside the spec.
     pub name: String,
@@ -69,6 +83,28 @@ pub struct File {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+    /// What it is other than a file without an execute bit; only of what a spec copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub special: Option<Special>,
+}
+
+/// What a file of a kit is, where it is not simply a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Special {
+    /// A file that its owner may execute.
+    Executable,
+    /// A directory; listed alone, without bytes in the kit. Its digest is that of nothing.
+    Directory,
+    /// A symbolic link with this target; listed alone, without bytes in the kit. Its digest is that of the target.
+    Link(String),
+}
+
+impl File {
+    /// Returns whether its bytes stand in the kit.
+    pub fn has_bytes(&self) -> bool {
+        !matches!(self.special, Some(Special::Directory | Special::Link(_)))
+    }
 }
 
 /// Returns where a blob stands in a kit.

@@ -97,11 +97,24 @@ impl Kit {
         &self.manifest
     }
 
+    /// Returns whether it holds anything that is known by digest alone.
+    pub fn has_blobs(&self) -> bool {
+        self.manifest.files.iter().any(|file| file.path.starts_with(super::BLOBS))
+    }
+
     /// Returns the file that stands where the blob of this digest must; `None` where there is none.
     ///
     /// Its bytes are not checked.
     pub fn blob(&self, digest: &Digest) -> Result<Option<Body>, Error> {
-        self.place.file(&blob_path(digest)).map_err(|source| Error::Read { path: self.name.clone(), source })
+        self.file(&blob_path(digest))
+    }
+
+    /// Returns the file at a path of the kit, unchecked; `None` where there is none. No path may lead out of it.
+    pub(super) fn file(&self, path: &str) -> Result<Option<Body>, Error> {
+        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Ok(None);
+        }
+        self.place.file(path).map_err(|source| Error::Read { path: self.name.clone(), source })
     }
 }
 

@@ -7,7 +7,16 @@ use super::*;
 
 fn file(path: String, kind: &str, name: &str, bytes: &[u8]) -> File {
     let (kind, name) = (kind.to_owned(), name.to_owned());
-    File { path, kind, name, archive: None, location: None, digest: Digest::of(bytes), size: bytes.len() as u64 }
+    File {
+        path,
+        kind,
+        name,
+        archive: None,
+        location: None,
+        digest: Digest::of(bytes),
+        size: bytes.len() as u64,
+        special: None,
+    }
 }
 
 /// Returns three files, of which two are blobs, and a store of the blobs' bytes.

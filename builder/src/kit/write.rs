@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
-use super::{BLOBS, Error, File, MANIFEST, Manifest, SPECS, VERSION};
+use super::{BLOBS, Error, File, LOCK, MANIFEST, Manifest, SPEC, SPECS, VERSION};
 use crate::canon;
 use crate::codec::{Compression, encode};
 use crate::digest::{Digest, HashingReader};
@@ -14,7 +14,7 @@ use crate::store::output::Staging;
 use crate::tar::write::{END, Header, Kind, append_header, padding};
 
 /// Names in a kit's directory; a directory that holds others is not replaced.
-const KNOWN: &[&str] = &[MANIFEST, "blobs", SPECS];
+const KNOWN: &[&str] = &[MANIFEST, "blobs", SPECS, SPEC, LOCK];
 
 /// Bytes of tar in one frame.
 const FRAME: usize = 4 << 20;
@@ -63,37 +63,68 @@ pub type Source<'a> = dyn Fn(&Digest) -> io::Result<Option<fs::File>> + 'a;
 ///
 /// Every byte is checked against its file's digest on the way. The result is a function of the files alone.
 pub fn write(files: Vec<(File, Content)>, stored: &Source<'_>, destination: &Path) -> Result<Manifest, Error> {
-    let mut contents: BTreeMap<String, (File, Content)> = BTreeMap::new();
-    let mut listed = BTreeSet::new();
-    for (file, content) in files {
-        match contents.get(&file.path) {
-            Some((known, _)) if known.digest != file.digest => return Err(Error::Twice { path: file.path }),
-            _ => {
-                listed.insert(file.clone());
-                contents.insert(file.path.clone(), (file, content));
-            }
+    let gathered = Gathered::new(files)?;
+    match Form::of(destination) {
+        Form::Directory => directory(&gathered, stored, destination)?,
+        form => {
+            let staging = Staging::file(destination)?;
+            let failed = |source| Error::Write { path: destination.to_owned(), source };
+            let file = fs::File::options().write(true).truncate(true).open(staging.path()).map_err(failed)?;
+            let mut out = BufWriter::with_capacity(1 << 20, file);
+            archive(&gathered, stored, &mut out, destination, form == Form::TarZstd)?;
+            staging.commit()?;
         }
     }
-    let manifest = Manifest { version: VERSION, files: listed.into_iter().collect() };
-    let mut text = canon::indented(&manifest);
-    text.push(b'\n');
-    match Form::of(destination) {
-        Form::Directory => directory(&text, &contents, stored, destination)?,
-        form => archive(&text, &contents, stored, destination, form == Form::TarZstd)?,
-    }
-    Ok(manifest)
+    Ok(gathered.manifest)
 }
 
-fn directory(
-    manifest: &[u8],
-    contents: &BTreeMap<String, (File, Content)>,
+/// Writes a kit of these files, as a tar in Zstandard, to `out`, which errors call `what`; the bytes are those that
+/// [`write`] writes.
+pub fn write_to(
+    files: Vec<(File, Content)>,
     stored: &Source<'_>,
-    destination: &Path,
-) -> Result<(), Error> {
+    out: &mut dyn Write,
+    what: &Path,
+) -> Result<Manifest, Error> {
+    let gathered = Gathered::new(files)?;
+    archive(&gathered, stored, out, what, true)?;
+    Ok(gathered.manifest)
+}
+
+/// The files of a kit, each path once, and the manifest of all.
+struct Gathered {
+    manifest: Manifest,
+    text: Vec<u8>,
+    contents: BTreeMap<String, (File, Content)>,
+}
+
+impl Gathered {
+    fn new(files: Vec<(File, Content)>) -> Result<Self, Error> {
+        let mut contents: BTreeMap<String, (File, Content)> = BTreeMap::new();
+        let mut listed = BTreeSet::new();
+        for (file, content) in files {
+            match contents.get(&file.path) {
+                Some((known, _)) if known.digest != file.digest => return Err(Error::Twice { path: file.path }),
+                _ => {
+                    listed.insert(file.clone());
+                    if file.has_bytes() {
+                        contents.insert(file.path.clone(), (file, content));
+                    }
+                }
+            }
+        }
+        let manifest = Manifest { version: VERSION, files: listed.into_iter().collect() };
+        let mut text = canon::indented(&manifest);
+        text.push(b'\n');
+        Ok(Self { manifest, text, contents })
+    }
+}
+
+fn directory(gathered: &Gathered, stored: &Source<'_>, destination: &Path) -> Result<(), Error> {
     let staging = Staging::directory(destination, KNOWN)?;
     let failed = |source| Error::Write { path: destination.to_owned(), source };
     fs::create_dir_all(staging.path().join(BLOBS)).map_err(failed)?;
-    for (path, (file, content)) in contents {
+    for (path, (file, content)) in &gathered.contents {
         let to = staging.path().join(path);
         if let Some(parent) = to.parent() {
             fs::create_dir_all(parent).map_err(failed)?;
@@ -111,30 +142,24 @@ fn directory(
             }
         }
     }
-    fs::write(staging.path().join(MANIFEST), manifest).map_err(failed)?;
+    fs::write(staging.path().join(MANIFEST), &gathered.text).map_err(failed)?;
     Ok(staging.commit()?)
 }
 
 fn archive(
-    manifest: &[u8],
-    contents: &BTreeMap<String, (File, Content)>,
+    gathered: &Gathered,
     stored: &Source<'_>,
-    destination: &Path,
+    out: &mut dyn Write,
+    what: &Path,
     compressed: bool,
 ) -> Result<(), Error> {
-    let staging = Staging::file(destination)?;
-    let failed = |source| Error::Write { path: destination.to_owned(), source };
-    let file = fs::File::options().write(true).truncate(true).open(staging.path()).map_err(failed)?;
-    let mut tar = Archive {
-        out: BufWriter::with_capacity(1 << 20, file),
-        frame: compressed.then(Vec::new),
-        path: destination,
-        directories: BTreeSet::new(),
-    };
+    let failed = |source| Error::Write { path: what.to_owned(), source };
+    let manifest = gathered.text.as_slice();
+    let mut tar = Archive { out, frame: compressed.then(Vec::new), path: what, directories: BTreeSet::new() };
     tar.header(MANIFEST, Kind::File(manifest.len() as u64))?;
     tar.body(manifest)?;
     tar.pad(manifest.len() as u64)?;
-    for (path, (file, content)) in contents {
+    for (path, (file, content)) in &gathered.contents {
         tar.parents(path)?;
         tar.header(path, Kind::File(file.size))?;
         match content {
@@ -157,8 +182,7 @@ fn archive(
         tar.pad(file.size)?;
     }
     tar.body(&END)?;
-    tar.finish()?;
-    Ok(staging.commit()?)
+    tar.finish()
 }
 
 fn open(file: &File, stored: &Source<'_>) -> Result<fs::File, Error> {
@@ -176,7 +200,7 @@ fn check(file: &File, found: Digest) -> Result<(), Error> {
 
 /// A tar that is being written. Metadata is fixed: mode 0644 and 0755, owner 0, time 0.
 struct Archive<'a> {
-    out: BufWriter<fs::File>,
+    out: &'a mut dyn Write,
     /// What is gathered for the next frame, where the tar is compressed.
     frame: Option<Vec<u8>>,
     path: &'a Path,

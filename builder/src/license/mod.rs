@@ -22,6 +22,7 @@ mod refs;
 mod reviewed;
 mod shipped;
 mod stanzas;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ use reviewed::Review;
 pub use expression::{Expression, read_spdx};
 pub use follow::{At, follow};
 pub use refs::{LicenseRef, Refs};
+pub use terms::{LicenseName, NotALicense, Refused, Terms};
 
 /// SPDX's word for what nobody says (SPDX 2.3, 7.13).
 pub const NOASSERTION: &str = "NOASSERTION";
@@ -46,7 +48,7 @@ const MAX_COPYRIGHT: usize = 32 << 10;
 pub struct Package<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Name of its source package.
+    /// Name of its source package; empty where it is not known.
     pub source: &'a str,
     /// Debian's name of its architecture; `all` too.
     pub architecture: &'a str,
@@ -112,6 +114,8 @@ pub fn read(text: &[u8], package: &Package<'_>) -> Licenses {
     let text = text.as_ref();
     let mut refs = Refs::default();
     let review = reviewed::review(package.source, package.name, text);
+    // Where nobody says what a package was built from, its licences are named for itself.
+    let package = &if package.source.is_empty() { Package { source: package.name, ..*package } } else { *package };
 
     let (stanzas, whole) = parse_loosely(text);
     if !whole {
@@ -129,7 +133,7 @@ pub fn read(text: &[u8], package: &Package<'_>) -> Licenses {
         (Review::Holds(expression), _) => {
             licenses.basis = Basis::Reviewed;
             licenses.comment = "Concluded by review of the copyright file.".to_owned();
-            add_reviewed_refs(expression, text, package, &mut refs);
+            add_reviewed_refs(expression, text, &mut refs);
             read_spdx(expression)
         }
         (_, Some(described)) => {
@@ -167,14 +171,9 @@ pub fn read(text: &[u8], package: &Package<'_>) -> Licenses {
 }
 
 /// Adds the texts of a reviewed expression that the stanzas have not added: the whole file is the text.
-fn add_reviewed_refs(expression: &str, text: &str, package: &Package<'_>, refs: &mut Refs) {
-    let start = format!("LicenseRef-Debian-{}-", names::idstring(package.source));
-    for id in expression.split([' ', '(', ')']) {
-        if let Some(name) = id.strip_prefix(&start)
-            && !refs.has(id)
-        {
-            refs.add(package.source, name, text);
-        }
+fn add_reviewed_refs(expression: &str, text: &str, refs: &mut Refs) {
+    for id in expression.split([' ', '(', ')']).filter(|part| part.starts_with("LicenseRef-")) {
+        refs.add_text(id, text);
     }
 }
 

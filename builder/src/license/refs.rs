@@ -74,8 +74,11 @@ impl Refs {
         self.0.into_values().collect()
     }
 
-    pub(super) fn has(&self, id: &str) -> bool {
-        self.0.contains_key(id)
+    /// Adds the text of an id that has none yet.
+    pub(super) fn add_text(&mut self, id: &str, text: &str) {
+        let name = id.rsplit('-').next().unwrap_or(id).to_owned();
+        let one = || LicenseRef { id: id.to_owned(), name, text: cut(text.trim_end()).to_owned() };
+        self.0.entry(id.to_owned()).or_insert_with(one);
     }
 
     pub(super) fn keep_named(self, expressions: &[&str]) -> Vec<LicenseRef> {

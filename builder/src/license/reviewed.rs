@@ -24,11 +24,12 @@ pub(super) enum Review {
     None,
 }
 
-/// Returns what the table says of a package with this copyright file.
+/// Returns what the table says of a package with this copyright file; an empty `source` is one that is not known.
 pub(super) fn review(source: &str, package: &str, text: &str) -> Review {
     let covers = |pattern: &str| pattern == package;
-    let mut found =
-        lines().filter(|[sources, packages, ..]| *sources == source && packages.split(',').any(covers)).peekable();
+    let mut found = lines()
+        .filter(|[sources, packages, ..]| (source.is_empty() || *sources == source) && packages.split(',').any(covers))
+        .peekable();
     if found.peek().is_none() {
         return Review::None;
     }

@@ -11,7 +11,8 @@ use crate::digest::{Digest, Hasher};
 use crate::engine::local::{self, BuildInput, Built};
 use crate::image::{self, OpenImage, Opened};
 use crate::layer::Workers;
-use crate::policy::{self, Broken, Depth, Found, Judgement, Rule};
+use crate::license;
+use crate::policy::{self, Broken, Depth, Found, Judgement, Licensed, Rule};
 use crate::select::Selection;
 use crate::spec::{Checks, Finding, Platform, Policy, Spec};
 use crate::store::Kind;
@@ -81,7 +82,7 @@ pub fn audit(reach: &Reach<'_>, name: &str, options: &AuditOptions) -> Result<Au
     let source = ImageSource::open(reach, name)?;
     let mut images = Vec::new();
     for one in source.images(&options.platforms)? {
-        images.push(judged(&source.open, one, &checks)?);
+        images.push(judged(&source.open, one, &checks, None)?);
     }
     Ok(finished(name, source.open.descriptor().digest, images))
 }
@@ -119,7 +120,7 @@ pub fn audit_spec(world: &World<'_>, path: &Path, options: &AuditOptions) -> Res
     let open = image::built(&shown(path), &built.image, &blobs)?;
     let mut images = Vec::new();
     for one in open.images() {
-        let mut image = judged(&open, one, &checks)?;
+        let mut image = judged(&open, one, &checks, Some(&project.spec))?;
         if !(image.judgement.broken.is_empty() && image.judgement.allowed.is_empty()) {
             let platform = one.platform.expect("a built image has a platform");
             name_origins(&input, platform, &built, &mut image.judgement)?;
@@ -145,16 +146,17 @@ pub(super) fn contract(
     let mut broken: Vec<Box<dyn Diagnose>> = Vec::new();
     for one in open.images() {
         let key = key(&one.descriptor.digest, &input.spec.digest);
-        if let Some(Kept { unused }) =
+        if let Some(Kept { unused, unused_licenses }) =
             input.store.entry(Kind::Images, &key).and_then(|bytes| postcard::from_bytes(&bytes).ok())
         {
             warnings.extend(unused_exceptions(checks, &unused));
+            warnings.extend(unused_license_exceptions(checks, &unused_licenses));
             continue;
         }
-        let mut image = judged(&open, one, checks)?;
+        let mut image = judged(&open, one, checks, Some(input.spec))?;
         warnings.append(&mut image.warnings);
         if image.judgement.broken.is_empty() {
-            let kept = Kept { unused: image.judgement.unused };
+            let kept = Kept { unused: image.judgement.unused, unused_licenses: image.judgement.unused_licenses };
             let bytes = postcard::to_stdvec(&kept).expect("plain data can always be written");
             input.store.put_entry(Kind::Images, &key, &bytes)?;
             continue;
@@ -186,6 +188,7 @@ pub(super) fn contract(
 #[derive(Serialize, Deserialize)]
 struct Kept {
     unused: Vec<usize>,
+    unused_licenses: Vec<usize>,
 }
 
 fn key(manifest: &Digest, spec: &Digest) -> Digest {
@@ -197,9 +200,21 @@ fn key(manifest: &Digest, spec: &Digest) -> Digest {
     hasher.digest()
 }
 
-fn judged(open: &OpenImage, one: &Opened, checks: &Checks) -> Result<AuditedImage, Problems> {
-    let judgement = policy::judge(&policy::survey(open, one, Depth::Contents)?, checks);
-    let warnings = unused_exceptions(checks, &judgement.unused).collect();
+/// Judges one image; `spec` is the one that it was built from.
+fn judged(open: &OpenImage, one: &Opened, checks: &Checks, spec: Option<&Spec>) -> Result<AuditedImage, Problems> {
+    let mut survey = policy::survey(open, one, Depth::Contents)?;
+    let components = spec.into_iter().flat_map(|spec| &spec.files).filter_map(|file| file.value.component.as_ref());
+    survey.components = components
+        .map(|component| Licensed {
+            name: component.name.clone(),
+            version: component.version.clone(),
+            license: component.license.clone().unwrap_or_else(|| license::NOASSERTION.to_owned()),
+        })
+        .collect();
+    let judgement = policy::judge(&survey, checks);
+    let warnings = unused_exceptions(checks, &judgement.unused)
+        .chain(unused_license_exceptions(checks, &judgement.unused_licenses))
+        .collect();
     let digest = one.descriptor.digest.to_string();
     Ok(AuditedImage { platform: platform_name(one), digest, judgement, warnings })
 }
@@ -221,6 +236,15 @@ fn unused_exceptions<'a>(checks: &'a Checks, unused: &'a [usize]) -> impl Iterat
             ),
             hints: vec!["remove it from `checks: allow`".to_owned()],
         }
+    })
+}
+
+fn unused_license_exceptions<'a>(checks: &'a Checks, unused: &'a [usize]) -> impl Iterator<Item = Warning> + 'a {
+    let exceptions = checks.licenses.iter().flat_map(|rules| rules.exceptions.iter().enumerate());
+    exceptions.filter(|(number, _)| unused.contains(number)).map(|(_, exception)| Warning {
+        code: "policy::unused-exception",
+        message: format!("the exception for the licence of `{}` allows nothing", exception.value.package),
+        hints: vec!["remove it from `checks: licenses: exceptions`".to_owned()],
     })
 }
 
@@ -263,17 +287,13 @@ fn name_origins(
 
 /// Returns what settles a breach in the spec that built the image.
 fn fixes(spec: &Spec, found: &Found) -> Vec<String> {
+    if let Some(name) = &found.package {
+        return keeping_out(spec, name);
+    }
     let Some(from) = &found.from else { return Vec::new() };
     let Rule::Forbid(finding) = found.rule else { return Vec::new() };
     if let Some(name) = from.strip_prefix("package `").and_then(|rest| rest.strip_suffix('`')) {
-        return vec![if spec.packages.iter().any(|package| package.value.name == name) {
-            format!("take `{name}` out of `packages`")
-        } else {
-            format!(
-                "`tarsia why {} {name}` says why the package is in; `\"!{name}\"` under `packages` keeps it out",
-                spec.source.name
-            )
-        }];
+        return keeping_out(spec, name);
     }
     if from.ends_with(" of the spec") {
         return vec![match finding {
@@ -282,4 +302,19 @@ fn fixes(spec: &Spec, found: &Found) -> Vec<String> {
         }];
     }
     Vec::new()
+}
+
+/// Returns how a package is kept out of the image of a spec; nothing of what is no package of its archives.
+fn keeping_out(spec: &Spec, name: &str) -> Vec<String> {
+    if spec.files.iter().any(|file| file.value.component.as_ref().is_some_and(|component| component.name == name)) {
+        return Vec::new();
+    }
+    vec![if spec.packages.iter().any(|package| package.value.name == name) {
+        format!("take `{name}` out of `packages`")
+    } else {
+        format!(
+            "`tarsia why {} {name}` says why the package is in; `\"!{name}\"` under `packages` keeps it out",
+            spec.source.name
+        )
+    }]
 }

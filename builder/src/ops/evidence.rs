@@ -14,6 +14,7 @@ use crate::engine::local::{self, BuildInput, Built, Selected};
 use crate::evidence::{Because, Contents, Document, Reasons, Stored};
 use crate::image::Image;
 use crate::package::local::SourceKind;
+use crate::sbom;
 use crate::select::{self, Cause, Reason};
 use crate::spec::Platform;
 use crate::store::{Kind, Store};
@@ -21,6 +22,7 @@ use crate::tree::ImagePath;
 use crate::{fetch, lock::Lock, spec::Spec};
 
 use super::Project;
+use super::kit::stored_kit;
 
 /// Version of what is kept in the store; part of its key.
 const FORMAT: u32 = 2;
@@ -72,7 +74,8 @@ pub(super) fn contents(
         let config = Digest::of(image.config());
         manifests.insert(platform.oci().to_owned(), (image.digest(), config, documents));
     }
-    Ok(Contents { name, digest: built.digest(), manifests, kit: None })
+    let kit = stored_kit(project, input.lock, &built.sources, input.store)?;
+    Ok(Contents { name, digest: built.digest(), manifests, kit: Some(kit) })
 }
 
 /// Returns where a file of an archive is published for good.
@@ -115,7 +118,7 @@ fn kept(
         }
     };
     let mut documents = BTreeMap::new();
-    for (document, bytes) in made(name, image, selected) {
+    for (document, bytes) in made(input, name, image, selected)? {
         documents.insert(document, put(input.store, &bytes)?);
     }
     let kept = Kept {
@@ -127,7 +130,12 @@ fn kept(
 }
 
 /// Makes the documents of one manifest.
-fn made(name: &str, image: &Image, selected: &Selected) -> Vec<(Document, Vec<u8>)> {
+fn made(
+    input: &BuildInput<'_>,
+    name: &str,
+    image: &Image,
+    selected: &Selected,
+) -> Result<Vec<(Document, Vec<u8>)>, Problems> {
     let nodes = selected.selection.nodes.iter().map(|(path, kept)| (path, &kept.origin, kept.reason.as_str()));
     let mut reasons = Reasons::new(name, image.digest(), image.platform().oci(), nodes);
     let graph = &selected.selection.reasons;
@@ -138,7 +146,22 @@ fn made(name: &str, image: &Image, selected: &Selected) -> Vec<(Document, Vec<u8
     }
     reasons.packages =
         graph.packages.iter().map(|(name, all)| (name.clone(), all.iter().map(because).collect())).collect();
-    vec![(Document::Reasons, reasons.to_bytes())]
+    let mut documents = vec![(Document::Reasons, reasons.to_bytes())];
+    let formats = &input.spec.sbom.formats;
+    let wanted = |document: Document| formats.is_empty() || formats.iter().any(|format| format == document.as_str());
+    let inventory = local::inventory(input, selected, image)?;
+    if wanted(Document::Spdx) {
+        let full = sbom::spdx(&inventory);
+        documents.extend(sbom::spdx_packages(&inventory, &full).map(|bytes| (Document::SpdxPackages, bytes)));
+        documents.push((Document::Spdx, full));
+    }
+    if wanted(Document::Cyclonedx) {
+        documents.push((Document::Cyclonedx, sbom::cyclonedx(&inventory, sbom::Version::V1_6)));
+    }
+    if wanted(Document::Spdx3) {
+        documents.push((Document::Spdx3, sbom::spdx3(&inventory)));
+    }
+    Ok(documents)
 }
 
 fn because(reason: &Reason) -> Because {

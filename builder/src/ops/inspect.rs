@@ -11,12 +11,16 @@ use serde_json::Value;
 use crate::deb822;
 use crate::diag::Problems;
 use crate::image::{self, OpenImage, Opened, Rootfs};
-use crate::policy::{Content, Depth, is_shell, survey};
+use crate::policy::{Content, Depth, Survey, is_shell, survey};
 use crate::spec::Platform;
 use crate::tar::read::Kind;
 
 use super::Error;
 use super::source::{ImageSource, Reach};
+
+mod contents;
+
+pub use contents::{LayerContents, PackageContents, PathSize};
 
 /// The most bytes of one package's control file.
 const MAX_CONTROL: u64 = 1 << 20;
@@ -67,6 +71,9 @@ pub struct ManifestSummary {
     pub packages: Vec<PackageSummary>,
     /// What the stacked layers offer.
     pub surface: Surface,
+    /// What each layer holds by package, where asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Vec<LayerContents>>,
     /// Every entry by path, where asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<FileSummary>>,
@@ -144,15 +151,26 @@ pub struct FileSummary {
     pub hard_link: bool,
 }
 
-/// Tells what the image named `name` holds: all platforms, or those asked for; with every file where `files` asks.
+/// What is told beside the summary.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// Every entry by path.
+    pub files: bool,
+    /// What each layer holds by package.
+    pub layers: bool,
+    /// The same, with every path.
+    pub tree: bool,
+}
+
+/// Tells what the image named `name` holds: all platforms, or those asked for; with as much as `detail` asks.
 ///
 /// # Errors
 /// No such image, or one that does not hold together.
-pub fn inspect(reach: &Reach<'_>, name: &str, platforms: &[Platform], files: bool) -> Result<Inspection, Problems> {
+pub fn inspect(reach: &Reach<'_>, name: &str, platforms: &[Platform], detail: Detail) -> Result<Inspection, Problems> {
     let source = ImageSource::open(reach, name)?;
     let open = &source.open;
     let images = source.images(platforms)?;
-    let images = images.into_iter().map(|one| summary(name, open, one, files)).collect::<Result<_, _>>()?;
+    let images = images.into_iter().map(|one| summary(name, open, one, detail)).collect::<Result<_, _>>()?;
     Ok(Inspection { image: name.to_owned(), digest: open.descriptor().digest.to_string(), images })
 }
 
@@ -171,9 +189,19 @@ pub(super) fn chosen<'a>(open: &'a OpenImage, platforms: &[Platform]) -> Result<
     Ok(open.images().iter().filter(wanted).collect())
 }
 
-fn summary(name: &str, open: &OpenImage, one: &Opened, files: bool) -> Result<ManifestSummary, image::Error> {
-    let rootfs = survey(open, one, Depth::Surface)?.rootfs;
-    let (packages, by_layer) = packages(name, &rootfs)?;
+fn summary(name: &str, open: &OpenImage, one: &Opened, detail: Detail) -> Result<ManifestSummary, image::Error> {
+    summary_of(name, one, &survey(open, one, Depth::Surface)?, detail)
+}
+
+/// Returns what stacked layers hold.
+pub(super) fn summary_of(
+    name: &str,
+    one: &Opened,
+    survey: &Survey,
+    detail: Detail,
+) -> Result<ManifestSummary, image::Error> {
+    let rootfs = &survey.rootfs;
+    let (packages, by_layer) = packages(name, rootfs)?;
     let layers: Vec<LayerSummary> = one
         .layers
         .iter()
@@ -189,7 +217,7 @@ fn summary(name: &str, open: &OpenImage, one: &Opened, files: bool) -> Result<Ma
         })
         .collect();
     let config = &one.config["config"];
-    let mut surface = surface(&rootfs);
+    let mut surface = surface(rootfs);
     surface.compressed = layers.iter().fold(0, |sum, layer| layer.size.saturating_add(sum));
     let labels = config["Labels"].as_object().into_iter().flatten();
     Ok(ManifestSummary {
@@ -203,9 +231,10 @@ fn summary(name: &str, open: &OpenImage, one: &Opened, files: bool) -> Result<Ma
         workdir: text(&config["WorkingDir"]),
         labels: labels.map(|(key, value)| (key.clone(), text(value))).collect(),
         layers,
+        contents: (detail.layers || detail.tree).then(|| contents::contents(one, survey, &packages, detail.tree)),
         packages,
         surface,
-        files: files.then(|| file_summaries(&rootfs)),
+        files: detail.files.then(|| file_summaries(rootfs)),
     })
 }
 

@@ -14,14 +14,21 @@ use crate::store::Store;
 use crate::{image, load, registry, store};
 
 mod add;
+mod assets;
+mod attach;
+mod attest;
 mod audit;
 mod build;
+mod bundles;
 mod cache;
 mod check;
+mod diff;
 mod evidence;
 mod fetch;
 mod init;
 mod inspect;
+mod keygen;
+mod kit;
 mod learn;
 mod local;
 mod lock;
@@ -30,10 +37,17 @@ mod outdated;
 mod output;
 mod project;
 mod prove;
+mod published;
+mod push;
+mod rebuild;
+mod release;
 mod remove;
 mod run;
+mod sbom;
+mod sign;
 mod slices;
 mod source;
+mod supply;
 mod test;
 mod vendor;
 mod verify;
@@ -42,21 +56,35 @@ mod why_image;
 
 pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
+pub use attach::{AttachOptions, Attached, attach};
+pub use attest::{AttestOptions, Attested, attest};
 pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
 pub use build::{BuildOptions, BuildOutcome, Revision, build};
 pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
+pub use diff::{Diff, Gone, ImageDiff, PackageChange, PlatformSummary, Total, diff};
 pub use fetch::{FetchOutcome, fetch};
 pub use init::init;
-pub use inspect::{FileSummary, Inspection, LayerSummary, ManifestSummary, PackageSummary, Surface, inspect};
+pub use inspect::{
+    Detail, FileSummary, Inspection, LayerContents, LayerSummary, ManifestSummary, PackageContents, PackageSummary,
+    PathSize, Surface, inspect,
+};
+pub use keygen::{KeyPair, KeygenOptions, keygen, keygen_public};
+pub use kit::{KitOutcome, full_kit};
 pub use learn::{LearnOptions, Learned, LearnedImage, Passing, Proposal, learn};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
 pub use project::{Project, sections};
 pub use prove::{Proof, prove};
+pub use published::predicate_type;
+pub use push::{Push, PushOptions, push};
+pub use rebuild::{RebuildOptions, RebuildSource, RebuildVerdict, Rebuilt, rebuild};
+pub use release::{Release, ReleaseOptions, release};
 pub use remove::remove;
 pub use run::RunOptions;
+pub use sbom::{SbomError, SbomFormat, sbom, write_sbom};
+pub use sign::{Signed, sign};
 pub use source::Reach;
 pub use test::{Tested, TestedImage, TestedRun, test};
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
@@ -65,6 +93,7 @@ pub use why::{Answer, Kept, PackageReason, PathReason, Step, WhyOptions, WhyOutc
 pub use why_image::{image_path, why_image};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
+#[derive(Clone, Copy)]
 pub struct World<'a> {
     /// Where everything fetched and made is kept.
     pub store: &'a Store,
@@ -254,6 +283,40 @@ pub enum Error {
     /// A registry.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// An image of a registry that is not what it should be.
+    #[error("cannot read image `docker://{reference}`: {problem}")]
+    Published {
+        /// Its name.
+        reference: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An image without evidence where it is needed.
+    #[error("cannot find the documents of `{image}`: no evidence is beside it")]
+    NoEvidence {
+        /// As the user wrote it.
+        image: String,
+    },
+    /// A release of what is not proved.
+    #[error("cannot release `{image}`: its packages were not proved against their signed archives")]
+    UnprovedImage {
+        /// As the user wrote it.
+        image: String,
+    },
+    /// A name that no file should have.
+    #[error("cannot release `{name}`: its name cannot begin the names of files")]
+    AssetName {
+        /// The name in the evidence.
+        name: String,
+    },
+    /// A document that cannot be stated about an image.
+    #[error("cannot attest `{path}`: {problem}")]
+    Predicate {
+        /// As the user wrote it.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An output that cannot be put in its place.
     #[error(transparent)]
     Output(#[from] store::Error),
@@ -265,6 +328,14 @@ pub enum Error {
     Outside {
         /// As the spec has it.
         path: String,
+    },
+    /// A lock beside what is none.
+    #[error("cannot compare `{lock}` with `{other}`: one is a lock, and the other is none")]
+    LockAndImage {
+        /// The lock, as given.
+        lock: String,
+        /// The other, as given.
+        other: String,
     },
     /// Threads could not be started.
     #[error("cannot start {threads} threads")]
@@ -301,10 +372,16 @@ impl Diagnose for Error {
             Self::Evidence(error) => error.code(),
             Self::Load(error) => error.code(),
             Self::Registry(error) => error.code(),
+            Self::Published { .. } => "ops::published",
+            Self::NoEvidence { .. } => "ops::no-evidence",
+            Self::UnprovedImage { .. } => "release::unproved",
+            Self::AssetName { .. } => "release::name",
+            Self::Predicate { .. } => "attest::predicate",
             Self::Output(error) => error.code(),
             Self::NoOutput(_) => "vendor::no-output",
             Self::Outside { .. } => "vendor::outside",
             Self::NoTrials { .. } => "test::no-runs",
+            Self::LockAndImage { .. } => "diff::lock-and-image",
             Self::Threads { .. } => "ops::threads",
         }
     }
@@ -322,6 +399,10 @@ impl Diagnose for Error {
         let hint = match self {
             Self::NoLock { .. } => "`tarsia lock SPEC` writes it",
             Self::Stale { .. } => "`tarsia lock SPEC` writes a new one",
+            Self::NoEvidence { .. } => "build it again, or name the directory with `--evidence DIR`",
+            Self::UnprovedImage { .. } => {
+                "`tarsia build --require-proof` says why; `--unproved` releases it all the same"
+            }
             Self::Contradicted { .. } => {
                 "find out who changed the lock; `tarsia lock --update SPEC` makes one from the signed archive"
             }
@@ -335,6 +416,7 @@ impl Diagnose for Error {
             Self::LocalPackage { .. } => {
                 "a local package is chosen by its architecture: one for each platform, or `all`"
             }
+            Self::LockAndImage { .. } => "name two images, or two locks (`*.lock`)",
             Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::OutputTwice { .. } => "give each its own path",
@@ -351,6 +433,9 @@ impl Diagnose for Error {
             | Self::Write { .. }
             | Self::Package { .. }
             | Self::NoPath { .. }
+            | Self::Published { .. }
+            | Self::Predicate { .. }
+            | Self::AssetName { .. }
             | Self::NoPackage { .. }
             | Self::Outside { .. }
             | Self::Threads { .. } => {

@@ -64,6 +64,30 @@ impl Project {
         Ok(Self { spec, spec_text: source.text.clone(), directory, lock_path, lock, whole, lock_text })
     }
 
+    /// Returns the project of a spec and a lock that stand nowhere beside each other: the spec is shown as `path`, its
+    /// relative paths start from `directory`, and the lock is shown by its own path.
+    pub(super) fn of_texts(
+        path: &Path,
+        directory: &Path,
+        text: String,
+        lock: (&Path, String),
+    ) -> Result<Self, Problems> {
+        let source = Source::new(shown(path), text);
+        let read = |name: &str| Err(format!("`{name}` is not beside it"));
+        let spec = Spec::load(&source, "image", None, &read)?;
+        let (lock_path, lock_text) = lock;
+        let whole = Lock::parse(&shown(lock_path), &lock_text)?;
+        Ok(Self {
+            spec,
+            spec_text: source.text.clone(),
+            directory: directory.to_owned(),
+            lock_path: lock_path.to_owned(),
+            lock: whole.section(None),
+            whole: Some(whole),
+            lock_text: Some(lock_text),
+        })
+    }
+
     /// Returns the lock that a new one starts from: its own; for a variant that is not locked yet, the spec's.
     pub(super) fn previous(&self) -> Option<Lock> {
         self.lock.clone().or_else(|| self.whole.as_ref()?.section(None))

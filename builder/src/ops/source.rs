@@ -62,6 +62,12 @@ impl<'a> ImageSource<'a> {
         };
         let store = store()?;
         let repository = registry.repository(reference);
+        if let (Some(tag), Some(digest)) = (reference.tag(), reference.digest())
+            && repository.resolve(tag)? != Some(*digest)
+        {
+            let problem = format!("its tag `{tag}` names another image than its digest");
+            return Err(image::Error::Invalid { image: name.to_owned(), problem }.into());
+        }
         let descriptor = repository.pull_documents(&reference.wanted(), &store)?;
         let open = image::stored(&destination.to_string(), &descriptor, &store)?;
         Ok(Self { open, destination, remote: Some((repository, store)), progress })

@@ -98,7 +98,7 @@ fn gather(
 }
 
 /// Lists what a lock names and the network gave; sets that can no longer be had are left out, as has been said.
-fn blobs(
+pub(super) fn blobs(
     world: &World<'_>,
     lock: &Lock,
     wanted: &dyn Fn(&str) -> bool,
@@ -114,7 +114,7 @@ fn blobs(
         let size = fetch::size(&blob, &name)?;
         let (archive, location) = reference.location().map(|(archive, path)| (archive.to_owned(), path)).unzip();
         let kind = reference.kind().to_owned();
-        let file = File { path: blob_path(&digest), kind, name, archive, location, digest, size };
+        let file = File { path: blob_path(&digest), kind, name, archive, location, digest, size, special: None };
         files.push((file, Content::Stored));
     }
     Ok(())
@@ -132,7 +132,8 @@ fn beside(
     let spec = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut list = |kind: &str, name: String, (digest, size): (Digest, u64), content: Content| {
         let Some(path) = spec_path(&spec, &name) else { return Err(Error::Outside { path: name }) };
-        let file = File { path, kind: kind.to_owned(), name, archive: None, location: None, digest, size };
+        let file =
+            File { path, kind: kind.to_owned(), name, archive: None, location: None, digest, size, special: None };
         files.push((file, content));
         Ok(())
     };

@@ -69,12 +69,14 @@ impl<'a> BaseReader<'a> {
 fn is_read(path: &str) -> bool {
     matches!(path, "etc/group" | "etc/passwd" | "etc/ssl/certs/ca-certificates.crt" | "var/lib/dpkg/status")
         || path.strip_prefix("var/lib/dpkg/status.d/").is_some_and(|name| !name.contains('/'))
+        || path.strip_prefix("var/lib/dpkg/info/").is_some_and(|name| name.ends_with(".list"))
 }
 
 /// Returns the index of a base with this manifest: its nodes by path, each regular file with what was read of it.
 pub fn base_index(manifest: Digest, nodes: Vec<(Entry, Option<Arc<[u8]>>)>) -> PackIndex {
     let mut index = PackIndex {
         source: manifest,
+        sha512: None,
         data: (manifest, 0),
         date: 0,
         control: Vec::new(),

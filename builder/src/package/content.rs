@@ -3,7 +3,7 @@
 use memchr::memmem;
 
 use super::{Error, FileFacts, Scan, scan};
-use crate::digest::Hasher;
+use crate::digest::{Hasher, Sha1Hasher};
 use crate::elf;
 
 /// The longest first line of a script that is kept.
@@ -78,7 +78,7 @@ impl Reading {
         keep: bool,
         mut source: impl FnMut(&mut [u8]) -> Result<usize, Error>,
     ) -> Result<Content, Error> {
-        let mut hasher = Hasher::new();
+        let (mut hasher, mut sha1) = (Hasher::new(), Sha1Hasher::default());
         let mut kept = Vec::new();
         let mut shebang = None;
         let mut sonames = None;
@@ -99,6 +99,7 @@ impl Reading {
                 keep_all |= shebang.is_some() && range.size <= scan::MAX_SCRIPT;
             }
             hasher.update(piece);
+            sha1.update(piece);
             if keep_all {
                 kept.extend_from_slice(piece);
             }
@@ -115,7 +116,14 @@ impl Reading {
         if let Some(sonames) = sonames {
             scan.sonames = sonames.finish(elf.as_deref());
         }
-        let facts = FileFacts { size: range.size, offset: range.offset, digest: hasher.digest(), elf, shebang };
+        let facts = FileFacts {
+            size: range.size,
+            offset: range.offset,
+            digest: hasher.digest(),
+            sha1: sha1.checksum(),
+            elf,
+            shebang,
+        };
         Ok(Content { facts, text: keep.then_some(kept), scan })
     }
 }

@@ -13,9 +13,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::content::{Budget, Reading};
+use super::open::Whole;
 use super::{Entry, EntryKind, Error, PACK_FORMAT, PackIndex, texts};
 use crate::codec::decode::{self, Format};
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Digest, Hasher, Sha512, Sha512Hasher};
 use crate::elf::FileRange;
 use crate::rules::closure::Rule;
 use crate::rules::slices::Slices;
@@ -49,6 +50,8 @@ pub struct LocalPack {
     pub index: PackIndex,
     /// For each entry of the index, which of the spec's `files` it comes from.
     pub entry_of: Vec<u32>,
+    /// SHA-512 of each file that the spec calls a component of its own, by its place in the index.
+    pub sha512: BTreeMap<u32, Sha512>,
     /// The bytes of the spec's certificates, in its order.
     pub certificates: Vec<Vec<u8>>,
     /// The spec's own rules, file by file in the order of their names.
@@ -151,6 +154,8 @@ pub fn open(
         source_date,
         entries: Vec::new(),
         entry_of: Vec::new(),
+        sha512: BTreeMap::new(),
+        is_component: false,
         texts: Vec::new(),
         scans: Vec::new(),
         sources: BTreeMap::new(),
@@ -159,6 +164,7 @@ pub fn open(
     for (number, entry) in spec.files.iter().enumerate() {
         pack.current = u32::try_from(number).expect("a spec's text is bounded");
         let first = pack.entries.len();
+        pack.is_component = entry.value.component.is_some();
         pack.entry(&root, &entry.value, fetched)?;
         pack.sort(first);
     }
@@ -170,6 +176,7 @@ pub fn open(
     let mut index = PackIndex {
         questions: Vec::new(),
         source: Digest::of(b""),
+        sha512: None,
         data: (pack.data.digest(), length),
         date: source_date,
         control: Vec::new(),
@@ -187,7 +194,17 @@ pub fn open(
     source.update(&index.to_bytes());
     index.source = source.digest();
     let sources = pack.sources.into_iter().map(|(path, kind)| LocalSource { path, kind }).collect();
-    Ok(LocalPack { index, entry_of: pack.entry_of, certificates, rules, rules_digest, slices, slices_digest, sources })
+    Ok(LocalPack {
+        index,
+        entry_of: pack.entry_of,
+        sha512: pack.sha512,
+        certificates,
+        rules,
+        rules_digest,
+        slices,
+        slices_digest,
+        sources,
+    })
 }
 
 /// Returns the files that [`open`] would read from the disk, without reading them, in the order of the spec.
@@ -250,6 +267,9 @@ struct Packer<'a> {
     source_date: i64,
     entries: Vec<Entry>,
     entry_of: Vec<u32>,
+    sha512: BTreeMap<u32, Sha512>,
+    /// The entry that is being opened is a component of the spec's.
+    is_component: bool,
     texts: Vec<(u32, Vec<u8>)>,
     scans: Vec<(u32, super::Scan)>,
     sources: BTreeMap<String, SourceKind>,
@@ -355,14 +375,19 @@ impl Packer<'_> {
         let range = FileRange { file: self.sink, offset: self.data.length(), size };
         let keep = texts::wanted(path.as_str(), size);
         let (sink, data) = (self.sink, &mut self.data);
+        let mut sha512 = self.is_component.then(Sha512Hasher::default);
         let content = self.reading.read(range, keep, |buffer| {
             let count = source(buffer)?;
             sink.write_all_at(&buffer[..count], data.length()).map_err(Error::Io)?;
             data.update(&buffer[..count]);
+            if let Some(sha512) = &mut sha512 {
+                sha512.update(&buffer[..count]);
+            }
             Ok(count)
         })?;
         let number = u32::try_from(self.entries.len()).map_err(|_| refused(path.as_str(), "too many files"))?;
         let facts = content.put(number, &mut self.budget, &mut self.texts, &mut self.scans)?;
+        self.sha512.extend(sha512.map(|sha512| (number, sha512.checksum())));
         self.push_dated(path, EntryKind::File(facts), mode, mtime)
     }
 
@@ -382,6 +407,13 @@ impl Packer<'_> {
         };
         self.texts.iter_mut().for_each(|(number, _)| follow(number));
         self.scans.iter_mut().for_each(|(number, _)| follow(number));
+        self.sha512 = std::mem::take(&mut self.sha512)
+            .into_iter()
+            .map(|(mut number, sum)| {
+                follow(&mut number);
+                (number, sum)
+            })
+            .collect();
         self.texts.sort_by_key(|(number, _)| *number);
         self.scans.sort_by_key(|(number, _)| *number);
     }
@@ -390,20 +422,6 @@ impl Packer<'_> {
 /// Returns `to`, or the path `relative` below it.
 fn below(to: &ImagePath, relative: &str) -> Result<ImagePath, PathError> {
     if relative.is_empty() { Ok(to.clone()) } else { to.join(relative) }
-}
-
-/// A whole file from its start, wherever its cursor stands.
-struct Whole<'a> {
-    file: &'a File,
-    at: u64,
-}
-
-impl Read for Whole<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.at)?;
-        self.at += count as u64;
-        Ok(count)
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Digest, Hasher, Sha1, Sha512};
 use crate::elf;
 
 mod ar;
@@ -44,6 +44,8 @@ pub fn pack_key(deb: &Digest) -> Digest {
 pub struct PackIndex {
     /// SHA-256 of the `.deb` (or of the plan of local files).
     pub source: Digest,
+    /// SHA-512 of the `.deb`; `None` where there is no such file: of a spec's own files, and of a base.
+    pub sha512: Option<Sha512>,
     /// SHA-256 and size of `data`.
     pub data: (Digest, u64),
     /// Date of the `data.tar` ar member, seconds since 1970-01-01 UTC: the latest mtime an entry may have.
@@ -130,6 +132,8 @@ pub struct FileFacts {
     pub offset: u64,
     /// SHA-256 of its bytes.
     pub digest: Digest,
+    /// SHA-1 of its bytes, for documents alone.
+    pub sha1: Sha1,
     /// Where it is ELF.
     pub elf: Option<Box<elf::Facts>>,
     /// First line after `#!`, at most 256 bytes, where it starts so.

@@ -10,7 +10,7 @@ use super::control::Control;
 use super::named::Named;
 use super::{Entry, EntryKind, Error, PackIndex, Scan, texts};
 use crate::codec::decode::{self, Format};
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Digest, Hasher, Sha512};
 use crate::elf;
 use crate::tar::read as tar;
 
@@ -54,6 +54,8 @@ impl Default for Limits {
 /// result is a function of the package's bytes alone. On an error `sink` holds nothing of use.
 pub fn open_deb(deb: &File, source: Digest, sink: &File, limits: &Limits) -> Result<PackIndex, Error> {
     let members = ar::members(deb, limits.max_packed)?;
+    // Read from its start to its end, which brings it into memory for what follows.
+    let sha512 = Sha512::of_reader(Whole { file: deb, at: 0 }).map_err(Error::Io)?;
     let control = control(deb, &members, limits)?;
     let mut budget = Budget::new(limits.max_facts);
     budget.take(control.scripts.iter().map(|(_, text)| text.len()).sum::<usize>() + control.triggers.len())?;
@@ -72,6 +74,7 @@ pub fn open_deb(deb: &File, source: Digest, sink: &File, limits: &Limits) -> Res
     let length = tee.hasher.length();
     Ok(PackIndex {
         source,
+        sha512: Some(sha512),
         data: (tee.hasher.digest(), length),
         date: members.data.mtime,
         control: control.fields,
@@ -128,6 +131,20 @@ fn decoder<'a>(deb: &'a File, member: &Member, limits: &decode::Limits) -> Resul
     }
     decode::decoder(member.format, content, limits)
         .map_err(|source| Error::Codec { member: member.name.clone(), source })
+}
+
+/// A whole file from its start, wherever its cursor stands.
+pub(super) struct Whole<'a> {
+    pub(super) file: &'a File,
+    pub(super) at: u64,
+}
+
+impl Read for Whole<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
 }
 
 /// Hashes what passes through and writes it to the sink.

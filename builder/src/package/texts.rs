@@ -2,6 +2,8 @@
 //!
 //! A change here changes packs: raise [`PACK_FORMAT`](super::PACK_FORMAT).
 
+use crate::languages;
+
 /// The largest file whose contents are kept: PHP's masters of `php.ini`, which scripts of other packages copy, are 68 KiB.
 const MAX_TEXT: u64 = 96 << 10;
 /// The largest copyright file whose contents are kept: Java's has 246 KiB.
@@ -56,24 +58,6 @@ fn is_copyright(path: &str) -> bool {
     directory.is_some_and(|package| !package.contains('/'))
 }
 
-/// Returns whether this is what a language's own package says of itself: Node's (npm's `package.json` of a module, not of
-/// its parts), Ruby's, and Python's form of one file.
-fn is_language_metadata(parent: &str, name: &str) -> bool {
-    let module = || {
-        let (above, last) = parent.rsplit_once('/').unwrap_or(("", parent));
-        let above = match above.rsplit_once('/') {
-            Some((above, scope)) if scope.starts_with('@') => above,
-            _ => above,
-        };
-        !last.starts_with('@')
-            && (above == "usr/share/nodejs" || above == "usr/lib/nodejs" || above.ends_with("node_modules"))
-    };
-    name == "package.json" && module()
-        || name.ends_with(".gemspec")
-            && (parent.ends_with("/specifications") || parent.ends_with("/specifications/default"))
-        || name.ends_with(".egg-info") && (parent.ends_with("/dist-packages") || parent.ends_with("/site-packages"))
-}
-
 fn is_read(path: &str) -> bool {
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
     // A package may still ship to /lib what belongs to /usr/lib.
@@ -81,11 +65,10 @@ fn is_read(path: &str) -> bool {
     FILES.contains(&usr(path).as_str())
         || DIRECTORIES.contains(&usr(parent).as_str())
         || TREES.iter().any(|tree| path.starts_with(tree))
-        || is_language_metadata(parent, name)
+        || languages::is_read(path)
         || name.starts_with("php.ini-") && parent.starts_with("usr/lib/php/")
         || name.starts_with("gconv-modules") && (name.ends_with(".conf") || name == "gconv-modules")
-        || matches!(name, "RECORD" | "METADATA" | "PKG-INFO" | "entry_points.txt")
-            && (parent.ends_with(".dist-info") || parent.ends_with(".egg-info"))
+        || name == "entry_points.txt" && (parent.ends_with(".dist-info") || parent.ends_with(".egg-info"))
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ impl Diagnose for Broken {
             Rule::Forbid(Finding::Secrets) => "policy::secrets",
             Rule::Forbid(Finding::RootUser) => "policy::root-user",
             Rule::MaxSize => "policy::max-size",
+            Rule::Licenses => "policy::licenses",
             Rule::Files => "policy::files",
         }
     }
@@ -57,6 +58,11 @@ impl Diagnose for Broken {
 
 /// Returns what settles a breach, whoever built the image.
 fn fix(found: &Found) -> Option<String> {
+    if let Some(package) = &found.package {
+        return Some(format!(
+            "or accept it: `{{package: {package}, because: \"…\"}}` under `checks: licenses: exceptions`"
+        ));
+    }
     let Rule::Forbid(finding) = found.rule else { return None };
     Some(match (finding, &found.path) {
         (Finding::RootUser, _) => "set `run: {user: nonroot}`".to_owned(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Serialize;
 
+use super::licenses;
 use super::survey::{Content, Survey};
 use super::tables::{CAPABILITIES, PACKAGE_MANAGERS, SHELLS};
 use crate::diag::Span;
@@ -22,6 +23,8 @@ pub enum Rule {
     Forbid(Finding),
     /// `max-size`.
     MaxSize,
+    /// `licenses`.
+    Licenses,
     /// `files`.
     Files,
 }
@@ -38,6 +41,7 @@ impl Rule {
         match self {
             Self::Forbid(finding) => finding.as_str(),
             Self::MaxSize => "max-size",
+            Self::Licenses => "licenses",
             Self::Files => "files",
         }
     }
@@ -50,6 +54,9 @@ pub struct Found {
     pub rule: Rule,
     /// Where, with a leading slash; the path or glob of `files`; `None` for the image as a whole.
     pub path: Option<String>,
+    /// The package that it is about, where it is about no path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
     /// What is there, in words that follow the path: `is a shell (dash)`.
     pub what: String,
     /// The package that the image's own database names, or what the caller knows better.
@@ -67,8 +74,11 @@ pub struct Found {
 }
 
 impl Found {
-    /// Returns the path for a message, or `the image`.
+    /// Returns the path for a message, or the package, or `the image`.
     pub fn subject(&self) -> String {
+        if let Some(package) = &self.package {
+            return format!("package `{package}`");
+        }
         self.path.as_ref().map_or_else(|| "the image".to_owned(), |path| format!("`{path}`"))
     }
 }
@@ -92,6 +102,8 @@ pub struct Judgement {
     pub allowed: Vec<Allowed>,
     /// Exceptions that nothing needs, by their number in `allow`.
     pub unused: Vec<usize>,
+    /// Exceptions for licences that nothing needs, by their number in `licenses: exceptions`.
+    pub unused_licenses: Vec<usize>,
     /// Worth knowing, and no breach.
     pub notes: Vec<String>,
     /// Bytes of regular files, hidden ones included.
@@ -140,6 +152,9 @@ pub fn judge(survey: &Survey, checks: &Checks) -> Judgement {
     }
     judgement.unused = (0..checks.allow.len()).filter(|number| !used.contains(number)).collect();
 
+    if let Some(rules) = &checks.licenses {
+        licenses::judge(&licenses::licensed(survey), rules, &mut judgement);
+    }
     if let Some(most) = &checks.max_size
         && judgement.size > most.value
     {
@@ -170,12 +185,14 @@ pub fn judge(survey: &Survey, checks: &Checks) -> Judgement {
             one.from = path.and_then(|path| owners.of(path)).map(|package| format!("package `{package}`"));
         }
     }
-    judgement.broken.sort_by(|a, b| (a.rule, &a.path, &a.what).cmp(&(b.rule, &b.path, &b.what)));
+    judgement
+        .broken
+        .sort_by(|a, b| (a.rule, &a.path, &a.package, &a.what).cmp(&(b.rule, &b.path, &b.package, &b.what)));
     judgement
 }
 
 fn whole(rule: Rule, what: String, span: Span) -> Found {
-    Found { rule, path: None, what, from: None, layer: None, hidden: false, span }
+    Found { rule, path: None, package: None, what, from: None, layer: None, hidden: false, span }
 }
 
 fn at(finding: Finding, path: &str, what: String, node: &RootNode<Content>) -> Found {

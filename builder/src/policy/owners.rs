@@ -39,6 +39,15 @@ impl Owners {
         self.0.get(path).map(String::as_str)
     }
 
+    /// Returns the paths of each package, sorted.
+    pub fn by_package(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut all: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (path, package) in &self.0 {
+            all.entry(package).or_default().push(path);
+        }
+        all
+    }
+
     fn add<'a>(&mut self, rootfs: &Rootfs<Content>, package: &str, paths: impl Iterator<Item = &'a str>) {
         for path in paths {
             // dpkg's lists say `/bin/sh` where the file stands in `/usr/bin`.

@@ -6,16 +6,19 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::licenses::Licensed;
 use super::owners::Owners;
 use super::scan;
 use super::tables::VARIABLES;
 use crate::image::{Entry, Error, OpenImage, Opened, Rootfs};
+use crate::languages;
 use crate::spec::Finding;
 use crate::tar::read::Kind;
 
 /// The most bytes of one text that is kept.
 const MAX_TEXT: u64 = 16 << 20;
-/// The most bytes of all texts that are kept.
+/// The most bytes of all databases and lists of users that are kept; and of what says something of licences, which has
+/// a bound of its own, so that it cannot push out the others.
 const MAX_TEXTS: u64 = 64 << 20;
 
 /// How closely files are looked at.
@@ -38,7 +41,7 @@ pub struct Content {
     pub secrets: BTreeSet<&'static str>,
     /// Whose test keys it holds: private keys that everybody has.
     pub test_keys: BTreeSet<&'static str>,
-    /// Its bytes, where it is a package database or a list of users.
+    /// Its bytes, where it is a package database, a list of users, or says something of licences.
     pub text: Option<Arc<[u8]>>,
 }
 
@@ -51,6 +54,8 @@ pub struct Survey {
     pub config: Value,
     /// What secrets the config holds, in words.
     pub config_secrets: BTreeSet<String>,
+    /// What the spec says of its own files, which no database names; empty unless the caller fills it.
+    pub components: Vec<Licensed>,
 }
 
 /// Reads one image of `open`.
@@ -59,7 +64,7 @@ pub struct Survey {
 /// A layer that is not what its digests say, that is malformed or beyond a bound.
 pub fn survey(open: &OpenImage, one: &Opened, depth: Depth) -> Result<Survey, Error> {
     let failed = |source| Error::Read { image: open.name().to_owned(), source };
-    let mut texts = 0;
+    let (mut texts, mut terms) = (0, 0);
     let rootfs = Rootfs::read(open, one, &mut |entry, body| {
         if entry.kind != Kind::File {
             return Ok(Content::default());
@@ -67,8 +72,16 @@ pub fn survey(open: &OpenImage, one: &Opened, depth: Depth) -> Result<Survey, Er
         let path = entry.path.as_str();
         let mut content = Content::default();
         let mut head;
-        let body: &mut dyn Read = if keeps(path) && entry.size <= MAX_TEXT && texts + entry.size <= MAX_TEXTS {
-            texts += entry.size;
+        let used = if keeps(path) {
+            Some(&mut texts)
+        } else if depth == Depth::Contents && tells_of_licenses(path) {
+            Some(&mut terms)
+        } else {
+            None
+        };
+        let used = used.filter(|used| entry.size <= MAX_TEXT && **used + entry.size <= MAX_TEXTS);
+        let body: &mut dyn Read = if let Some(used) = used {
+            *used += entry.size;
             let mut bytes = Vec::new();
             body.take(MAX_TEXT).read_to_end(&mut bytes).map_err(failed)?;
             let bytes: Arc<[u8]> = bytes.into();
@@ -91,7 +104,7 @@ pub fn survey(open: &OpenImage, one: &Opened, depth: Depth) -> Result<Survey, Er
         Ok(content)
     })?;
     let config_secrets = if depth == Depth::Contents { config_secrets(one).map_err(failed)? } else { BTreeSet::new() };
-    Ok(Survey { rootfs, config: one.config.clone(), config_secrets })
+    Ok(Survey { rootfs, config: one.config.clone(), config_secrets, components: Vec::new() })
 }
 
 impl Survey {
@@ -116,6 +129,11 @@ fn keeps(path: &str) -> bool {
     matches!(path, "etc/passwd" | "lib/apk/db/installed" | "usr/lib/apk/db/installed" | "var/lib/dpkg/status")
         || path.strip_prefix("var/lib/dpkg/status.d/").is_some_and(|name| !name.contains('/'))
         || path.strip_prefix("var/lib/dpkg/info/").is_some_and(|name| name.ends_with(".list"))
+}
+
+/// Returns whether a file says what something is under: a copyright file, or metadata of a language's package.
+fn tells_of_licenses(path: &str) -> bool {
+    path.starts_with("usr/share/doc/") && path.ends_with("/copyright") || languages::is_read(path)
 }
 
 fn starts_like_elf(entry: &Entry, body: &mut dyn Read) -> std::io::Result<bool> {

@@ -8,8 +8,10 @@
 //! subdomain of, or on one that the user named; never along a redirect. Foreign `urls` of layers are not followed.
 
 mod auth;
+mod cosign;
 mod credentials;
 mod error;
+mod keep;
 mod pull;
 mod push;
 mod referrers;
@@ -23,6 +25,7 @@ use std::time::Duration;
 
 use crate::image::Reference;
 
+pub use cosign::{CosignLayer, CosignTag};
 pub use credentials::{Credential, CredentialFiles};
 pub use error::Error;
 pub use push::{PushedImage, documents};
@@ -94,6 +97,11 @@ impl Registry {
         let wire = Arc::new(wire::Wire::new(&self.options)?);
         *opened = Some(wire.clone());
         Ok(wire)
+    }
+
+    /// Returns whether plain HTTP is spoken to the registry of a reference.
+    pub fn is_plain(&self, reference: &Reference) -> bool {
+        self.options.plain_http || repository::is_loopback(reference.host())
     }
 
     /// Returns the repository of a reference to a registry; nothing is asked yet.

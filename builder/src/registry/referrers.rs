@@ -1,16 +1,14 @@
 //! What was attached to an image (OCI distribution-spec 1.1, listing referrers, and the referrers tag schema).
 //!
 //! Where a registry keeps no list itself, the list is an index under the tag `sha256-<hex>`, which every writer reads,
-//! adds to and writes. Nothing in the specification keeps two writers apart. So ours reads and writes without a pause,
-//! looks again after a while that is longer than that takes, and adds once more what another's writing has dropped.
+//! adds to and writes.
 
-use std::collections::BTreeMap;
-use std::thread;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::repository::{MAX_DOCUMENT, Repository};
+use super::repository::{Document, MAX_DOCUMENT, Repository};
 use super::wire::Payload;
 use crate::canon;
 use crate::digest::Digest;
@@ -26,8 +24,6 @@ pub const EMPTY_BYTES: &[u8] = b"{}";
 pub const MAX_REFERRERS: usize = 64;
 /// The most pages of a list.
 const MAX_PAGES: usize = 16;
-/// How often a list under a tag is written before we give in.
-const MAX_ROUNDS: u32 = 12;
 
 /// A referrer in a list. Fields are written in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,24 +154,47 @@ impl Repository<'_> {
         Ok(all)
     }
 
-    /// Attaches a manifest whose blobs are there to its subject: writes it, and its entry in the list where the registry
-    /// does not keep that itself. Returns whether anything was written.
+    /// Attaches one manifest, as [`Repository::attach_all`] several. Returns whether it was not attached before.
+    ///
+    /// # Errors
+    /// As [`Repository::attach_all`].
+    pub fn attach(&self, manifest: &ReferrerManifest) -> Result<bool, Error> {
+        if manifest.subject.is_none() {
+            return Err(self.strange("what is attached names no subject"));
+        }
+        Ok(self.attach_all(std::slice::from_ref(manifest))? > 0)
+    }
+
+    /// Attaches manifests whose blobs are there to the subject that they all name: writes them, and their entries in the
+    /// list where the registry does not keep that itself. Returns how many of them were not attached before.
     ///
     /// # Errors
     /// Where the registry fails, or other writers leave no room.
-    pub fn attach(&self, manifest: &ReferrerManifest) -> Result<bool, Error> {
-        let subject =
-            manifest.subject.as_ref().ok_or_else(|| self.strange("what is attached names no subject"))?.digest;
-        let (bytes, referrer) = (manifest.to_bytes(), manifest.referrer());
-        let mut wrote = false;
-        let listed = match self.has_document(&referrer.digest)? {
-            true => self.listed(&subject)?.is_some_and(|all| all.iter().any(|one| one.digest == referrer.digest)),
-            false => {
-                wrote = true;
-                self.put_document(&referrer.digest.to_string(), MANIFEST, &bytes)?
+    pub fn attach_all(&self, manifests: &[ReferrerManifest]) -> Result<usize, Error> {
+        let subject = manifests.iter().find_map(|manifest| Some(manifest.subject.as_ref()?.digest));
+        let Some(subject) = subject else { return Ok(0) };
+        if manifests.iter().any(|one| one.subject.as_ref().map(|subject| subject.digest) != Some(subject)) {
+            return Err(self.strange("what is attached names several subjects, or none"));
+        }
+        let mut own = None;
+        let (mut new, mut unlisted) = (BTreeSet::new(), Vec::new());
+        for manifest in manifests {
+            let referrer = manifest.referrer();
+            let noted = if self.has_document(&referrer.digest)? {
+                if own.is_none() {
+                    own = Some(self.listed(&subject)?);
+                }
+                own.iter().flatten().flatten().any(|one| one.digest == referrer.digest)
+            } else {
+                new.insert(referrer.digest);
+                self.put_document(&referrer.digest.to_string(), MANIFEST, &manifest.to_bytes())?
+            };
+            if !noted {
+                unlisted.push(referrer);
             }
-        };
-        Ok(if listed { wrote } else { self.add(&subject, &referrer)? || wrote })
+        }
+        new.extend(self.add(&subject, &unlisted)?);
+        Ok(new.len())
     }
 
     /// Returns the registry's own list; `None` where it keeps none.
@@ -209,41 +228,38 @@ impl Repository<'_> {
     /// Returns the list under the referrers tag; empty where there is none.
     fn tagged(&self, subject: &Digest) -> Result<Vec<Referrer>, Error> {
         let Some(document) = self.document(&tag(subject))? else { return Ok(Vec::new()) };
+        self.list(&tag(subject), &document)
+    }
+
+    fn list(&self, tag: &str, document: &Document) -> Result<Vec<Referrer>, Error> {
         let list: List = serde_json::from_slice(&document.bytes)
-            .map_err(|error| self.strange(&format!("the list under `{}` is broken: {error}", tag(subject))))?;
+            .map_err(|error| self.strange(&format!("the list under `{tag}` is broken: {error}")))?;
         Ok(list.manifests)
     }
 
-    /// Adds an entry to the list under the referrers tag, until it stays. Returns whether it had to be written.
-    fn add(&self, subject: &Digest, referrer: &Referrer) -> Result<bool, Error> {
-        let mut wrote = false;
-        for round in 0..MAX_ROUNDS {
-            let mut all = self.tagged(subject)?;
-            if all.contains(referrer) {
-                if !wrote {
-                    return Ok(false);
-                }
-                // Another writer that read before we wrote may still write; the second look is after it has.
-                thread::sleep(self.registry.options.settle);
-                if self.tagged(subject)?.contains(referrer) {
-                    return Ok(true);
-                }
-                continue;
+    /// Adds entries to the list under the referrers tag. Returns those that were not there.
+    fn add(&self, subject: &Digest, referrers: &[Referrer]) -> Result<BTreeSet<Digest>, Error> {
+        let Some(first) = referrers.first() else { return Ok(BTreeSet::new()) };
+        let tag = tag(subject);
+        let mut added = BTreeSet::new();
+        self.keep(&tag, INDEX, first.digest.as_bytes()[0], &mut |there| {
+            let mut all = match there {
+                Some(document) => self.list(&tag, document)?,
+                None => Vec::new(),
+            };
+            let missing: Vec<&Referrer> = referrers.iter().filter(|one| !all.contains(one)).collect();
+            if missing.is_empty() {
+                return Ok(None);
             }
-            all.retain(|one| one.digest != referrer.digest);
-            all.push(referrer.clone());
+            added.extend(missing.iter().map(|one| one.digest));
+            all.retain(|one| missing.iter().all(|new| new.digest != one.digest));
+            all.extend(missing.into_iter().cloned());
             all.sort_by_key(|one| one.digest);
             let list =
                 List { schema_version: 2, media_type: INDEX.to_owned(), manifests: all, annotations: BTreeMap::new() };
-            self.put_document(&tag(subject), INDEX, &canon::indented(&list))?;
-            wrote = true;
-            if round > 0 {
-                // Writers that met once part here: each waits a time of its own.
-                let own = u32::from(referrer.digest.as_bytes()[0]) + 64;
-                thread::sleep(self.registry.options.settle * own / 256);
-            }
-        }
-        Err(self.strange(&format!("others write the list under `{}` as fast as we do", tag(subject))))
+            Ok(Some(canon::indented(&list)))
+        })?;
+        Ok(added)
     }
 }
 

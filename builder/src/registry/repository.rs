@@ -30,10 +30,18 @@ const DOCUMENTS: [&str; 4] = [INDEX, MANIFEST, DOCKER_LIST, DOCKER_MANIFEST];
 /// Opens a blob's bytes anew, as often as a push needs them.
 pub type BlobSource<'a> = dyn Fn() -> io::Result<Box<dyn Read + Send>> + Sync + 'a;
 
+/// What a document says of its own type.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OwnType {
+    #[serde(default)]
+    media_type: String,
+}
+
 /// A manifest or an index as a registry holds it, checked against its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// The registry's word on what it is; the document's own where it has one.
+    /// What it is: by its own word, or by the registry's where it has none.
     pub media_type: String,
     /// The bytes.
     pub bytes: Vec<u8>,
@@ -82,9 +90,11 @@ impl<'a> Repository<'a> {
             404 => return Ok(None),
             _ => return Err(self.refused("read", answer)),
         }
-        let media_type =
+        let said =
             answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
         let bytes = self.bounded(answer, MAX_DOCUMENT)?;
+        let own = serde_json::from_slice::<OwnType>(&bytes).map(|own| own.media_type).unwrap_or_default();
+        let media_type = if own.is_empty() { said } else { own };
         if let Ok(wanted) = which.parse::<Digest>() {
             let found = Digest::of(&bytes);
             if found != wanted {

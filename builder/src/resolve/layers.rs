@@ -30,19 +30,26 @@ const CALENDAR: &[&str] = &["ca-certificates", "distro-info-data", "tzdata"];
 
 /// What planning knows of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Planned<'a> {
-    pub(super) name: &'a str,
-    pub(super) source: &'a str,
-    pub(super) source_version: &'a str,
-    pub(super) installed_kib: u64,
-    pub(super) script_only: bool,
+pub struct Planned<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its source.
+    pub source: &'a str,
+    /// The version of its source.
+    pub source_version: &'a str,
+    /// `Installed-Size`, in KiB.
+    pub installed_kib: u64,
+    /// It exists only for maintainer scripts.
+    pub script_only: bool,
 }
 
 /// The layers, lowest first, and each package's.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Plan {
-    pub(super) layers: Vec<String>,
-    pub(super) layer_of: BTreeMap<String, String>,
+pub struct Plan {
+    /// Names of the layers, lowest first.
+    pub layers: Vec<String>,
+    /// The layer of each package, by the package's name.
+    pub layer_of: BTreeMap<String, String>,
 }
 
 #[derive(Default)]
@@ -52,8 +59,8 @@ struct Group<'a> {
     heat: u64,
 }
 
-/// Returns the plan for `packages` in at most `max` layers.
-pub(super) fn plan(packages: &[Planned<'_>], max: u32, previous: Option<&PlatformLock>) -> Plan {
+/// Returns the plan for `packages` in at most `max` layers; what `previous` says stays as it is.
+pub fn plan(packages: &[Planned<'_>], max: u32, previous: Option<&PlatformLock>) -> Plan {
     let max = usize::try_from(max.max(1)).unwrap_or(1);
     if let Some(previous) = previous.filter(|lock| lock.layers.len() <= max && !lock.layers.is_empty()) {
         let plan = plan_beside(packages, max, Some(previous));

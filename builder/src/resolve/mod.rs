@@ -22,6 +22,7 @@ mod universe;
 pub use catalogue::Catalogue;
 pub use error::{Error, Missing};
 pub use installed::installed;
+pub use layers::{Plan, Planned, plan as plan_layers};
 pub use prove::{Contradiction, prove, unproved};
 pub use stale::stale;
 

@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Sha1};
 use crate::lock::{Lock, PlatformLock};
 use crate::package::PackIndex;
 use crate::package::local::LocalPack;
@@ -114,12 +114,14 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     let nodes = plan::nodes(&tree, &reasons);
     let dropped = tree.refused.iter().filter(|(path, _)| !tree.nodes.contains_key(path.as_str()));
     let dropped = dropped.map(|(path, refused)| (path.clone(), format!("never[{}]", refused.never))).collect();
+    let packages =
+        tree.packages.iter().filter(|package| package.keeps).map(|package| package.name.to_owned()).collect();
     let mut report = tree.report;
     report.notes.sort();
     report.unmatched.extend(tree.choice.unmatched());
     report.unmatched.sort();
     report.unhandled.sort();
-    Ok(Selection { layers, nodes, dropped, reasons, user, report })
+    Ok(Selection { layers, nodes, dropped, reasons, packages, user, report })
 }
 
 /// Returns, for something that packages ship and the image does not hold, each package with why it does not bring it.
@@ -167,6 +169,8 @@ pub struct Selection {
     pub dropped: BTreeMap<ImagePath, String>,
     /// Why each file and each package is kept.
     pub reasons: Reasons,
+    /// Names of the locked packages that the image has: those of which something is kept, sorted.
+    pub packages: Vec<String>,
     /// `uid:gid` of `run.user`.
     pub user: (u32, u32),
     /// What was left out, by class, and which scripts no rule covers.
@@ -184,6 +188,10 @@ pub struct Kept {
     pub size: u64,
     /// Digest of a regular file's bytes.
     pub digest: Option<Digest>,
+    /// SHA-1 of a regular file's bytes, for documents alone.
+    pub sha1: Option<Sha1>,
+    /// A regular file that a processor or an interpreter runs: ELF, a script, or one with an execute bit.
+    pub executable: bool,
 }
 
 /// What selection has to say beside the files.

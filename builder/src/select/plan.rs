@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::Error;
 use super::merge::{Owner, Tree, What};
 use super::{Body, Kept, LayerPlan, PlanEntry, PlanGroup, Reasons, SelectInput};
-use crate::digest::Digest;
+use crate::digest::{Digest, Sha1};
 use crate::tree::{ImagePath, Meta};
 
 /// Which layer a group of entries belongs to: package layers by number, then `state`, then `files`.
@@ -129,12 +129,17 @@ pub(super) fn nodes(tree: &Tree<'_>, reasons: &Reasons) -> BTreeMap<ImagePath, K
             Owner::File(_) | Owner::Certificate(_) => tree.owner_name(node.owner),
             Owner::Base => "base".to_owned(),
         };
-        let (size, digest) = match &node.what {
-            What::File { facts, .. } => (facts.size, Some(facts.digest)),
-            What::Inline(bytes) => (bytes.len() as u64, Some(Digest::of(bytes))),
-            _ => (0, None),
+        let (size, digest, sha1) = match &node.what {
+            What::File { facts, .. } => (facts.size, Some(facts.digest), Some(facts.sha1)),
+            What::Inline(bytes) => (bytes.len() as u64, Some(Digest::of(bytes)), Some(Sha1::of(bytes))),
+            _ => (0, None, None),
         };
-        (path.clone(), Kept { origin, reason, size, digest })
+        let executable = match &node.what {
+            What::File { facts, .. } => facts.elf.is_some() || facts.shebang.is_some() || node.meta.mode & 0o111 != 0,
+            What::Inline(_) => node.meta.mode & 0o111 != 0,
+            _ => false,
+        };
+        (path.clone(), Kept { origin, reason, size, digest, sha1, executable })
     });
     kept.collect()
 }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::diag::{Diagnose as _, Source, Span};
+use crate::digest::Sha1;
 use crate::lock::{LockedPackage, Why};
 use crate::package::{Entry, EntryKind, FileFacts};
 use crate::spec::{FileEntry, FileSource, Run, Spanned, UserSpec};
@@ -25,6 +26,7 @@ struct World {
 fn index(name: &str) -> PackIndex {
     PackIndex {
         source: Digest::of(name.as_bytes()),
+        sha512: None,
         data: (Digest::of(b""), 0),
         date: DATE,
         control: vec![("Package".into(), name.into()), ("Description".into(), "x\n more\n .\n end".into())],
@@ -59,7 +61,14 @@ fn add(index: &mut PackIndex, lines: &str) {
             index.md5sums.push((content.into(), path.into()));
             index.texts.push((u32::try_from(index.entries.len()).unwrap(), content.replace('_', "\n").into_bytes()));
             let digest = Digest::of(content.as_bytes());
-            let facts = FileFacts { size: content.len() as u64, offset: 512, digest, elf: None, shebang: None };
+            let facts = FileFacts {
+                size: content.len() as u64,
+                offset: 512,
+                digest,
+                sha1: Sha1::of(content.as_ref()),
+                elf: None,
+                shebang: None,
+            };
             entry(path, EntryKind::File(facts), mode.unwrap_or(0o644))
         };
         index.entries.push(made);
@@ -100,6 +109,7 @@ impl World {
         let local = LocalPack {
             index: index("local"),
             entry_of: Vec::new(),
+            sha512: BTreeMap::new(),
             certificates: Vec::new(),
             rules: Vec::new(),
             rules_digest: Digest::of(b""),

@@ -46,6 +46,12 @@ pub trait Signer: Send + Sync {
 
     /// Returns the key that checks the signatures.
     fn public(&self) -> &PublicKey;
+
+    /// Returns whether the same bytes always get the same signature: of Ed25519 by its nature, of P-256 where the signer
+    /// follows RFC 6979.
+    fn repeats(&self) -> bool {
+        self.public().algorithm() == Algorithm::Ed25519
+    }
 }
 
 /// A key that checks signatures.
@@ -276,6 +282,10 @@ impl Signer for PrivateKey {
 
     fn public(&self) -> &PublicKey {
         &self.public
+    }
+
+    fn repeats(&self) -> bool {
+        true
     }
 }
 

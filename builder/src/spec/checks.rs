@@ -11,6 +11,7 @@ use super::node::{self, Node};
 use super::shape::{self, Field, Fields, Shape};
 use super::{Spanned, table};
 use crate::diag::{Problems, Source, Span};
+use crate::license::{LicenseName, NotALicense};
 
 /// What a contract can forbid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -76,6 +77,8 @@ pub struct Checks {
     pub allow: Vec<Spanned<Exception>>,
     /// `max-size` in bytes.
     pub max_size: Option<Spanned<u64>>,
+    /// `licenses`.
+    pub licenses: Option<LicenseRules>,
     /// `files`, by glob.
     pub files: Vec<Spanned<FileRule>>,
     /// `run`: made by `tarsia test`.
@@ -97,6 +100,28 @@ pub struct Exception {
     pub path: String,
     /// What is allowed there.
     pub finding: Finding,
+    /// Why.
+    pub because: String,
+}
+
+/// Which licences may be there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LicenseRules {
+    /// `allow`, and where it stands.
+    pub allow: Option<Spanned<Vec<LicenseName>>>,
+    /// `deny`.
+    pub deny: Vec<Spanned<LicenseName>>,
+    /// `exceptions`.
+    pub exceptions: Vec<Spanned<LicenseException>>,
+}
+
+/// An exception for packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LicenseException {
+    /// Name or glob of the packages.
+    pub package: String,
+    /// The licence that it is about; any where `None`.
+    pub license: Option<LicenseName>,
     /// Why.
     pub because: String,
 }
@@ -225,6 +250,7 @@ pub(super) fn checks(root: &Node, report: &mut Report) -> Option<Checks> {
     {
         checks.max_size = Some(Spanned { value, span: size.span });
     }
+    checks.licenses = node.get("licenses").map(|node| license_rules(node, report));
     for (key, value) in node.get("files").map(Node::entries).unwrap_or_default() {
         let present = match value.text() {
             Some("present") => true,
@@ -270,6 +296,43 @@ fn trial(item: &Node, report: &mut Report) -> Trial {
         send: text("send"),
         answer: held("answer"),
     }
+}
+
+fn license_rules(node: &Node, report: &mut Report) -> LicenseRules {
+    let mut rules = LicenseRules::default();
+    if let Some(list) = node.get("allow") {
+        let all = list.items().iter().filter_map(|item| license(item, report)).collect();
+        rules.allow = Some(Spanned { value: all, span: list.span });
+    }
+    for item in items(node, "deny") {
+        rules.deny.extend(license(item, report).map(|value| Spanned { value, span: item.span }));
+    }
+    for item in items(node, "exceptions") {
+        let text = |key: &str| item.get(key).and_then(Node::text);
+        let (Some(package), Some(because)) = (text("package"), text("because")) else { continue };
+        check_glob(package, item.get("package").map_or(item.span, |node| node.span), report);
+        let license = item.get("license").map(|node| license(node, report));
+        // A licence that was refused has been reported, and must not become an exception for all.
+        let Some(license) = license.map_or(Some(None), |license| license.map(Some)) else { continue };
+        let value = LicenseException { package: package.to_owned(), license, because: because.to_owned() };
+        rules.exceptions.push(Spanned { value, span: item.span });
+    }
+    rules
+}
+
+fn license(node: &Node, report: &mut Report) -> Option<LicenseName> {
+    let text = node.text()?;
+    let wrong = match LicenseName::parse(text) {
+        Ok(name) => return Some(name),
+        Err(wrong) => wrong,
+    };
+    let problem = report.add_unless_known(Error::Value, node.span, format!("`{text}` is no licence of SPDX's list"));
+    match wrong {
+        NotALicense::Renamed(name) => problem.hint(format!("write `{name}`")),
+        NotALicense::Several => problem.hint("name one licence an item"),
+        NotALicense::Unknown => problem.hint("a licence that no list has is named `LicenseRef-…`, as in the SBOM"),
+    };
+    None
 }
 
 fn items<'a>(node: &'a Node, key: &str) -> &'a [Node] {
@@ -327,7 +390,10 @@ mod tests {
             ("version: 1\nchecks: {}\npackages: [a]\n", "unknown key `packages`"),
             ("version: 1\nchecks: {forbid: [shells]}\n", "`shells` is not known here"),
             ("version: 1\nchecks: {forbid: [shell, shell]}\n", "`shell` is given twice"),
-            ("version: 1\nchecks: {licenses: {deny: [MIT]}}\n", "`licenses` is not there yet"),
+            ("version: 1\nchecks: {licenses: {deny: [GPL-2.0]}}\n", "`GPL-2.0` is no licence of SPDX's list"),
+            ("version: 1\nchecks: {licenses: {allow: [Nonsense]}}\n", "`Nonsense` is no licence of SPDX's list"),
+            ("version: 1\nchecks: {licenses: {allow: [\"a b\"]}}\n", "`a b` is not an SPDX licence identifier"),
+            ("version: 1\nchecks: {licenses: {exceptions: [{package: x}]}}\n", "an exception needs the key `because`"),
             ("version: 1\nchecks: {files: {\"/[\": absent}}\n", "`/[` is no glob"),
             ("version: 1\nchecks: {allow: [{path: /x, finding: root-user, because: why}]}\n", "stands at no path"),
             ("", "it is empty"),
@@ -361,6 +427,21 @@ mod tests {
             let problem = policy(&format!("version: 1\nchecks:\n  run: [{run}]\n")).unwrap_err();
             assert!(problem.contains(expected), "{problem}");
         }
+    }
+
+    #[test]
+    fn rules_on_licences_are_names_of_spdx_and_exceptions_have_reasons() {
+        let text = "version: 1\nchecks:\n  licenses:\n    allow: [MIT, \"GPL-3.0-or-later WITH GCC-exception-3.1\", \
+                    \"LicenseRef-Debian-*\"]\n    deny: [AGPL-3.0-only]\n    exceptions: [{package: \"lib*\", license: ISC, \
+                    because: why}, {package: x, because: so}]\n";
+        let rules = policy(text).unwrap().checks.licenses.unwrap();
+        assert_eq!(rules.allow.unwrap().value.len(), 3);
+        assert_eq!(rules.deny[0].value.as_str(), "AGPL-3.0-only");
+        assert_eq!(rules.exceptions[0].value.license.as_ref().map(LicenseName::as_str), Some("ISC"));
+        assert_eq!(
+            (rules.exceptions[1].value.license.as_ref(), rules.exceptions[1].value.because.as_str()),
+            (None, "so")
+        );
     }
 
     #[test]

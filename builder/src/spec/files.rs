@@ -40,14 +40,22 @@ pub(super) fn files(root: &Node, report: &mut Report) -> Vec<Spanned<FileEntry>>
             owner: owner(node.get("owner"), report),
             group: owner(node.get("group"), report),
             mode: node.get("mode").and_then(Node::text).and_then(form::parse_mode),
-            component: component(node.get("component")),
+            component: component(node.get("component"), report),
         };
         all.push(Spanned { value, span: node.span });
     }
     all
 }
 
-fn component(node: Option<&Node>) -> Option<Component> {
+fn component(node: Option<&Node>, report: &mut Report) -> Option<Component> {
+    if let Some(license) = node.and_then(|node| node.get("license"))
+        && let Some(text) = license.text()
+        && crate::license::read_spdx(text).is_none()
+    {
+        report
+            .add_unless_known(Error::Value, license.span, format!("`{text}` is no SPDX licence expression"))
+            .hint("a licence of your own is named `LicenseRef-…`");
+    }
     let text = |name: &str| node.and_then(|node| node.get(name)?.text()).map(str::to_owned);
     Some(Component {
         name: text("name")?,

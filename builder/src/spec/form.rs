@@ -241,11 +241,16 @@ pub(super) const SIZE: Form = Form {
     },
     example: "60MB",
 };
-/// An SPDX licence identifier.
+/// An SPDX licence identifier, perhaps with an exception; `*` in those of one's own.
 pub(super) const LICENSE: Form = Form {
     what: "an SPDX licence identifier",
-    pattern: r"^[A-Za-z0-9.+-]+$",
-    valid: |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".+-".contains(&b)),
+    pattern: r"^[A-Za-z0-9.+*-]+( WITH [A-Za-z0-9.+*-]+)?$",
+    valid: |text| {
+        let (license, exception) = text.split_once(" WITH ").unwrap_or((text, "x"));
+        let is_name =
+            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".+*-".contains(&b));
+        is_name(license) && is_name(exception)
+    },
     example: "MIT",
 };
 /// A local package.

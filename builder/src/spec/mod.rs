@@ -31,7 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use base::BaseImage;
-pub use checks::{Checks, Exception, FileRule, Finding, Policy, Trial};
+pub use checks::{Checks, Exception, FileRule, Finding, LicenseException, LicenseRules, Policy, Trial};
 pub use edit::{EditError, PackageWord, add, remove};
 pub use error::{Error, IoError, Problem};
 pub use plain::{Plain, PlainValue, read_plain};

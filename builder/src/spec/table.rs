@@ -216,11 +216,29 @@ const ALLOWED: Fields = Fields {
     ],
 };
 
+const LICENSE_EXCEPTION: Fields = Fields {
+    what: "an exception",
+    keys: &[
+        key!(required "package", Shape::Text(GLOB), "Name or glob of the packages that it holds for."),
+        key!("license", Shape::Text(LICENSE), "The licence that it is about; any where absent."),
+        key!(required "because", Shape::Text(WORD), "Why; it is shown wherever the exception is."),
+    ],
+};
+
 const LICENSES: Fields = Fields {
     what: "rules on licences",
     keys: &[
-        key!("deny", Shape::List(&Shape::Text(LICENSE)), "SPDX identifiers that must not be there."),
-        key!("allow", Shape::List(&Shape::Text(LICENSE)), "SPDX identifiers; no others may be there."),
+        key!(
+            "allow",
+            Shape::List(&Shape::Text(LICENSE)),
+            "SPDX identifiers; each package must be usable under these alone."
+        ),
+        key!("deny", Shape::List(&Shape::Text(LICENSE)), "SPDX identifiers that no package may need."),
+        key!(
+            "exceptions",
+            Shape::List(&Shape::Map(&LICENSE_EXCEPTION)),
+            "Packages that may be there all the same, each with its reason."
+        ),
     ],
 };
 
@@ -257,7 +275,7 @@ pub(super) const CHECKS: Fields = Fields {
         key!("forbid", Shape::List(&Shape::Word(FINDINGS)), "What must not be in the image."),
         key!("allow", Shape::List(&Shape::Map(&ALLOWED)), "Exceptions, each with its reason."),
         key!("max-size", Shape::Text(SIZE), "The most the image may hold, uncompressed."),
-        key!(later "licenses", Shape::Map(&LICENSES), "Which licences may be there."),
+        key!("licenses", Shape::Map(&LICENSES), "Which licences may be there."),
         key!("files", Shape::Free(GLOB, &Shape::Word(&["present", "absent"])), "Paths that must or must not be there."),
         key!("run", Shape::List(&Shape::Map(&TRIAL)), "Runs of the image, made by `tarsia test`."),
     ],

@@ -276,7 +276,6 @@ fn each_mistake_names_its_fix() {
 const LATER: &[&str] = &[
     "base: docker://example.org/x@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "layers: {compression: zstd-chunked}",
-    "checks: {licenses: {deny: [AGPL-3.0-only]}, files: {/usr/share/doc/nginx: absent}}",
 ];
 
 /// Parts that an engine carries out and that [`WHOLE`] has no room for, one a line.
@@ -292,6 +291,7 @@ const MORE: &[&str] = &[
     "never: [\"/usr/bin/*sh\", {path: \"/usr/lib/**/libfoo.so*\", force: true}]",
     "packages: [{name: aa, keep: all}]",
     "packages: [{deb: dist/my-tool_1.0_amd64.deb}]",
+    "checks: {licenses: {allow: [MIT], deny: [AGPL-3.0-only], exceptions: [{package: \"lib*\", license: ISC, because: x}]}}",
     "files: [{copy: app, to: /app, component: {name: app, version: 1.4.2, license: MIT, supplier: Acme}}]",
     "sbom: {formats: [spdx, cyclonedx, spdx3], author: \"Acme Ltd <sbom@acme.example>\", dpkg-db: status.d}",
 ];

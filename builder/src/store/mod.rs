@@ -100,6 +100,8 @@ struct Inner {
     lock: Option<File>,
     /// Read where this store lacks something.
     below: Option<Store>,
+    /// Nothing but blobs is read from there.
+    blobs_only: bool,
     /// Removes a private store at the end; after every other field.
     _private: Option<TemporaryDirectory>,
 }
@@ -143,6 +145,30 @@ impl Store {
         }
     }
 
+    /// Makes a store of its own, removed with the last handle, that knows nothing but the blobs of `below`, each of which
+    /// is hashed on every read: what is made in it is made anew.
+    pub fn fresh_over(below: &Self) -> Result<Self, Error> {
+        let made = below.temporary_directory()?;
+        let blobs = below.suspected()?;
+        let root = made.path().to_owned();
+        let fresh = Self::with(root, StoreOptions { paranoid: true, read_only: false }, Some(blobs), Some(made))?;
+        let mut inner = Arc::into_inner(fresh.0).expect("nobody else has it yet");
+        inner.blobs_only = true;
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Returns a handle on this store, and on what it reads from, that hashes everything on every read.
+    fn suspected(&self) -> Result<Self, Error> {
+        let below = self.0.below.as_ref().map(Self::suspected).transpose()?;
+        let options = StoreOptions { paranoid: true, read_only: true };
+        Self::with(self.root().to_owned(), options, below, None)
+    }
+
+    /// Returns the store that derived entries are read from where this one lacks them.
+    fn entries_below(&self) -> Option<&Self> {
+        self.0.below.as_ref().filter(|_| !self.0.blobs_only)
+    }
+
     fn private_store(directory: &Path, options: StoreOptions, below: Option<Self>) -> Result<Self, Error> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".tarsia-store-").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
@@ -180,6 +206,7 @@ impl Store {
             warnings: Mutex::default(),
             lock,
             below,
+            blobs_only: false,
             _private: private,
         })))
     }
@@ -240,7 +267,7 @@ impl Store {
 
     /// Returns the body of an entry; `None` where it is absent or does not hold.
     pub fn entry(&self, kind: Kind, key: &Digest) -> Option<Vec<u8>> {
-        self.read_entry(kind, key).or_else(|| self.0.below.as_ref()?.entry(kind, key))
+        self.read_entry(kind, key).or_else(|| self.entries_below()?.entry(kind, key))
     }
 
     /// Stores an entry, in place of one that stood there.
@@ -255,7 +282,7 @@ impl Store {
         self.checked(&self.large_path(kind, key), &record, expected)
             .ok()
             .flatten()
-            .or_else(|| self.0.below.as_ref()?.large(kind, key, expected))
+            .or_else(|| self.entries_below()?.large(kind, key, expected))
     }
 
     /// Starts the large file of a key, in place of one that stood there.

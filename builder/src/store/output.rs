@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Seek};
+use std::io::{self, Seek, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,24 @@ impl Staging {
         let held = hold(made.path());
         sweep(parent, &prefix, made.path());
         Ok(Self { destination: destination.to_owned(), temporary: Temporary::File(made), held })
+    }
+
+    /// Writes a new file at `destination`, readable by its owner alone from the moment it exists where it is `secret`.
+    /// What stands there already is left alone, and an error.
+    pub fn new_file(destination: &Path, bytes: &[u8], secret: bool) -> Result<(), Error> {
+        let (parent, prefix) = beside(destination)?;
+        let failed = |source| Error::write("an output", destination, source);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).permissions(Permissions::from_mode(if secret { 0o600 } else { 0o666 }));
+        let mut made = TemporaryFile::new(&builder, parent).map_err(failed)?;
+        made.write_all(bytes).and_then(|()| made.as_file().sync_all()).map_err(failed)?;
+        match made.persist_new(destination) {
+            Ok(_) => sync(parent).map_err(failed),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(occupied(destination, "something stands there already"))
+            }
+            Err(source) => Err(failed(source)),
+        }
     }
 
     /// Starts a directory at `destination`.
@@ -358,6 +376,19 @@ mod tests {
         }
         drop(Staging::file(&file).unwrap());
         assert_eq!(tree(room.path()), "web.oci/\nweb.oci/oci-layout: two\nweb.tar: four");
+    }
+
+    #[test]
+    fn a_new_file_is_written_over_nothing_and_a_secret_is_its_owners() {
+        let room = tempfile::tempdir().unwrap();
+        for (name, secret, mode) in [("k", true, 0o600), ("p", false, 0o644)] {
+            let path = room.path().join(name);
+            Staging::new_file(&path, b"one", secret).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777 & !0o22, mode);
+            let error = Staging::new_file(&path, b"two", secret).unwrap_err();
+            assert!(error.to_string().ends_with("something stands there already"), "{error}");
+        }
+        assert_eq!(tree(room.path()), "k: one\np: one");
     }
 
     #[test]

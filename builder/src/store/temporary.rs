@@ -151,6 +151,19 @@ impl TemporaryFile {
     }
 }
 
+impl TemporaryFile {
+    /// Renames the file to `path`, where nothing may stand.
+    pub(super) fn persist_new(self, path: &Path) -> io::Result<File> {
+        let Self { file, _listed: listed } = self;
+        let placed = {
+            let _live = live();
+            file.persist_noclobber(path)
+        };
+        drop(listed);
+        placed.map_err(|error| error.error)
+    }
+}
+
 impl Read for TemporaryFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.file.as_file_mut().read(buffer)

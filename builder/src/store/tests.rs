@@ -308,3 +308,27 @@ fn a_full_disk_is_named_and_leaves_nothing() {
     let again = Error::write("something else", Path::new("/"), io::Error::other(error));
     assert_eq!(again.to_string(), "cannot write a blob at `store`");
 }
+
+#[test]
+fn a_fresh_store_knows_blobs_alone_and_hashes_each_on_every_read() {
+    let room = tempfile::tempdir().unwrap();
+    let store = Store::open(&room.path().join("store"), StoreOptions::default()).unwrap();
+    let (digest, key) = (store.put_blob(b"a package").unwrap(), Digest::of(b"key"));
+    store.put_entry(Kind::Images, &key, b"made by somebody").unwrap();
+    let fresh = Store::fresh_over(&store).unwrap();
+    let root = fresh.root().to_owned();
+    assert!(fresh.blob(&digest).unwrap().is_some());
+    assert_eq!(fresh.entry(Kind::Images, &key), None);
+    fresh.put_entry(Kind::Images, &key, b"made anew").unwrap();
+    assert_eq!(store.entry(Kind::Images, &key).unwrap(), b"made by somebody");
+    // Another file of the same size, and the stat of the one that was hashed.
+    let path = store.blob_path(&digest);
+    let times = std::fs::metadata(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, b"A package").unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(times.modified().unwrap()).unwrap();
+    assert!(fresh.blob(&digest).unwrap().is_none());
+    drop(fresh);
+    assert!(!root.exists(), "it is gone with its last handle");
+}

@@ -2,8 +2,10 @@
 //! speaks inside.
 //!
 //! A document that names another image than the statement around it does is worth nothing, whoever signed it; so is
-//! provenance with parameters that we do not know (SLSA v1.0, "Verifying artifacts": unknown external parameters are
-//! refused).
+//! provenance of a type of build or with parameters that we do not know (SLSA v1.0, "Verifying artifacts": unknown external
+//! parameters are refused).
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -216,7 +218,7 @@ fn cyclonedx(document: &Value, digest: &Digest) -> Read {
     Ok(format!("CycloneDX {version}: {}", counted(components, "component")))
 }
 
-/// SLSA provenance v1.
+/// SLSA provenance v1, of the type of build that tarsia's own is.
 fn provenance(predicate: &Value) -> Read {
     let definition = &predicate["buildDefinition"];
     let builder = text(&predicate["runDetails"]["builder"], "id");
@@ -224,8 +226,30 @@ fn provenance(predicate: &Value) -> Read {
     if builder.is_empty() || build_type.is_empty() {
         return Err("it names no builder or no type of build".to_owned());
     }
+    if build_type != attest::BUILD_TYPE {
+        return Err(format!("its type of build is not known: `{build_type}`"));
+    }
+    let external = definition["externalParameters"].as_object();
+    if let Some(unknown) = external.into_iter().flatten().map(|(name, _)| name).find(|name| !is_parameter(name)) {
+        return Err(format!("it was built with a parameter that is not known: `{unknown}`"));
+    }
+    if external.is_none_or(|external| !external.contains_key("spec")) {
+        return Err("it does not say from which spec it was built".to_owned());
+    }
     let dependencies = list(definition, "resolvedDependencies").count();
-    Ok(format!("built by `{builder}` from {dependencies} inputs"))
+    let relaxed: BTreeSet<&str> =
+        list(&definition["internalParameters"], "relaxed").map(|relaxed| text(relaxed, "check")).collect();
+    let relaxed = if relaxed.is_empty() {
+        String::new()
+    } else {
+        format!(", with checks relaxed: {}", relaxed.into_iter().collect::<Vec<_>>().join(", "))
+    };
+    Ok(format!("built by `{builder}` from {}{relaxed}", counted(dependencies, "input")))
+}
+
+/// Returns whether an external parameter is one of those that [`attest::BUILD_TYPE`] has.
+fn is_parameter(name: &str) -> bool {
+    matches!(name, "spec" | "platform" | "variant")
 }
 
 /// A simple verification result (in-toto attestation framework, SVR v0.2).
@@ -282,6 +306,10 @@ mod tests {
                 {"type": "software_Sbom", "spdxId": "s", "rootElement": ["p"]},
                 {"type": "software_Package", "spdxId": "p", "software_packageUrl": format!("pkg:oci/web@{digest}")}]})
         };
+        let slsa = |parameter: &str, build_type: &str| {
+            json!({"buildDefinition": {"buildType": build_type, "externalParameters": {"spec": {}, parameter: "x"},
+                "resolvedDependencies": [{}]}, "runDetails": {"builder": {"id": "https://example.org/builder"}}})
+        };
         let judge = |uri: &str, predicate: Value| {
             let statement = Statement::new("web", own, uri, predicate);
             read(Digest::of(b"key"), Predicate::of(uri), &statement, &own)
@@ -291,9 +319,11 @@ mod tests {
             ("https://spdx.dev/Document/v2.3", Value::String(spdx(&own).to_string()), json!({})),
             (attest::SPDX3, spdx3(&own), spdx3(&other)),
             (attest::CYCLONEDX, cyclonedx(&own), cyclonedx(&other)),
+            (attest::PROVENANCE, slsa("variant", attest::BUILD_TYPE), slsa("mirror", attest::BUILD_TYPE)),
+            (attest::PROVENANCE, slsa("platform", attest::BUILD_TYPE), slsa("variant", "https://example.org/x")),
         ] {
             let said = judge(uri, good);
-            assert!(said.problem.is_none() && !said.words.is_empty() && said.predicate.is_sbom(), "{uri} {said:?}");
+            assert!(said.problem.is_none() && !said.words.is_empty(), "{uri} {said:?}");
             assert!(judge(uri, wrong).problem.is_some(), "{uri}");
         }
         // A document under the type of another.

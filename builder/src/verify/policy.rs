@@ -80,8 +80,8 @@ pub struct Check {
 
 impl Check {
     /// Returns an answer that no key gave.
-    pub fn new(requirement: Requirement, platform: &str, digest: &Digest, outcome: Outcome, says: String) -> Self {
-        let (platform, digest) = (platform.to_owned(), digest.to_string());
+    pub fn new(requirement: Requirement, platform: &str, digest: &str, outcome: Outcome, says: String) -> Self {
+        let (platform, digest) = (platform.to_owned(), digest.to_owned());
         Self { requirement, platform, digest, outcome, says, keys: Vec::new(), hints: Vec::new() }
     }
 
@@ -210,7 +210,7 @@ fn settle(
         (false, None) => (Outcome::No, says),
         (false, Some(unread)) => (Outcome::Unknown, format!("{says}; not all could be read: {unread}")),
     };
-    let mut check = Check::new(requirement, platform, findings.digest(), outcome, says);
+    let mut check = Check::new(requirement, platform, &findings.digest().to_string(), outcome, says);
     check.keys = keys.iter().map(ToString::to_string).collect();
     check
 }

@@ -142,6 +142,17 @@ fn provenance_names_every_input_and_every_relaxed_check() {
     let purls: Vec<&str> = dependencies.iter().filter_map(|one| one["uri"].as_str()).collect();
     assert_eq!(purls, ["pkg:deb/debian/hello@1.0-1%2Bb1?arch=amd64", "pkg:deb/debian/libgreet1@1:1.0?arch=amd64"]);
     assert_eq!(provenance["runDetails"]["builder"]["id"], tarsia::attest::BUILDER);
+    // The SBOMs call the packages the same, and are named by digest.
+    let sbom = fs::read_to_string(place.path("web.oci.evidence/cdx.json")).unwrap();
+    for purl in purls {
+        assert!(sbom.contains(&format!("\"{purl}\"")), "{purl} in {sbom}");
+    }
+    let byproducts = provenance["runDetails"]["byproducts"].as_array().unwrap();
+    assert_eq!(byproducts.len(), 3);
+    for one in byproducts {
+        let path = format!("web.oci.evidence/{}", one["name"].as_str().unwrap());
+        assert_eq!(one["digest"]["sha256"], sum(&path));
+    }
 }
 
 #[test]
@@ -219,5 +230,12 @@ fn an_image_of_two_platforms_has_documents_of_each() {
     // One platform again: the directories of the others are gone.
     place.ok(&["build", "web.yaml", "--platform", "linux/arm64"]);
     let left = names(&place.path("web.oci.evidence"));
-    assert_eq!(left, ["evidence.json", "provenance.json", "reasons.json"]);
+    let whole =
+        ["cdx.json", "evidence.json", "kit.tar.zst", "provenance.json", "reasons.json", "spdx.json", "spdx3.json"];
+    assert_eq!(left, whole);
+    // Only the formats that the spec names.
+    place.write("web.yaml", format!("{text}sbom: {{formats: [cyclonedx]}}\n"));
+    place.ok(&["build", "web.yaml", "--platform", "linux/arm64"]);
+    let left = names(&place.path("web.oci.evidence"));
+    assert_eq!(left, ["cdx.json", "evidence.json", "kit.tar.zst", "provenance.json", "reasons.json"]);
 }

@@ -35,7 +35,14 @@ fn the_program() {
       build        Build images from specs
       why          Explain why a file is, or is not, in an image
       inspect      Show layers, packages, files and surface of an image
+      diff         Explain how two images or locks differ
       audit        Check an image against a policy
+      keygen       Create a signing key pair
+      sign         Sign an image
+      attest       Sign a statement about an image
+      push         Publish an image with its evidence
+      attach       Add documents to a published image
+      release      Push, sign, attest and write release assets in one go
       verify       Check an image's signatures, and rebuild it to compare
       cache        Manage the store
       schema       Print the JSON Schema of specs
@@ -314,22 +321,17 @@ fn build() {
       <SPEC>...  Specs to build
 
     Options:
-      -o, --output <DEST>               Where the image goes: a directory, a file that ends in .tar,
-                                        oci:DIR[:TAG], oci-archive:FILE[:TAG],
-                                        docker-archive:FILE[:REF], docker-daemon:REF,
-                                        containers-storage:REF or docker://HOST/NAME[:TAG]; may be
-                                        repeated [default: <name>.oci]
-          --load                        Load the image, as <name>:latest or <name>-<variant>:latest,
-                                        into Docker if its daemon answers, else into podman
-          --evidence <DIR>              Where the documents about the image go [default: DEST.evidence
-                                        beside each file]
-          --source-revision <REVISION>  Tell this commit in the provenance, as [URI@]COMMIT; `git` reads
-                                        it from the checkout that the spec stands in
-          --locked                      Write no lock; a stale one is an error
-          --require-proof               Refuse a lock that cannot be proved against its signed archives
-          --variant <NAME>              Variant of the spec to work on
-          --platform <OS/ARCH>          Only this platform, as linux/arm64; may be repeated
-      -h, --help                        Print help
+      -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar,
+                                oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF],
+                                docker-daemon:REF, containers-storage:REF or docker://HOST/NAME[:TAG];
+                                may be repeated [default: <name>.oci]
+          --load                Load the image, as <name>:latest or <name>-<variant>:latest, into Docker
+                                if its daemon answers, else into podman
+          --locked              Write no lock; a stale one is an error
+          --require-proof       Refuse a lock that cannot be proved against its signed archives
+          --variant <NAME>      Variant of the spec to work on
+          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
+      -h, --help                Print help
 
     Store options:
           --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
@@ -385,117 +387,6 @@ fn why() {
     Machine options:
           --threads <N>    Threads to use [default: one per core]
           --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-}
-
-#[test]
-fn cache() {
-    assert_snapshot!(help(&["cache", "-h"]), @r"
-    Manage the store
-
-    Usage: tarsia cache [OPTIONS] <COMMAND>
-
-    Commands:
-      gc      Remove what was not used for longest, down to a size
-      verify  Check everything in the store, and throw out what is broken
-
-    Options:
-      -h, --help  Print help
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-    assert_snapshot!(help(&["cache", "gc", "-h"]), @r"
-    Remove what was not used for longest, down to a size
-
-    Usage: tarsia cache gc [OPTIONS]
-
-    Options:
-          --max-size <SIZE>  Size that the store may keep, as 10GiB [default: 10GiB]
-      -h, --help             Print help
-
-    Store options:
-          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-    assert_snapshot!(help(&["cache", "verify", "-h"]), @r"
-    Check everything in the store, and throw out what is broken
-
-    Usage: tarsia cache verify [OPTIONS]
-
-    Options:
-      -h, --help  Print help
-
-    Store options:
-          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-}
-
-#[test]
-fn schema() {
-    assert_snapshot!(help(&["schema", "-h"]), @r"
-    Print the JSON Schema of specs
-
-    Usage: tarsia schema [OPTIONS]
-
-    Options:
-      -h, --help  Print help
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-}
-
-#[test]
-fn completions() {
-    assert_snapshot!(help(&["completions", "-h"]), @r"
-    Print completions for a shell
-
-    Usage: tarsia completions [OPTIONS] <SHELL>
-
-    Arguments:
-      <SHELL>  Shell to complete in [possible values: bash, elvish, fish, powershell, zsh]
-
-    Options:
-      -h, --help  Print help
-
-    Output options:
-          --json     Print the answer, and any error, as JSON
-      -q, --quiet    Print errors only, and no progress
-      -v, --verbose  Say more
-    ");
-}
-
-#[test]
-fn man() {
-    assert_snapshot!(help(&["man", "-h"]), @r"
-    Print the manual page
-
-    Usage: tarsia man [OPTIONS] [COMMAND]...
-
-    Arguments:
-      [COMMAND]...  Command to describe, as `build` or `cache gc`; all of tarsia where absent
-
-    Options:
-      -h, --help  Print help
 
     Output options:
           --json     Print the answer, and any error, as JSON

@@ -96,6 +96,7 @@ fn verify() {
           --identity <RULE>     How near a signature's reference must be to IMAGE's: exact, repository,
                                 any [default: repository]
           --bundle <FILE>       File with more bundles or envelopes; may be repeated
+          --against <IMAGE>     Another build, which must be the same
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help
 

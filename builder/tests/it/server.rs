@@ -172,6 +172,9 @@ impl Server {
             .map(|(k, v)| (k, v.replace("%3A", ":").replace("%2F", "/")))
             .collect();
         let Some(rest) = path.strip_prefix("/v2/") else { return Reply::new(404) };
+        if rest.is_empty() {
+            return Reply::new(200);
+        }
         if let Some((name, id)) = rest.split_once("/blobs/uploads/") {
             return contents.upload(method, name, id, &query, headers, body);
         }
@@ -179,7 +182,9 @@ impl Server {
             let Ok(digest) = digest.parse::<Digest>() else { return Reply::new(400) };
             let lie = manners.lies.get(&digest).cloned();
             return match lie.or_else(|| contents.blobs.get(&digest).cloned()) {
-                Some(body) => Reply { body, ..Reply::new(200) },
+                Some(body) => {
+                    Reply { body, ..Reply::new(200) }.with("Content-Type", "application/octet-stream".to_owned())
+                }
                 None => Reply::new(404),
             };
         }
@@ -298,7 +303,9 @@ impl Contents {
         }
         let digest = digest.or_else(|| self.tags.get(&(name.to_owned(), which.to_owned())).copied());
         match digest.and_then(|digest| self.manifests.get(&(name.to_owned(), digest))) {
-            Some((kind, bytes)) => Reply { body: bytes.clone(), ..Reply::new(200) }.with("Content-Type", kind.clone()),
+            Some((kind, bytes)) => Reply { body: bytes.clone(), ..Reply::new(200) }
+                .with("Content-Type", kind.clone())
+                .with("Docker-Content-Digest", Digest::of(bytes).to_string()),
             None => Reply::new(404),
         }
     }

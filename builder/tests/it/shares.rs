@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tarsia::deb822::parse_dependencies;
-use tarsia::digest::Digest;
+use tarsia::digest::{Digest, Sha1};
 use tarsia::package::{Entry, EntryKind, FileFacts, Limits, PackIndex, open_deb};
 use tarsia::select::classify_scripts;
 use tarsia::spec::Platform;
@@ -149,7 +149,8 @@ fn head(mirror: &str, stanza: &Stanza) -> PackIndex {
     let paths: BTreeSet<String> =
         index.md5sums.iter().map(|(_, path)| path.clone()).chain(index.conffiles.iter().cloned()).collect();
     for path in paths {
-        let facts = FileFacts { size: 1, offset: 0, digest: Digest::of(b""), elf: None, shebang: None };
+        let facts =
+            FileFacts { size: 1, offset: 0, digest: Digest::of(b""), sha1: Sha1::of(b""), elf: None, shebang: None };
         let kind = EntryKind::File(facts);
         index.entries.push(Entry { path, kind, mode: 0o644, uid: 0, gid: 0, mtime: 0, xattrs: Vec::new() });
     }

@@ -93,6 +93,7 @@ fn text(audit: &Audit) -> String {
 
 fn line(text: &mut String, found: &Found, behind: &str) {
     let from = found.from.as_ref().map(|from| format!(", from {from}")).unwrap_or_default();
-    let path = found.path.as_deref().unwrap_or("the image");
+    let package = found.package.as_ref().map(|package| format!("package {package}"));
+    let path = found.path.as_deref().or(package.as_deref()).unwrap_or("the image");
     let _ = writeln!(text, "  {:<15} {}", found.rule.as_str(), plain(&format!("{path} {}{from}{behind}", found.what)));
 }

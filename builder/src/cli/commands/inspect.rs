@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use tarsia::diag::Problems;
-use tarsia::ops::{self, Inspection, ManifestSummary};
+use tarsia::ops::{self, Detail, Inspection, ManifestSummary, PackageContents};
 
 use crate::cli::Answer;
 use crate::cli::arguments::{PlatformFlag, SourceFlags};
@@ -27,6 +27,14 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) files: bool,
 
+    /// Show what each layer holds, and what an update of each package would make others pull again
+    #[arg(long)]
+    pub(crate) layers: bool,
+
+    /// Show each layer as a tree of packages and files by size
+    #[arg(long)]
+    pub(crate) tree: bool,
+
     #[command(flatten)]
     pub(crate) platform: PlatformFlag,
 
@@ -38,14 +46,16 @@ pub(crate) struct Arguments {
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
     let SourceFlags { store, registry } = &arguments.source;
     let found = session.reaching(store, registry, false, |reach| {
-        ops::inspect(reach, &arguments.image, &arguments.platform.platforms, arguments.files)
+        let Arguments { files, layers, tree, .. } = *arguments;
+        ops::inspect(reach, &arguments.image, &arguments.platform.platforms, Detail { files, layers, tree })
     })?;
-    session.answer(&found, &text(&found))?;
+    let shown = if session.globals.verbose { usize::MAX } else { SHOWN };
+    session.answer(&found, &text(&found, arguments, shown))?;
     Ok(Answer::Yes)
 }
 
 /// Returns an inspection as a person reads it. What comes from the image is shown without control characters.
-fn text(found: &Inspection) -> String {
+fn text(found: &Inspection, asked: &Arguments, shown: usize) -> String {
     let mut text = format!("{}\n", found.digest);
     for one in &found.images {
         let _ = writeln!(text, "\n{} {}", plain(&one.platform), one.digest);
@@ -53,6 +63,12 @@ fn text(found: &Inspection) -> String {
         layers(&mut text, one);
         packages(&mut text, one);
         surface(&mut text, one);
+        if asked.layers {
+            layer_contents(&mut text, one);
+        }
+        if asked.tree {
+            tree(&mut text, one, shown);
+        }
         files(&mut text, one);
     }
     text
@@ -128,6 +144,65 @@ fn surface(text: &mut String, one: &ManifestSummary) {
             _ => {}
         }
         let _ = writeln!(text, "  {name:<11} {}", shown.join(" "));
+    }
+}
+
+fn layer_contents(text: &mut String, one: &ManifestSummary) {
+    let head = ["layer", "package", "version", "files", "unpacked", "pulled again with it"].map(str::to_owned);
+    let rows = one.contents.iter().flatten().flat_map(|layer| {
+        layer.packages.iter().map(|package| {
+            [
+                layer.layer.to_string(),
+                plain(package.name.as_deref().unwrap_or("-")),
+                plain(package.version.as_deref().unwrap_or_default()),
+                package.files.to_string(),
+                human_size(package.bytes),
+                package.pulled.map(human_size).unwrap_or_default(),
+            ]
+        })
+    });
+    text.push('\n');
+    table(text, [true, false, false, true, true, true], std::iter::once(head).chain(rows).collect());
+}
+
+fn tree(text: &mut String, one: &ManifestSummary, shown: usize) {
+    for layer in one.contents.iter().flatten() {
+        let bytes = layer.packages.iter().fold(0, |sum, package| package.bytes.saturating_add(sum));
+        let _ =
+            writeln!(text, "\n  layer {}, {} ({} compressed)", layer.layer, human_size(bytes), human_size(layer.size));
+        for (at, package) in layer.packages.iter().enumerate() {
+            let last = at + 1 == layer.packages.len();
+            let (branch, trunk) = if last { ("└─", "  ") } else { ("├─", "│ ") };
+            let _ = writeln!(
+                text,
+                "  {branch} {}, {} in {}",
+                named(package),
+                human_size(package.bytes),
+                counted(package.files, "file")
+            );
+            let paths = package.paths.as_deref().unwrap_or_default();
+            for path in paths.iter().take(shown) {
+                let _ = writeln!(text, "  {trunk}  {:>9}  {}", human_size(path.size), plain(&path.path));
+            }
+            if let Some(rest) = paths.get(shown..).filter(|rest| !rest.is_empty()) {
+                let bytes = rest.iter().fold(0, |sum, path| path.size.saturating_add(sum));
+                let _ = writeln!(
+                    text,
+                    "  {trunk}  {:>9}  in {} more",
+                    human_size(bytes),
+                    counted(rest.len() as u64, "file")
+                );
+            }
+        }
+    }
+}
+
+/// Returns a package with its version, or what stands for no package.
+fn named(package: &PackageContents) -> String {
+    match (&package.name, &package.version) {
+        (Some(name), Some(version)) => plain(&format!("{name} {version}")),
+        (Some(name), None) => plain(name),
+        (None, _) => "of no package".to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ use tarsia::verify::{Identity, Keys, Outcome, Requirement};
 
 use crate::cli::Answer;
 use crate::cli::arguments::{PlatformFlag, WorldFlags};
+use crate::cli::commands::diff;
 use crate::cli::keys;
 use crate::cli::output::plain;
 use crate::cli::session::Session;
@@ -43,6 +44,10 @@ pub(crate) struct Arguments {
     /// File with more bundles or envelopes; may be repeated
     #[arg(long = "bundle", value_name = "FILE")]
     pub(crate) bundles: Vec<PathBuf>,
+
+    /// Another build, which must be the same
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) against: Option<String>,
 
     #[command(flatten)]
     pub(crate) platform: PlatformFlag,
@@ -80,10 +85,11 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         identity: arguments.identity,
         platforms: arguments.platform.platforms.clone(),
         bundles: arguments.bundles.clone(),
+        against: arguments.against.clone(),
     };
     let found =
         session.in_world(&arguments.world, Path::new("."), |world| ops::verify(world, &arguments.image, &options))?;
-    session.answer(&found, &text(&found))?;
+    session.answer(&found, &text(&found, session.globals.verbose))?;
     Ok(match found.outcome {
         Outcome::Yes => Answer::Yes,
         Outcome::No => Answer::No,
@@ -92,7 +98,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
 }
 
 /// Returns a verification as a person reads it. What comes from elsewhere is shown without control characters.
-fn text(found: &Verification) -> String {
+fn text(found: &Verification, all: bool) -> String {
     let mut text = format!("{}\n\n", found.digest);
     let width = found.checks.iter().map(|check| check.platform.chars().count()).max().unwrap_or(0);
     for check in &found.checks {
@@ -110,6 +116,12 @@ fn text(found: &Verification) -> String {
     }
     for note in &found.notes {
         let _ = writeln!(text, "  {:<8} {}", "note", plain(note));
+    }
+    if let Some(comparison) = found.against.as_ref().filter(|comparison| !comparison.same) {
+        text.push('\n');
+        for line in diff::lines(comparison, if all { usize::MAX } else { diff::SHOWN }) {
+            let _ = writeln!(text, "  {line}");
+        }
     }
     let answer = match found.outcome {
         Outcome::Yes => "verified",

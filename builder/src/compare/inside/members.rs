@@ -125,7 +125,7 @@ impl Finder<'_, '_> {
         let mark = self.spool.mark();
         let (x, y) = (self.bytes_of(one)?, self.bytes_of(other)?);
         let found = match (x, y) {
-            (Some(x), Some(y)) => match self.find(&x, &y, &one.name, depth + 1)? {
+            (Some(x), Some(y)) => match self.find(&x, &y, depth + 1)? {
                 Inside::Nothing => difference(Class::Encoding, None),
                 inside => difference(Class::Content, Some(inside)),
             },

@@ -224,12 +224,12 @@ impl fmt::Display for MemberDifference {
     }
 }
 
-/// Says where two files differ; `path` names them. `None` where that could not be told within bounds.
-pub(super) fn find(a: &Piece, b: &Piece, path: &str, spool: &mut Spool<'_>) -> Result<Option<Inside>, Error> {
+/// Says where two files differ.
+pub(super) fn find(a: &Piece, b: &Piece, spool: &mut Spool<'_>) -> Result<Inside, Error> {
     let mark = spool.mark();
-    let found = Finder { spool }.find(a, b, path, 0);
+    let found = Finder { spool }.find(a, b, 0);
     spool.release(mark);
-    found.map(Some)
+    found
 }
 
 /// Looks into files, and into what they hold.
@@ -238,7 +238,7 @@ struct Finder<'a, 'b> {
 }
 
 impl Finder<'_, '_> {
-    fn find(&mut self, a: &Piece, b: &Piece, path: &str, depth: usize) -> Result<Inside, Error> {
+    fn find(&mut self, a: &Piece, b: &Piece, depth: usize) -> Result<Inside, Error> {
         let failed = |spool: &Spool<'_>, source| spool.failed(source);
         let Some(bytes) = bytes(a, b).map_err(|source| failed(self.spool, source))? else { return Ok(Inside::Nothing) };
         let head_a = a.head(512).map_err(|source| failed(self.spool, source))?;
@@ -250,7 +250,7 @@ impl Finder<'_, '_> {
         if depth < MAX_DEPTH {
             let format = (Format::sniff(&head_a), Format::sniff(&head_b));
             if format.0 == format.1 && format.0 != Format::Stored {
-                return Ok(self.compressed(a, b, path, format.0, depth)?.unwrap_or(bytes));
+                return Ok(self.compressed(a, b, format.0, depth)?.unwrap_or(bytes));
             }
             let tar = |head: &[u8]| head.get(257..262) == Some(b"ustar".as_slice());
             let found = if both(b"!<arch>\n") {
@@ -270,19 +270,11 @@ impl Finder<'_, '_> {
     }
 
     /// Compares what two compressed files give; `None` where they cannot be decompressed within bounds.
-    fn compressed(
-        &mut self,
-        a: &Piece,
-        b: &Piece,
-        path: &str,
-        format: Format,
-        depth: usize,
-    ) -> Result<Option<Inside>, Error> {
+    fn compressed(&mut self, a: &Piece, b: &Piece, format: Format, depth: usize) -> Result<Option<Inside>, Error> {
         let (Some(one), Some(other)) = (self.decompress(a, format)?, self.decompress(b, format)?) else {
             return Ok(None);
         };
-        let path = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
-        let inside = match self.find(&one, &other, path, depth + 1)? {
+        let inside = match self.find(&one, &other, depth + 1)? {
             Inside::Nothing => None,
             inside => Some(Box::new(inside)),
         };

@@ -43,7 +43,7 @@ pub(super) fn find(a: &Piece, b: &Piece) -> io::Result<Option<Inside>> {
 /// Returns bytes as a text, where they are one.
 fn text(bytes: &[u8]) -> Option<&str> {
     let control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t' | 0x0c | 0x1b);
-    std::str::from_utf8(bytes).ok().filter(|_| !bytes.iter().any(|byte| control(byte)))
+    std::str::from_utf8(bytes).ok().filter(|_| !bytes.iter().any(control))
 }
 
 /// Returns how the headers of two gzip files differ (RFC 1952, 2.3), whose content is the same.

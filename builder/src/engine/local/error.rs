@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::diag::{Diagnose, Label, Source, Span, Verdict};
 use crate::digest::Digest;
-use crate::{image, layer, package, select, store};
+use crate::{image, layer, package, sbom, select, store};
 
 /// An error of a build.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,9 @@ pub enum Error {
     /// Documents.
     #[error(transparent)]
     Image(#[from] image::Error),
+    /// What the image consists of.
+    #[error(transparent)]
+    Sbom(#[from] sbom::Error),
     /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -87,6 +90,7 @@ impl Error {
             Self::Select(error) => Some(error),
             Self::Layer(error) => Some(error),
             Self::Image(error) => Some(error),
+            Self::Sbom(error) => Some(error),
             Self::Store(error) => Some(error),
             _ => None,
         }

@@ -54,14 +54,14 @@ impl Claims {
     }
 }
 
-/// Returns where claims about the image at `path` stand by themselves: `web.oci` → `web.oci.sigstore.json`.
+/// Returns where claims about the image at `path` stand by themselves: `web.oci/` → `web.oci.sigstore.jsonl`.
 fn beside(path: &Path) -> Vec<PathBuf> {
     let with = |ending: &str| {
-        let mut name = path.as_os_str().to_owned();
+        let mut name = path.components().collect::<PathBuf>().into_os_string();
         name.push(ending);
         PathBuf::from(name)
     };
-    vec![with(".sigstore.json"), with(".intoto.jsonl")]
+    [".sigstore.jsonl", ".sigstore.json", ".intoto.jsonl"].map(with).into()
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {

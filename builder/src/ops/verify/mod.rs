@@ -4,6 +4,7 @@
 //! a yes, a no, or that it could not be told. Documents and signatures are fetched for that, layers only where they are
 //! compared; those of a layout or an archive are read, since nobody else will hold them against their digests.
 
+mod against;
 mod collect;
 
 use std::collections::BTreeSet;
@@ -11,9 +12,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::compare::Comparison;
 use crate::diag::Problems;
 use crate::digest::Digest;
-use crate::image::{self, CONFIG, Opened, Reference};
+use crate::image::{self, CONFIG, Opened};
 use crate::spec::Platform;
 use crate::verify::{self, Check, Findings, Identity, Keys, Outcome, Requirement, Wanted};
 
@@ -35,6 +37,8 @@ pub struct VerifyOptions {
     pub platforms: Vec<Platform>,
     /// Files that hold bundles or envelopes.
     pub bundles: Vec<PathBuf>,
+    /// Another build, to compare with.
+    pub against: Option<String>,
 }
 
 /// What `verify` found.
@@ -50,6 +54,9 @@ pub struct Verification {
     pub checks: Vec<Check>,
     /// What else is worth saying.
     pub notes: Vec<String>,
+    /// How another build differs, where one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against: Option<Comparison>,
 }
 
 /// One digest that must be signed.
@@ -67,12 +74,12 @@ struct Subject<'a> {
 /// No such image, one whose documents do not hold together, nothing to check against. That a check does not hold is no
 /// error.
 pub fn verify(world: &World<'_>, name: &str, options: &VerifyOptions) -> Result<Verification, Problems> {
-    if options.keys.is_empty() {
+    if options.keys.is_empty() && options.against.is_none() {
         return Err(verify::Error::NothingAsked { image: name.to_owned() }.into());
     }
     let source = ImageSource::in_world(world, name)?;
     let whole = source.open.descriptor();
-    if whole.media_type == CONFIG {
+    if whole.media_type == CONFIG && !options.keys.is_empty() {
         let problem = "an archive of Docker's holds no manifest, and only manifests are signed".to_owned();
         return Err(verify::Error::Image { image: name.to_owned(), problem }.into());
     }
@@ -88,23 +95,33 @@ pub fn verify(world: &World<'_>, name: &str, options: &VerifyOptions) -> Result<
     }));
     let mut checks = Vec::new();
     let mut notes = Notes::default();
-    if let Some((_, reference)) = source.remote() {
-        notes.extend(tagged(reference));
-    } else {
-        notes.extend(Some("it stands in no registry: under which name it is signed was not checked".to_owned()));
+    if source.remote().is_none() {
         checks.extend(contents(&source, &images));
     }
+    match (options.keys.is_empty(), source.remote()) {
+        (true, _) => notes.add("signatures were not checked: no key was named".to_owned()),
+        (false, None) => {
+            notes.add("it stands in no registry: under which name it is signed was not checked".to_owned())
+        }
+        (false, Some(_)) => {}
+    }
     let claims = collect::Claims::read(&source, &options.bundles)?;
-    for subject in &subjects {
+    for subject in subjects.iter().filter(|_| !options.keys.is_empty()) {
         let wanted = wanted(&source, options.identity, whole.digest, subject);
         let mut findings = Findings::new(subject.digest, wanted, &options.keys);
         findings.beside(subjects.iter().map(|subject| subject.digest));
         claims.hear(&source, &mut findings)?;
         checks.extend(answers(options, subject, &findings));
-        notes.extend(findings.notes().iter().cloned());
+        findings.notes().iter().cloned().for_each(|note| notes.add(note));
     }
-    let outcome = outcome(&checks);
-    Ok(Verification { image: name.to_owned(), digest: whole.digest.to_string(), outcome, checks, notes: notes.0 })
+    let mut against = None;
+    if let Some(other) = &options.against {
+        let (answers, comparison) = against::against(world, &source, other, &options.platforms)?;
+        checks.extend(answers);
+        against = Some(comparison);
+    }
+    let (image, digest, outcome) = (name.to_owned(), whole.digest.to_string(), outcome(&checks));
+    Ok(Verification { image, digest, outcome, checks, notes: notes.0, against })
 }
 
 /// Notes, each once.
@@ -112,19 +129,11 @@ pub fn verify(world: &World<'_>, name: &str, options: &VerifyOptions) -> Result<
 struct Notes(Vec<String>);
 
 impl Notes {
-    fn extend(&mut self, notes: impl IntoIterator<Item = String>) {
-        for note in notes {
-            if !self.0.contains(&note) {
-                self.0.push(note);
-            }
+    fn add(&mut self, note: String) {
+        if !self.0.contains(&note) {
+            self.0.push(note);
         }
     }
-}
-
-/// Says what a digest beside a tag means.
-fn tagged(reference: &Reference) -> Option<String> {
-    let tag = reference.tag().filter(|_| reference.digest().is_some())?;
-    Some(format!("the image was taken by its digest: what stands under `{tag}` was not asked"))
 }
 
 /// Returns the reference that a signature of the subject has to name.
@@ -179,7 +188,7 @@ fn contents(source: &ImageSource<'_>, images: &[&Opened]) -> Vec<Check> {
             Err(error @ image::Error::Invalid { .. }) => (Outcome::No, error.to_string()),
             Err(error) => (Outcome::Unknown, crate::diag::causes(&error)),
         };
-        Check::new(Requirement::Contents, &platform_name(one), &one.descriptor.digest, outcome, says)
+        Check::new(Requirement::Contents, &platform_name(one), &one.descriptor.digest.to_string(), outcome, says)
     };
     images.iter().map(check).collect()
 }

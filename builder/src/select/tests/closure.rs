@@ -22,7 +22,8 @@ fn elf(needed: &[&str]) -> Facts {
 }
 
 fn file(path: &str) -> Entry {
-    let facts = FileFacts { size: 1, offset: 0, digest: Digest::of(path.as_bytes()), elf: None, shebang: None };
+    let digest = Digest::of(path.as_bytes());
+    let facts = FileFacts { size: 1, offset: 0, digest, sha1: Sha1::of(path.as_bytes()), elf: None, shebang: None };
     entry(path, EntryKind::File(facts), 0o644)
 }
 

@@ -1,0 +1,76 @@
+//! `tarsia sbom`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use tarsia::diag::Problems;
+use tarsia::ops::{self, SbomFormat};
+use tarsia::sbom::Version;
+
+use crate::cli::Answer;
+use crate::cli::arguments::{PlatformFlag, SourceFlags};
+use crate::cli::output;
+use crate::cli::session::Session;
+
+/// Flags of `sbom`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Image that the SBOM is of: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// docker-archive:FILE[:REF], docker://HOST/NAME[:TAG|@DIGEST]
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+
+    /// Format of the SBOM
+    #[arg(long, value_enum, default_value_t = Format::Spdx)]
+    pub(crate) format: Format,
+
+    /// Version of CycloneDX
+    #[arg(long, value_name = "VERSION", default_value = "1.6", value_parser = parse_version)]
+    pub(crate) cdx_version: Version,
+
+    /// File to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) platform: PlatformFlag,
+
+    #[command(flatten)]
+    pub(crate) source: SourceFlags,
+}
+
+/// Formats, by the words that other tools use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// SPDX 2.3, with every file
+    Spdx,
+    /// CycloneDX
+    Cyclonedx,
+    /// SPDX 3.0.1, with every file
+    Spdx3,
+}
+
+fn parse_version(text: &str) -> Result<Version, String> {
+    Version::from_word(text).ok_or_else(|| "known are 1.5, 1.6 and 1.7".to_owned())
+}
+
+/// Prints an image's SBOM as it was written.
+pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
+    let SourceFlags { store, registry } = &arguments.source;
+    let format = match arguments.format {
+        Format::Spdx => SbomFormat::Spdx,
+        Format::Cyclonedx => SbomFormat::Cyclonedx(arguments.cdx_version),
+        Format::Spdx3 => SbomFormat::Spdx3,
+    };
+    let bytes = session.reaching(store, registry, false, |reach| {
+        ops::sbom(reach, &arguments.image, &arguments.platform.platforms, format)
+    })?;
+    match &arguments.output {
+        Some(path) => {
+            ops::write_sbom(path, &bytes)?;
+            session.finished(&format!("Wrote `{}`", path.display()));
+        }
+        None => output::print_bytes(&bytes)?,
+    }
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,27 @@
+//! What stops an inventory.
+
+use crate::diag::Diagnose;
+
+/// An inventory that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A package of the lock was not opened.
+    #[error("cannot describe package `{0}`: it has not been opened")]
+    Missing(String),
+    /// The lock has no such platform.
+    #[error("cannot describe an image for `{0}`: the lock does not hold that platform")]
+    Platform(String),
+    /// A document that is not what it is called.
+    #[error("cannot read the SBOM: it is no {0} of tarsia's")]
+    Malformed(&'static str),
+}
+
+impl Diagnose for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "sbom::missing",
+            Self::Platform(_) => "sbom::platform",
+            Self::Malformed(_) => "sbom::malformed",
+        }
+    }
+}
