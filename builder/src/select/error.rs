@@ -213,6 +213,14 @@ pub enum Error {
     /// Symbolic links that lead in a circle.
     #[error("cannot follow {0}: too many symbolic links")]
     Loop(ImagePath),
+    /// Slices that cannot be followed.
+    #[error("cannot select by slices: {error}")]
+    Slice {
+        /// Why.
+        error: crate::rules::slices::Error,
+        /// Where the spec asks for them.
+        place: Option<Place>,
+    },
     /// A part of the input that does not fit the rest.
     #[error("cannot select local files: {0}")]
     Local(String),
@@ -227,6 +235,7 @@ impl Error {
             | Self::Field { place, .. }
             | Self::Certificate { place, .. }
             | Self::Feature { place, .. }
+            | Self::Slice { place, .. }
             | Self::Never { place, .. } => place.as_ref(),
             _ => None,
         }
@@ -264,6 +273,7 @@ impl Diagnose for Error {
             Self::Feature { .. } => "select::feature",
             Self::Charset { .. } => "select::charset",
             Self::Loop(_) => "select::loop",
+            Self::Slice { .. } => "select::slice",
             Self::Local(_) => "select::local",
         }
     }

@@ -21,8 +21,10 @@ mod plan;
 mod replaces;
 mod scripted;
 mod scripts;
+mod slices;
 mod state;
 mod status;
+mod suggest;
 mod systemd;
 mod sysusers;
 #[cfg(test)]
@@ -43,6 +45,8 @@ use crate::tree::{ImagePath, Meta, Origin};
 
 pub use closure::{Cause, Reason, Reasons};
 pub use error::{Error, Place};
+pub use slices::{Forgotten, forgotten};
+pub use suggest::{MAX_SUGGESTIONS, Suggestion, suggestions};
 
 /// What selection works on: indexes and texts, never a file's bytes.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +86,8 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     let mut scripted = scripted::Scripted::read(input)?;
     let (mut choice, mut report) = (choice::Choice::of(input.spec, has_packages(input)?)?, Report::default());
     let diversions = scripted.diversions();
-    let closure = closure::Closure::of(input, keep, &scripted, &diversions, &mut choice, &mut report)?;
+    let sliced = slices::Sliced::of(input)?;
+    let closure = closure::Closure::of(input, keep, &scripted, &diversions, &mut choice, &sliced, &mut report)?;
     scripted.retain(|package| closure.takes_part(package));
     let mut tree = merge::Tree::merge(input, keep, &scripted, &closure, diversions, choice, report)?;
     let mut requests = scripted.requests();
@@ -93,6 +98,7 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
         Some(base) if !base.says("user") => accounts.ids(Some("nonroot"), None, None).unwrap_or((65532, 65532)),
         _ => run_user(input.spec, &accounts)?,
     };
+    sliced.derive(&mut tree, source_date)?;
     state::links(&mut tree, input.platform, source_date)?;
     apply::apply(&mut tree, &scripted, &accounts, keep, &closure, source_date)?;
     local::overlay(&mut tree, input, &accounts, source_date)?;
@@ -126,7 +132,9 @@ pub fn absent(input: &SelectInput<'_>, path: &ImagePath) -> Result<Vec<(String, 
     let keep = Keep::from_word(&input.lock.keep).ok_or_else(|| Error::Keep(input.lock.keep.clone()))?;
     let scripted = scripted::Scripted::read(input)?;
     let (mut choice, mut report) = (choice::Choice::of(input.spec, has_packages(input)?)?, Report::default());
-    let closure = closure::Closure::of(input, keep, &scripted, &scripted.diversions(), &mut choice, &mut report)?;
+    let sliced = slices::Sliced::of(input)?;
+    let diversions = scripted.diversions();
+    let closure = closure::Closure::of(input, keep, &scripted, &diversions, &mut choice, &sliced, &mut report)?;
     Ok(closure.absent(path.as_str()))
 }
 

@@ -113,6 +113,8 @@ impl World {
             certificates: Vec::new(),
             rules: Vec::new(),
             rules_digest: Digest::of(b""),
+            slices: Default::default(),
+            slices_digest: Digest::of(b""),
             sources: Vec::new(),
         };
         Self { packs: BTreeMap::new(), keys: BTreeMap::new(), lock, spec, local }

@@ -18,6 +18,7 @@ mod plain;
 mod scalar;
 mod schema;
 mod shape;
+mod slice;
 mod starter;
 mod table;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use edit::{EditError, PackageWord, add, remove};
 pub use error::{Error, IoError, Problem};
 pub use plain::{Plain, PlainValue, read_plain};
 pub use schema::schema;
+pub use slice::SliceName;
 pub use starter::starter;
 
 use crate::canon;
@@ -86,6 +88,10 @@ pub struct Spec {
     pub never: Vec<Spanned<Never>>,
     /// `features`: named things that no static reading can see.
     pub features: Vec<Spanned<Feature>>,
+    /// `slices`: directory of slice definitions beneath the spec's directory.
+    pub slices: Option<Spanned<String>>,
+    /// Slices that `packages` names, in the spec's order; `packages` has their packages.
+    pub sliced: Vec<Spanned<SliceName>>,
     /// `rules`: directory of own closure rules beneath the spec's directory.
     pub rules: Option<Spanned<String>>,
     /// `files`, in the spec's order.

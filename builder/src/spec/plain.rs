@@ -24,7 +24,11 @@ pub enum PlainValue {
     List(Vec<Plain>),
     /// A mapping: key, its place, value.
     Map(Vec<(String, Span, Plain)>),
-    /// Anything else: `null`, a truth value, a number, what readers of YAML disagree about.
+    /// A truth value, a number, what readers of YAML disagree about: as it is written.
+    Scalar(String),
+    /// Nothing.
+    Null,
+    /// A tag, an anchor or an alias.
     Other,
 }
 
@@ -48,7 +52,11 @@ fn plain(node: Node) -> Plain {
         Value::Map(entries) => {
             PlainValue::Map(entries.into_iter().map(|(key, node)| (key.text, key.span, plain(node))).collect())
         }
-        _ => PlainValue::Other,
+        Value::Bool(value) => PlainValue::Scalar(value.to_string()),
+        Value::Int(value) => PlainValue::Scalar(value.to_string()),
+        Value::Float(text) | Value::Ambiguous(text, _) => PlainValue::Scalar(text),
+        Value::Null => PlainValue::Null,
+        Value::Refused => PlainValue::Other,
     };
     Plain { span: node.span, value }
 }

@@ -176,7 +176,7 @@ fn each_mistake_names_its_fix() {
         (
             "version: 1\ndistro: debian/13\npackages: [libc6:arm64]\n",
             "spec::value `libc6:arm64`: `libc6:arm64` is not a package: a name, \
-          perhaps with a relation and a version, or `!name` | leave the architecture out; `platforms` says it",
+          perhaps with a relation and a version, or with a slice, or `!name` | leave the architecture out; `platforms` says it",
         ),
         (
             "version: 1\ndistro: debian/13\npackages: [aa, \"!aa\"]\n",
@@ -274,7 +274,6 @@ fn each_mistake_names_its_fix() {
 
 /// Parts that are checked and then refused, one a line.
 const LATER: &[&str] = &[
-    "slices: ./slices/",
     "base: docker://example.org/x@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "layers: {compression: zstd-chunked}",
 ];
@@ -286,6 +285,8 @@ const MORE: &[&str] = &[
     "features: [locales:C.utf8, iconv:utf-16, \"timezones:Europe/Rome\", gpu]",
     "rules: ./rules/",
     "also: [\"/usr/share/nginx/html/**\"]",
+    "slices: ./slices",
+    "checks: {run: [{entrypoint: [/bin/x], env: {A: b}, stdin: x, timeout: 5}, {listen: 80, send: x, answer: [ok]}]}",
     "variants: {debug: {packages: [busybox-static], labels: {x: null}, run: {entrypoint: [/bin/busybox, sh]}}}",
     "never: [\"/usr/bin/*sh\", {path: \"/usr/lib/**/libfoo.so*\", force: true}]",
     "packages: [{name: aa, keep: all}]",
@@ -310,10 +311,13 @@ fn parts_without_an_engine_are_all_named_beside_those_that_have_one() {
         "base: null",
         "base: docker://example.org/x@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     );
-    let found = mistakes(&format!("{whole}variants: {{debug: {{keep: all, slices: x}}}}\n"));
+    let found = mistakes(&format!(
+        "{whole}variants: {{debug: {{keep: all, base: docker://example.org/x@sha256:{}}}}}\n",
+        "0".repeat(64)
+    ));
     let codes: Vec<&str> = found.lines().map(|line| line.split(": ").next().unwrap()).collect();
     let codes: Vec<&str> = codes.iter().map(|code| code.split("@sha256").next().unwrap()).collect();
-    assert_eq!(codes, ["spec::not-yet `docker://example.org/x", "spec::not-yet `slices`"]);
+    assert_eq!(codes, ["spec::not-yet `docker://example.org/x"; 2]);
 }
 
 /// What only a spec that extends another one may say.

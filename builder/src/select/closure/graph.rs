@@ -21,6 +21,8 @@ pub(in crate::select) enum Root {
     Also(u32),
     /// A number of `features`.
     Feature(u32),
+    /// A number of [`Words`]: a slice that `packages` names or one of these needs.
+    Slice(u32),
 }
 
 /// How one file needs another; words are numbers of [`Words`].
@@ -263,7 +265,7 @@ pub(super) fn reasons(
     for (item, why) in why.iter().filter(|(item, _)| kept[*item as usize]) {
         let role = universe.things[*item as usize].role;
         let reason = match *why {
-            Why::Root(root) => Reason { how: String::new(), cause: Cause::Spec(root_name(root)) },
+            Why::Root(root) => Reason { how: String::new(), cause: Cause::Spec(root_name(root, words)) },
             Why::Whole(number) => Reason { how: "belongs to".to_owned(), cause: package(number) },
             Why::Level(number) => Reason { how: format!("{} of", role_name(role)), cause: package(number) },
             Why::Licence(number) => Reason { how: "licence text of".to_owned(), cause: package(number) },
@@ -307,12 +309,13 @@ pub(super) fn reasons(
     reasons
 }
 
-fn root_name(root: Root) -> String {
+fn root_name(root: Root, words: &Words) -> String {
     match root {
         Root::Entrypoint => "run.entrypoint".to_owned(),
         Root::File(number) => format!("files[{number}]"),
         Root::Also(number) => format!("also[{number}]"),
         Root::Feature(number) => format!("features[{number}]"),
+        Root::Slice(number) => format!("slice {}", words.word(number)),
     }
 }
 

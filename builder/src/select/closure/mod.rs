@@ -20,6 +20,7 @@ use super::choice::Choice;
 use super::error::{Error, Place};
 use super::merge::Diversions;
 use super::scripted::Scripted;
+use super::slices::Sliced;
 use super::{Report, SelectInput};
 use crate::deb822::parse_dependencies;
 use crate::lock::Why as Locked;
@@ -97,6 +98,8 @@ struct State<'a> {
     ships_payload: Vec<bool>,
     keep: Vec<Keep>,
     implicit: Vec<bool>,
+    /// Slices say what of it is kept.
+    sliced: Vec<bool>,
     level: Vec<Level>,
     /// Something but a licence text is kept.
     used: Vec<bool>,
@@ -133,12 +136,13 @@ impl<'a> Closure<'a> {
         scripted: &Scripted,
         diversions: &Diversions,
         choice: &mut Choice,
+        sliced: &Sliced,
         report: &mut Report,
     ) -> Result<Self, Error> {
         let universe = Universe::new(input, scripted, diversions)?;
         let state = State::new(&universe, input, keep)?;
         let mut closer = Closer { universe: &universe, input, state, queue: Vec::new() };
-        closer.roots(choice)?;
+        closer.roots(choice, sliced)?;
         while let Some(work) = closer.queue.pop() {
             match work {
                 Work::Item(item) => closer.kept(item),
@@ -197,6 +201,7 @@ impl<'a> State<'a> {
             ships_payload: vec![false; count],
             keep: Vec::with_capacity(count),
             implicit: universe.packages.iter().map(|pack| matches!(pack.locked.why, Locked::Implicit(_))).collect(),
+            sliced: vec![false; count],
             level: vec![Level::None; count],
             used: vec![false; count],
             package_why: Vec::new(),
@@ -281,7 +286,7 @@ fn depends(universe: &Universe<'_>) -> Vec<Vec<u32>> {
 
 impl<'a> Closer<'_, 'a> {
     /// Keeps what nobody needs to ask for.
-    fn roots(&mut self, choice: &mut Choice) -> Result<(), Error> {
+    fn roots(&mut self, choice: &mut Choice, sliced: &Sliced) -> Result<(), Error> {
         self.choose(choice);
         // The base is there, whatever is laid over it.
         for item in 0..self.state.kept.len() as Item {
@@ -293,6 +298,10 @@ impl<'a> Closer<'_, 'a> {
         self.ask_features()?;
         for (number, pack) in self.universe.packages.iter().enumerate() {
             let number = number as u32;
+            if sliced.has(pack.name) {
+                self.slice(number, sliced);
+                continue;
+            }
             let (implicit, keep) = (self.state.implicit[number as usize], self.state.keep[number as usize]);
             if let Locked::Implicit(rule) = &pack.locked.why {
                 self.implicit(number, rule);
@@ -321,6 +330,23 @@ impl<'a> Closer<'_, 'a> {
         }
         self.entrypoint();
         Ok(())
+    }
+
+    /// Keeps what slices list of a package.
+    fn slice(&mut self, package: u32, sliced: &Sliced) {
+        self.state.sliced[package as usize] = true;
+        let pack = &self.universe.packages[package as usize];
+        for item in pack.first..pack.first + pack.index.entries.len() as u32 {
+            let thing = &self.universe.things[item as usize];
+            if matches!(thing.body, Body::Directory(false)) {
+                continue;
+            }
+            let path = self.universe.path(thing.place);
+            if let Some(name) = sliced.slice_of(pack.name, &path, matches!(thing.body, Body::Directory(_))) {
+                let word = self.state.words.number(&name.to_string());
+                self.keep(item, Why::Root(Root::Slice(word)));
+            }
+        }
     }
 
     /// Returns whether a file of the spec is a program by its place, or was copied by its own name.
@@ -383,7 +409,7 @@ impl<'a> Closer<'_, 'a> {
     fn raise(&mut self, package: u32, level: Level, why: PackageWhy) {
         let at = package as usize;
         let pack = &self.universe.packages[at];
-        if pack.falls_away || self.state.implicit[at] {
+        if pack.falls_away || self.state.implicit[at] || self.state.sliced[at] {
             return;
         }
         self.state.package_why.push((package, why));
