@@ -10,7 +10,7 @@ pub(crate) fn entries(text: &str, source: &str) -> Vec<(i64, String)> {
             if let (Some(day), Some(version)) = (date, version.take()) {
                 entries.push((day, version));
             }
-        } else if !line.starts_with([' ', '\t']) {
+        } else if !line.is_empty() && !line.starts_with([' ', '\t']) {
             let head = line.split_once(" (").filter(|(name, _)| *name == source);
             version = head.and_then(|(_, rest)| rest.split(')').next()).map(str::to_owned);
         }

@@ -191,14 +191,19 @@ fn replay_locks(spec: &Path, locks: &[PathBuf], max: usize, work: &Path, store: 
 
 /// Builds a spec, and returns its lock and its image.
 fn build(spec: &Path, lock: Option<&Path>, work: &Path, store: &Path) -> Result<(Lock, OpenImage)> {
-    let here = work.join(spec.file_name().ok_or("a spec has a name")?);
-    std::fs::copy(spec, &here)?;
+    // The spec's files stand beneath its directory.
+    let directory = spec.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let context = tempfile::tempdir_in(work)?;
+    let copied = Command::new("cp").arg("-r").arg(directory.join(".")).arg(context.path()).status()?;
+    if !copied.success() {
+        return Err(format!("{}: its directory cannot be copied", spec.display()).into());
+    }
+    let here = context.path().join(spec.file_name().ok_or("a spec has a name")?);
     let beside = here.with_extension("lock");
-    match lock
-        .map_or_else(|| Some(spec.with_extension("lock")).filter(|path| path.exists()), |path| Some(path.to_owned()))
-    {
-        Some(lock) => drop(std::fs::copy(lock, &beside)?),
-        None => drop(std::fs::remove_file(&beside)),
+    let own = spec.with_extension("lock");
+    let lock = lock.or(own.exists().then_some(&*own));
+    if let Some(lock) = lock {
+        std::fs::copy(lock, &beside)?;
     }
     let layout = work.join("image.oci");
     let mut command = Command::new(std::env::current_exe()?.with_file_name("tarsia"));

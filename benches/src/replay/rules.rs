@@ -39,10 +39,13 @@ pub(crate) const RULES: [(&str, Rule); 9] = [
     ("bins of even size", bins),
     ("chunkah's tiers", chunkah),
     ("ours", |units, max, day| ours(units, max, day)),
-    ("ours, 1 MiB alone", |units, max, day| variant(units, max, day, &Variant { large: 1 << 20, ..Variant::OURS })),
-    ("ours, warm from 1", |units, max, day| variant(units, max, day, &Variant { hot: 1, ..Variant::OURS })),
-    ("ours, 5 small and 3 hot", |units, max, day| {
-        variant(units, max, day, &Variant { small: 5, hots: 3, ..Variant::OURS })
+    ("ours, 256 KiB alone", |units, max, day| variant(units, max, day, &Variant { large: 256 << 10, ..Variant::OURS })),
+    ("ours, 256 KiB alone, nothing free", |units, max, day| {
+        variant(units, max, day, &Variant { large: 256 << 10, reserve: 0, ..Variant::OURS })
+    }),
+    ("ours, 256 KiB alone by size and heat, 3 small by size, 1 hot", |units, max, day| {
+        let numbers = Variant { large: 256 << 10, by_size: true, hot: 1, by_heat: true, reserve: 0, small: 3, hots: 1 };
+        variant(units, max, day, &numbers)
     }),
 ];
 
@@ -147,10 +150,17 @@ struct Variant {
     hots: usize,
     /// Layers that a first plan leaves free.
     reserve: usize,
+    /// Who shares is told by size, and not by the hash of the name.
+    by_size: bool,
+    /// What stands alone is told by size times updates, and not by size.
+    by_heat: bool,
 }
 
+/// From how many bytes on sources share a layer with those of their size: the rest, the middle, the large.
+const CLASSES: [u64; 2] = [96 << 10, 384 << 10];
+
 impl Variant {
-    const OURS: Self = Self { large: 3 << 20, hot: 2, small: 2, hots: 2, reserve: 1 };
+    const OURS: Self = Self { large: 3 << 20, hot: 2, small: 2, hots: 2, reserve: 1, by_size: false, by_heat: false };
 }
 
 /// tarsia's rule with other numbers.
@@ -167,7 +177,8 @@ fn variant(units: &[Unit], max: usize, day: i64, variant: &Variant) -> Vec<usize
     let shared = variant.small + variant.hots;
     let mut large: Vec<(&str, u64)> =
         sources.iter().filter(|(_, one)| one.0 >= variant.large).map(|(name, one)| (*name, one.0)).collect();
-    large.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    let rank = |name: &str, size: u64| if variant.by_heat { size * (1 + sources[name].1) } else { size };
+    large.sort_by(|a, b| rank(b.0, b.1).cmp(&rank(a.0, a.1)).then(a.0.cmp(b.0)));
     large.truncate(max.saturating_sub(shared + variant.reserve));
     let alone: BTreeSet<&str> = large.iter().map(|(name, _)| *name).collect();
     let place = |source: &str| {
@@ -175,9 +186,17 @@ fn variant(units: &[Unit], max: usize, day: i64, variant: &Variant) -> Vec<usize
             return at;
         }
         let hash = usize::from(Digest::of(source.as_bytes()).as_bytes()[0]);
+        let class = CLASSES.iter().filter(|least| sources[source].0 >= **least).count();
+        let bin = |count: usize| {
+            if variant.by_size {
+                (class + count).saturating_sub(CLASSES.len() + 1).min(count - 1)
+            } else {
+                hash % count
+            }
+        };
         match sources[source].1 >= variant.hot {
-            true => alone.len() + variant.small + hash % variant.hots,
-            false => alone.len() + hash % variant.small,
+            true => alone.len() + variant.small + bin(variant.hots),
+            false => alone.len() + bin(variant.small),
         }
     };
     units.iter().map(|unit| place(&unit.source)).collect()

@@ -16,7 +16,7 @@ use crate::canon;
 use crate::digest::Digest;
 
 pub use error::Error;
-pub use provenance::{BUILD_TYPE, BUILDER, Byproduct, LocalFile, ProvenanceInput, SourceRevision, provenance, purl};
+pub use provenance::{BUILD_TYPE, BUILDER, Byproduct, LocalFile, ProvenanceInput, SourceRevision, provenance};
 pub use verdict::{SUMMARY, reproduced, summary};
 
 /// `_type` of a statement (in-toto attestation framework, Statement v1).

@@ -92,6 +92,8 @@ pub struct ProvenanceInput<'a> {
     pub proved: bool,
     /// Where a file of an archive is published, by the archive, the date of its metadata and the path below its base.
     pub location: &'a dyn Fn(&str, i64, &str) -> Option<String>,
+    /// The package URL by which the SBOMs know a package; `None` where they do not, since nothing of it is in the image.
+    pub purl: &'a dyn Fn(&LockedPackage) -> Option<String>,
     /// The documents that name this image.
     pub byproducts: &'a [Byproduct],
     /// The checkout's revision, where it is to be told.
@@ -165,7 +167,7 @@ fn dependencies(input: &ProvenanceInput<'_>) -> Vec<Value> {
             Reference::PackagesFile(..) => continue,
             Reference::InRelease(set) | Reference::Signature(set, _) => located(&mut one, set.date),
             Reference::Package(package) => {
-                one["uri"] = purl(package, spec).into();
+                one["uri"] = (input.purl)(package).unwrap_or_else(|| purl(package, spec)).into();
                 located(&mut one, lock.set_of(package).map_or(lock.source_date, |set| set.date));
             }
             Reference::Input(input) if input.kind == "fetch" => one["uri"] = input.name.as_str().into(),
@@ -208,11 +210,13 @@ fn sha256(digest: &Digest) -> Value {
     json!({ "sha256": digest.hex() })
 }
 
-/// Returns the package URL of a locked package (purl-spec, type `deb`): its distribution's name, its version,
-/// architecture, distribution and, where they differ, its source.
-pub fn purl(package: &LockedPackage, spec: &Spec) -> String {
+/// Returns the package URL of a locked package (purl-spec, type `deb`), as far as spec and lock tell it: its
+/// distribution's name, its version, architecture, distribution and, where they differ, its source.
+fn purl(package: &LockedPackage, spec: &Spec) -> String {
     let distro = spec.distro.as_ref().map(|distro| distro.value.as_str().replace('/', "-"));
-    let vendor = distro.as_deref().and_then(|distro| distro.split('-').next()).unwrap_or("debian");
+    // An archive that the spec names is not the distribution's.
+    let own = spec.archives.contains_key(&package.archive).then_some(package.archive.as_str());
+    let vendor = own.or_else(|| distro.as_deref().and_then(|distro| distro.split('-').next())).unwrap_or("debian");
     let upstream = match &package.source_version {
         Some(version) => Some(format!("{}@{version}", package.source)),
         None if package.source != package.name => Some(package.source.clone()),

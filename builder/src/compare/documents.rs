@@ -161,7 +161,9 @@ impl Keys {
                     }
                 } else {
                     self.only_values = false;
-                    let count = |all: &Vec<Value>| Some(format!("[{} entries]", all.len()));
+                    let count = |all: &Vec<Value>| {
+                        Some(if all.len() == 1 { "1 entry".to_owned() } else { format!("{} entries", all.len()) })
+                    };
                     self.differences.push(Difference::new(self.class, count(all_a), count(all_b)).at(at));
                 }
             }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::record::{Record, Records};
 use super::spool::{Piece, Spool};
-use super::{Class, Difference, Error, Found, Inside, cut, inside, order};
+use super::{Class, Difference, Error, Found, Inside, bytes, cut, inside, order};
 use crate::digest::hex;
 use crate::image::{self, Form, OpenImage, Opened};
 use crate::tar::read::Kind;
@@ -94,16 +94,13 @@ impl<'a> Sides<'a> {
         let mut waiting: BTreeMap<&str, Vec<Place>> = BTreeMap::new();
         let (a, b) = (self.a, self.b);
         for place in only_b.iter().rev() {
-            let record = &b[&place.0].all[place.1];
-            if !record.is_directory() {
-                waiting.entry(&record.path).or_default().push(*place);
-            }
+            waiting.entry(&b[&place.0].all[place.1].path).or_default().push(*place);
         }
         let mut moved = BTreeSet::new();
         for place in only_a {
             let record = &a[&place.0].all[place.1];
             let path = format!("/{}", record.path);
-            let other = waiting.get_mut(record.path.as_str()).filter(|_| !record.is_directory()).and_then(Vec::pop);
+            let other = waiting.get_mut(record.path.as_str()).and_then(Vec::pop);
             match other {
                 Some(other) => {
                     moved.insert(other);
@@ -151,7 +148,7 @@ impl<'a> Sides<'a> {
                 self.found.push(new(Class::Content, x.to_string(), y.to_string()).what("target"));
             }
             (Kind::File, Kind::File) if one.digest != other.digest => {
-                let value = |record: &Record| format!("{} bytes, {}", record.size, shown(record));
+                let value = |record: &Record| format!("{}, {}", bytes(record.size), shown(record));
                 let difference = self.found.push(new(Class::Content, value(one), value(other)));
                 self.changed.extend(difference.map(|difference| Changed { difference, a, b }));
             }
@@ -249,7 +246,7 @@ fn pieces(
 fn described(record: &Record) -> String {
     match &record.kind {
         Kind::Directory => "directory".to_owned(),
-        Kind::File => format!("file of {} bytes", record.size),
+        Kind::File => format!("file of {}", bytes(record.size)),
         Kind::Symlink(target) => format!("symbolic link to {}", cut(target)),
         Kind::Hardlink(target) => format!("hard link to {target}"),
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::entries::{self, Sides};
 use super::record::{Reader, Records};
-use super::{Class, Difference, Error, Found, order};
+use super::{Class, Difference, Error, Found, bytes, cut, order};
 use crate::digest::DiffId;
 use crate::image::{self, OpenImage, OpenLayer, Opened};
 
@@ -68,8 +68,8 @@ pub(super) fn compare(
         let differs = sides.pair(*pair);
         let (one, other) = (&records_a[&pair.0], &records_b[&pair.1]);
         if one.trailer != other.trailer {
-            let bytes = |records: &Records| Some(format!("{} bytes", records.trailer));
-            let difference = Difference::new(Class::Format, bytes(one), bytes(other));
+            let length = |records: &Records| Some(bytes(records.trailer));
+            let difference = Difference::new(Class::Format, length(one), length(other));
             sides.found.push(difference.what("end of the archive").layers(Some(pair.0), Some(pair.1)));
         } else if !differs {
             let tars = (a.0.tar(&a.1.layers[pair.0])?, b.0.tar(&b.1.layers[pair.1])?);
@@ -144,11 +144,14 @@ fn ordered(pairs: &[(usize, usize)], found: &mut Found) {
 
 fn encoding(layer: &OpenLayer) -> String {
     let kind = layer.descriptor.media_type.rsplit('.').next().unwrap_or_default();
-    format!("{} of {} bytes, {}", super::cut(kind), layer.descriptor.size, layer.descriptor.digest)
+    format!("{} of {}, {}", cut(kind), bytes(layer.descriptor.size), layer.descriptor.digest)
 }
 
 fn described(layer: &OpenLayer, records: &Records) -> String {
-    format!("{} entries, {}", records.all.len(), layer.diff_id)
+    match records.all.len() {
+        1 => format!("1 entry, {}", layer.diff_id),
+        count => format!("{count} entries, {}", layer.diff_id),
+    }
 }
 
 /// Finds the first byte in which two tars differ whose entries are the same: what fills blocks, and what follows the

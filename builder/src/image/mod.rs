@@ -67,6 +67,9 @@ pub struct Descriptor {
     /// In an index, the platform of a manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<DescriptorPlatform>,
+    /// In an index, what a manifest holds that is no image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
 }
 
 impl Descriptor {
@@ -76,7 +79,14 @@ impl Descriptor {
     }
 
     fn new(media_type: &str, digest: Digest, size: u64) -> Self {
-        Self { media_type: media_type.to_owned(), digest, size, annotations: BTreeMap::new(), platform: None }
+        Self {
+            media_type: media_type.to_owned(),
+            digest,
+            size,
+            annotations: BTreeMap::new(),
+            platform: None,
+            artifact_type: None,
+        }
     }
 }
 
@@ -217,6 +227,20 @@ impl Image {
 pub struct ImageIndex {
     images: Vec<Image>,
     index: Option<Vec<u8>>,
+    embedded: Vec<Embedded>,
+}
+
+/// Something attached to an image that a layout of it holds as well; the image's digest does not depend on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Embedded {
+    /// What it holds.
+    pub artifact_type: String,
+    /// Its manifest, which names the image as its subject.
+    pub manifest: Vec<u8>,
+    /// Its config.
+    pub config: Vec<u8>,
+    /// Its blobs: digest and size of each.
+    pub blobs: Vec<(Digest, u64)>,
 }
 
 impl ImageIndex {
@@ -234,7 +258,12 @@ impl ImageIndex {
                 annotations: BTreeMap::new(),
             })
         });
-        Ok(Self { images, index })
+        Ok(Self { images, index, embedded: Vec::new() })
+    }
+
+    /// Returns the image with what layouts and archives of it are to hold beside it, in their `index.json`.
+    pub fn with_embedded(self, embedded: Vec<Embedded>) -> Self {
+        Self { embedded, ..self }
     }
 
     /// Returns the images by platform.

@@ -46,6 +46,8 @@ pub struct OpenImage {
     descriptor: Descriptor,
     index: Option<Vec<u8>>,
     images: Vec<Opened>,
+    /// Manifests that the layout's index lists beside the image.
+    attached: Vec<Descriptor>,
 }
 
 /// One platform's image, its documents read and checked.
@@ -123,7 +125,10 @@ pub fn open(source: &Destination) -> Result<OpenImage, Error> {
         return Err(reader.invalid(format!("its layout has version `{}`, not 1.0.0", layout.image_layout_version)));
     }
     let top: Index = reader.parse("index.json", &reader.named("index.json")?)?;
-    let mut named = top.manifests.into_iter().filter(|one| match tag {
+    let attached = top.manifests.iter().filter(|one| one.artifact_type.is_some()).cloned().collect();
+    // What is attached to an image stands beside it, and is none.
+    let images = top.manifests.into_iter().filter(|one| one.artifact_type.is_none());
+    let mut named = images.filter(|one| match tag {
         Some(tag) => one.annotations.get(REF_NAME).is_some_and(|name| name == tag),
         None => true,
     });
@@ -133,7 +138,7 @@ pub fn open(source: &Destination) -> Result<OpenImage, Error> {
         return Err(reader.invalid("it holds several images, and no tag names one".to_owned()));
     }
     let (index, images) = reader.whole(&descriptor)?;
-    Ok(OpenImage { name, place, descriptor, index, images })
+    Ok(OpenImage { name, place, descriptor, index, images, attached })
 }
 
 /// Opens the image whose documents stand in `store`, shown as `name`; its layers are read there when they are asked for.
@@ -143,7 +148,8 @@ pub fn open(source: &Destination) -> Result<OpenImage, Error> {
 pub fn stored(name: &str, descriptor: &Descriptor, store: &Store) -> Result<OpenImage, Error> {
     let place = Place::Stored(store.clone());
     let (index, images) = Documents { name, place: &place }.whole(descriptor)?;
-    Ok(OpenImage { name: name.to_owned(), place, descriptor: descriptor.clone(), index, images })
+    let attached = Vec::new();
+    Ok(OpenImage { name: name.to_owned(), place, descriptor: descriptor.clone(), index, images, attached })
 }
 
 /// Opens an image of an archive as `docker save` writes it.
@@ -161,7 +167,7 @@ fn open_docker(
     let place = Place::Archive { file, members: blobs };
     let reader = Documents { name: &name, place: &place };
     let image = reader.configured(found.config.clone(), manifest, found.manifest)?;
-    Ok(OpenImage { descriptor: found.config, index: None, images: vec![image], name, place })
+    Ok(OpenImage { descriptor: found.config, index: None, images: vec![image], name, place, attached: Vec::new() })
 }
 
 /// Opens an archive and notes where its members are.
@@ -220,7 +226,8 @@ pub fn built(name: &str, image: &ImageIndex, blobs: &BlobSource<'_>) -> Result<O
         });
     }
     let index = image.index().map(<[u8]>::to_vec);
-    Ok(OpenImage { name: name.to_owned(), place: Place::Held(held), descriptor: image.descriptor(), index, images })
+    let (name, place, attached) = (name.to_owned(), Place::Held(held), Vec::new());
+    Ok(OpenImage { name, place, descriptor: image.descriptor(), index, images, attached })
 }
 
 fn parse_own<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> T {
@@ -258,6 +265,12 @@ impl OpenImage {
     /// Returns the images in the index's order.
     pub fn images(&self) -> &[Opened] {
         &self.images
+    }
+
+    /// Returns the manifests that the index of a layout lists beside the image: what may be attached to it. They are not
+    /// read.
+    pub fn attached(&self) -> &[Descriptor] {
+        &self.attached
     }
 
     /// Hands every entry of a layer, with a reader of its bytes, to `visit`. When this returns well, the whole layer

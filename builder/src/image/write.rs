@@ -14,7 +14,7 @@ use crate::store::export;
 use crate::store::output::{OCI_LAYOUT, Staging};
 use crate::tar::write::{END, Header, Kind, append_header, padding};
 
-use super::{Descriptor, Error, INDEX, ImageIndex, Index, REF_NAME};
+use super::{Descriptor, Error, INDEX, ImageIndex, Index, MANIFEST, REF_NAME};
 
 /// Bytes that are copied at once.
 const PIECE: usize = 256 << 10;
@@ -124,16 +124,26 @@ fn contents(image: &ImageIndex) -> BTreeMap<Digest, Blob<'_>> {
     if let Some(bytes) = image.index() {
         blobs.insert(Digest::of(bytes), Blob::Bytes(bytes));
     }
+    for one in &image.embedded {
+        blobs.extend(one.blobs.iter().map(|(digest, size)| (*digest, Blob::Stored(*size))));
+        for bytes in [&one.config, &one.manifest] {
+            blobs.insert(Digest::of(bytes), Blob::Bytes(bytes));
+        }
+    }
     blobs
 }
 
-/// Returns `index.json`: exactly one manifest or index, once for each tag.
+/// Returns `index.json`: exactly one manifest or index, once for each tag; behind it what is embedded.
 fn index(image: &ImageIndex, tags: &BTreeSet<String>) -> Vec<u8> {
     let tagged = |tag: &String| Descriptor {
         annotations: BTreeMap::from([(REF_NAME.to_owned(), tag.clone())]),
         ..image.descriptor()
     };
-    let manifests = if tags.is_empty() { vec![image.descriptor()] } else { tags.iter().map(tagged).collect() };
+    let mut manifests = if tags.is_empty() { vec![image.descriptor()] } else { tags.iter().map(tagged).collect() };
+    manifests.extend(image.embedded.iter().map(|one| Descriptor {
+        artifact_type: Some(one.artifact_type.clone()),
+        ..Descriptor::of(MANIFEST, &one.manifest)
+    }));
     canon::indented(&Index { schema_version: 2, media_type: INDEX.to_owned(), manifests, annotations: BTreeMap::new() })
 }
 

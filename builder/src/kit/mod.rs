@@ -92,6 +92,8 @@ pub struct File {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Special {
+    /// The spec of a rebuild kit, where it is that of a variant: the variant's name, which the spec's ends in.
+    Variant(String),
     /// A file that its owner may execute.
     Executable,
     /// A directory; listed alone, without bytes in the kit. Its digest is that of nothing.

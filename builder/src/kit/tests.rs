@@ -168,3 +168,123 @@ fn names(directory: &Path) -> Vec<std::ffi::OsString> {
     names.sort();
     names
 }
+
+/// Writes a rebuild kit with these files beside the spec.
+fn rebuild_kit(room: &Path, beside: Vec<(File, Content)>) -> std::path::PathBuf {
+    let spec = file(SPEC.to_owned(), "spec", SPEC, b"version: 1\n");
+    let lock = file(LOCK.to_owned(), "lock", LOCK, b"lock\n");
+    let mut files = vec![(spec, Content::Bytes(b"version: 1\n".to_vec())), (lock, Content::Bytes(b"lock\n".to_vec()))];
+    files.extend(beside);
+    let to = room.join("kit");
+    write(files, &|_| Ok(None), &to).unwrap();
+    to
+}
+
+fn special(path: &str, special: Special) -> (File, Content) {
+    let bytes = match &special {
+        Special::Link(target) => target.clone().into_bytes(),
+        _ => Vec::new(),
+    };
+    let listed = file(format!("specs/image/{path}"), "copy", path, &bytes);
+    (File { special: Some(special), ..listed }, Content::Bytes(bytes))
+}
+
+fn plain(path: &str, text: &str) -> (File, Content) {
+    (file(format!("specs/image/{path}"), "copy", path, text.as_bytes()), Content::Bytes(text.as_bytes().to_vec()))
+}
+
+#[test]
+fn a_rebuild_kit_gives_back_what_stood_beside_its_spec() {
+    let room = tempfile::tempdir().unwrap();
+    let mut run = plain("bin/run", "run");
+    // Listed as a key too, which says nothing of how it can be used.
+    let mut key = run.clone();
+    key.0.kind = "a-key".to_owned();
+    run.0.special = Some(Special::Executable);
+    let beside = vec![
+        plain("conf/a", "a"),
+        key,
+        run,
+        special("conf/empty", Special::Directory),
+        special("conf/link", Special::Link("../bin/run".to_owned())),
+    ];
+    let kit = rebuild_kit(room.path(), beside);
+    for name in ["kit", "kit.tar", "kit.tar.zst"] {
+        let to = room.path().join(format!("{name}.unpacked"));
+        fs::create_dir(&to).unwrap();
+        let opened = Kit::open(&kit, room.path()).unwrap();
+        opened.unpack(&to).unwrap();
+        assert_eq!(opened.texts().unwrap(), ("version: 1\n".to_owned(), "lock\n".to_owned()));
+        assert_eq!(fs::read_to_string(to.join("conf/a")).unwrap(), "a");
+        assert_eq!(fs::read_to_string(to.join("conf/link")).unwrap(), "run");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(to.join("bin/run")).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o755);
+        assert!(to.join("conf/empty").is_dir());
+        assert!(!to.join("image.yaml").exists());
+    }
+}
+
+#[test]
+fn a_hostile_kit_writes_nothing_where_it_should_not() {
+    let room = tempfile::tempdir().unwrap();
+    let outside = room.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let refused = |change: &dyn Fn(&Path, &mut serde_json::Value)| {
+        let kit = rebuild_kit(room.path(), vec![plain("a", "aaaa"), plain("b", "bbbb")]);
+        let path = kit.join(MANIFEST);
+        let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&kit, &mut manifest);
+        fs::write(&path, manifest.to_string()).unwrap();
+        let to = tempfile::tempdir().unwrap();
+        let said = Kit::open(&kit, room.path())
+            .and_then(|opened| opened.unpack(to.path()).and_then(|()| opened.texts().map(|_| ())))
+            .unwrap_err()
+            .to_string();
+        assert!(!to.path().join("../b").exists());
+        fs::remove_dir_all(&kit).unwrap();
+        said
+    };
+    let at = |manifest: &serde_json::Value, path: &str| {
+        manifest["files"].as_array().unwrap().iter().position(|one| one["path"] == path).unwrap()
+    };
+    for path in ["specs/image/../../../b", "specs/image//b", "specs/image/./b", "specs/image/c/../b"] {
+        let said = refused(&|_, manifest| {
+            let b = at(manifest, "specs/image/b");
+            manifest["files"][b]["path"] = path.into();
+        });
+        assert!(said.contains("leads elsewhere"), "{path}: {said}");
+    }
+    // Through a link, wherever it stands in the manifest.
+    let link = outside.display().to_string();
+    let said = refused(&|kit, manifest| {
+        let (a, b) = (at(manifest, "specs/image/a"), at(manifest, "specs/image/b"));
+        manifest["files"][a]["special"] = serde_json::json!({ "link": link });
+        manifest["files"][b]["path"] = "specs/image/a/b".into();
+        fs::remove_file(kit.join("specs/image/a")).unwrap();
+        fs::create_dir(kit.join("specs/image/a")).unwrap();
+        fs::rename(kit.join("specs/image/b"), kit.join("specs/image/a/b")).unwrap();
+    });
+    assert!(said.contains("cannot write"), "{said}");
+    assert!(!outside.join("b").exists());
+    // Other bytes, none, too many, twice.
+    let said = refused(&|kit, _| fs::write(kit.join("specs/image/a"), "aaab").unwrap());
+    assert!(said.contains("and its manifest says"), "{said}");
+    let said = refused(&|kit, _| fs::remove_file(kit.join("specs/image/a")).unwrap());
+    assert!(said.contains("does not hold it"), "{said}");
+    let said = refused(&|_, manifest| {
+        let a = at(manifest, "specs/image/a");
+        manifest["files"][a]["size"] = (65_u64 << 30).into();
+    });
+    assert!(said.contains("more than"), "{said}");
+    let said = refused(&|_, manifest| {
+        let mut one = manifest["files"][at(manifest, "specs/image/a")].clone();
+        one["digest"] = Digest::of(b"other").to_string().into();
+        manifest["files"].as_array_mut().unwrap().push(one);
+    });
+    assert!(said.contains("twice"), "{said}");
+    // No spec, or one of other bytes.
+    let said = refused(&|kit, _| fs::write(kit.join(SPEC), "version: 2\n").unwrap());
+    assert!(said.contains("and its manifest says"), "{said}");
+    let said = refused(&|_, manifest| manifest["files"].as_array_mut().unwrap().retain(|one| one["path"] != SPEC));
+    assert!(said.contains("no rebuild kit"), "{said}");
+}

@@ -29,6 +29,15 @@ impl Kit {
         Ok((self.text(SPEC, "spec")?, self.text(LOCK, "lock")?))
     }
 
+    /// Returns the variant that the spec of a rebuild kit is, where it is one.
+    pub fn variant(&self) -> Option<&str> {
+        let spec = self.manifest().files.iter().find(|file| file.path == SPEC && file.kind == "spec");
+        match spec.and_then(|file| file.special.as_ref()) {
+            Some(Special::Variant(name)) => Some(name),
+            _ => None,
+        }
+    }
+
     fn text(&self, path: &str, kind: &str) -> Result<String, Error> {
         let file = self.manifest().files.iter().find(|file| file.path == path && file.kind == kind);
         let file = file.ok_or_else(|| self.invalid(format!("it is no rebuild kit: it has no `{path}`")))?;
@@ -90,14 +99,14 @@ impl Kit {
         match &file.special {
             Some(Special::Link(_)) => return Ok(()),
             Some(Special::Directory) => return fs::create_dir_all(to).map_err(failed),
-            Some(Special::Executable) | None => {}
+            Some(Special::Executable | Special::Variant(_)) | None => {}
         }
         parents(to).map_err(failed)?;
         let mut body = HashingReader::new(self.body(file)?.take(file.size.saturating_add(1)));
         let mut new = fs::File::create_new(to).map_err(failed)?;
         io::copy(&mut body, &mut new).map_err(failed)?;
         self.check(file, body.finish().0)?;
-        let mode = if file.special.is_some() { 0o755 } else { 0o644 };
+        let mode = if file.special == Some(Special::Executable) { 0o755 } else { 0o644 };
         new.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)
     }
 

@@ -187,13 +187,13 @@ fn license(words: &[&str], resolve: &mut dyn FnMut(&Name) -> Expression) -> Opti
 }
 
 /// Reads an expression that is SPDX's own (of a spec, of a language's package), strictly but for the case of letters
-/// and deprecated names that have a successor. `None` where it is none.
+/// (SPDX 2.3, D.2) and deprecated names that have a successor. `None` where it is none.
 pub fn read_spdx(text: &str) -> Option<Expression> {
     if text.len() > 16 << 10 {
         return None;
     }
     let mode = spdx::ParseMode { allow_deprecated: true, allow_postfix_plus_on_gpl: true, ..spdx::ParseMode::STRICT };
-    let parsed = spdx::Expression::parse_mode(text, mode).ok()?;
+    let parsed = spdx::Expression::parse_mode(&names::in_the_case_of_the_list(text), mode).ok()?;
     // The nodes stand in postfix order.
     let mut stack: Vec<Expression> = Vec::new();
     for node in parsed.iter() {
@@ -254,7 +254,8 @@ mod tests {
     #[test]
     fn spdx_is_read_and_written_in_one_form() {
         for (text, expected) in [
-            ("mit", None),
+            ("mit", Some("MIT")),
+            ("apache-2.0 with llvm-exception or (zlib)", Some("Apache-2.0 WITH LLVM-exception OR Zlib")),
             ("MIT", Some("MIT")),
             ("(MIT)", Some("MIT")),
             ("GPL-2.0", Some("GPL-2.0-only")),

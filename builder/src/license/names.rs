@@ -95,6 +95,30 @@ static EXCEPTIONS: LazyLock<BTreeMap<String, &'static str>> = LazyLock::new(|| {
         .collect()
 });
 
+/// Everything that SPDX's lists have, by its lower-case name, deprecated names too.
+static SPELLING: LazyLock<BTreeMap<String, &'static str>> = LazyLock::new(|| {
+    let licenses = spdx::identifiers::LICENSES.iter().map(|license| license.name);
+    let exceptions = spdx::identifiers::EXCEPTIONS.iter().map(|exception| exception.name);
+    licenses.chain(exceptions).map(|name| (name.to_ascii_lowercase(), name)).collect()
+});
+
+/// Returns an expression with its names and operators in the case that SPDX writes them in.
+pub(super) fn in_the_case_of_the_list(text: &str) -> String {
+    let mut whole = String::with_capacity(text.len());
+    for piece in text.split_inclusive([' ', '(', ')', '+']) {
+        let word = piece.trim_end_matches([' ', '(', ')', '+']);
+        let lower = word.to_ascii_lowercase();
+        whole.push_str(match lower.as_str() {
+            "and" => "AND",
+            "or" => "OR",
+            "with" => "WITH",
+            _ => SPELLING.get(&lower).copied().unwrap_or(word),
+        });
+        whole.push_str(&piece[word.len()..]);
+    }
+    whole
+}
+
 /// What Debian calls otherwise. Lower-case name, SPDX's name; only where the two are one text.
 const ALIASES: &[(&str, &str)] = &[
     ("apache", "Apache-2.0"),

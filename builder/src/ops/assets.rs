@@ -1,7 +1,7 @@
 //! The files that a release leaves for others to take: documents, signatures, sums, the public key.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64ct::{Base64, Encoding as _};
 
@@ -20,31 +20,49 @@ pub(super) const SUMS_SIGNATURE: &str = "SHA256SUMS.sig";
 /// The most bytes of a file that is compared.
 const MAX_FILE: u64 = 512 << 20;
 
-/// Writes these files, their sums and the signature of the sums as the directory `place`: all of it, or what stood there
-/// before. Returns whether anything changed.
-pub(super) fn write(place: &Path, mut files: BTreeMap<String, Vec<u8>>, signer: &dyn Signer) -> Result<bool, Problems> {
-    let sums: String = files.iter().map(|(name, bytes)| format!("{}  {name}\n", Digest::of(bytes).hex())).collect();
-    let signature = match signed_before(place, sums.as_bytes(), signer) {
-        Some(signature) => signature,
-        None => Base64::encode_string(&signer.sign(sums.as_bytes())?).into_bytes(),
-    };
-    files.insert(SUMS.to_owned(), sums.into_bytes());
-    files.insert(SUMS_SIGNATURE.to_owned(), signature);
-    // The sums are in every such directory: where they are not, it is somebody else's.
-    let mut names = vec![SUMS];
-    names.extend(files.keys().map(String::as_str).filter(|name| *name != SUMS));
-    let staging = Staging::directory(place, &names)?;
-    let same =
-        |(name, bytes): (&String, &Vec<u8>)| read(&place.join(name), MAX_FILE).is_ok_and(|there| there == *bytes);
-    if files.iter().all(same) {
-        return Ok(false);
+/// The directory of the assets, which will be written.
+pub(super) struct Assets {
+    place: PathBuf,
+    /// What may stand there beside the sums.
+    names: Vec<String>,
+    staging: Staging,
+}
+
+impl Assets {
+    /// Starts the directory `place`, in which files of these names may stand, the sums, and no others.
+    pub(super) fn open(place: &Path, names: Vec<String>) -> Result<Self, Problems> {
+        // The sums are in every such directory: where they are not, it is somebody else's.
+        let mut known = vec![SUMS, SUMS_SIGNATURE];
+        known.extend(names.iter().map(String::as_str));
+        let staging = Staging::directory(place, &known)?;
+        Ok(Self { place: place.to_owned(), names, staging })
     }
-    for (name, bytes) in &files {
-        let path = staging.path().join(name);
-        std::fs::write(&path, bytes).map_err(|source| Error::Write { path: shown(&place.join(name)), source })?;
+
+    /// Writes these files, their sums and the signature of the sums: all of it, or what stood there before stays. Returns
+    /// whether anything changed.
+    pub(super) fn write(self, mut files: BTreeMap<String, Vec<u8>>, signer: &dyn Signer) -> Result<bool, Problems> {
+        let Self { place, names, staging } = self;
+        let sums: String = files.iter().map(|(name, bytes)| format!("{}  {name}\n", Digest::of(bytes).hex())).collect();
+        let signature = match signed_before(&place, sums.as_bytes(), signer) {
+            Some(signature) => signature,
+            None => Base64::encode_string(&signer.sign(sums.as_bytes())?).into_bytes(),
+        };
+        files.insert(SUMS.to_owned(), sums.into_bytes());
+        files.insert(SUMS_SIGNATURE.to_owned(), signature);
+        let same =
+            |(name, bytes): (&String, &Vec<u8>)| read(&place.join(name), MAX_FILE).is_ok_and(|there| there == *bytes);
+        // A file of an earlier release that this one does not have is a change too.
+        let superfluous = names.iter().any(|name| !files.contains_key(name) && place.join(name).exists());
+        if !superfluous && files.iter().all(same) {
+            return Ok(false);
+        }
+        for (name, bytes) in &files {
+            let path = staging.path().join(name);
+            std::fs::write(&path, bytes).map_err(|source| Error::Write { path: shown(&place.join(name)), source })?;
+        }
+        staging.commit()?;
+        Ok(true)
     }
-    staging.commit()?;
-    Ok(true)
 }
 
 /// Returns the signature that stands there, where the key would sign in other words every time and has signed these sums.

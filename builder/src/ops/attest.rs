@@ -126,9 +126,14 @@ fn statements<'d>(
 
 /// Returns the statements that the evidence about a manifest makes: the SBOMs and the provenance.
 pub(super) fn evident(evidence: &Evidence, manifest: &Digest) -> Result<Vec<Statement>, Problems> {
-    let documents = [Document::Spdx, Document::Cyclonedx, Document::Spdx3, Document::Provenance];
     let mut all = Vec::new();
-    for document in documents {
+    // Of an image of very many files, the SPDX document of its packages, which names the full one.
+    let packages = evidence.statement(manifest, Document::SpdxPackages)?;
+    all.extend(match packages {
+        Some(packages) => Some(packages),
+        None => evidence.statement(manifest, Document::Spdx)?,
+    });
+    for document in [Document::Cyclonedx, Document::Spdx3, Document::Provenance] {
         all.extend(evidence.statement(manifest, document)?);
     }
     Ok(all)

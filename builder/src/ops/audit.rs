@@ -203,12 +203,14 @@ fn key(manifest: &Digest, spec: &Digest) -> Digest {
 /// Judges one image; `spec` is the one that it was built from.
 fn judged(open: &OpenImage, one: &Opened, checks: &Checks, spec: Option<&Spec>) -> Result<AuditedImage, Problems> {
     let mut survey = policy::survey(open, one, Depth::Contents)?;
-    let components = spec.into_iter().flat_map(|spec| &spec.files).filter_map(|file| file.value.component.as_ref());
+    let files = spec.into_iter().flat_map(|spec| spec.files.iter().enumerate());
+    let components = files.filter_map(|(number, file)| Some((number, file.value.component.as_ref()?)));
     survey.components = components
-        .map(|component| Licensed {
+        .map(|(number, component)| Licensed {
             name: component.name.clone(),
             version: component.version.clone(),
             license: component.license.clone().unwrap_or_else(|| license::NOASSERTION.to_owned()),
+            from: Some(format!("`files[{number}]` of the spec")),
         })
         .collect();
     let judgement = policy::judge(&survey, checks);
@@ -287,13 +289,12 @@ fn name_origins(
 
 /// Returns what settles a breach in the spec that built the image.
 fn fixes(spec: &Spec, found: &Found) -> Vec<String> {
-    if let Some(name) = &found.package {
-        return keeping_out(spec, name);
-    }
-    let Some(from) = &found.from else { return Vec::new() };
+    let Some(from) = &found.from else {
+        return found.package.iter().map(|name| keeping_out(spec, name)).collect();
+    };
     let Rule::Forbid(finding) = found.rule else { return Vec::new() };
     if let Some(name) = from.strip_prefix("package `").and_then(|rest| rest.strip_suffix('`')) {
-        return keeping_out(spec, name);
+        return vec![keeping_out(spec, name)];
     }
     if from.ends_with(" of the spec") {
         return vec![match finding {
@@ -304,17 +305,14 @@ fn fixes(spec: &Spec, found: &Found) -> Vec<String> {
     Vec::new()
 }
 
-/// Returns how a package is kept out of the image of a spec; nothing of what is no package of its archives.
-fn keeping_out(spec: &Spec, name: &str) -> Vec<String> {
-    if spec.files.iter().any(|file| file.value.component.as_ref().is_some_and(|component| component.name == name)) {
-        return Vec::new();
-    }
-    vec![if spec.packages.iter().any(|package| package.value.name == name) {
+/// Returns how a package is kept out of the image of a spec.
+fn keeping_out(spec: &Spec, name: &str) -> String {
+    if spec.packages.iter().any(|package| package.value.name == name) {
         format!("take `{name}` out of `packages`")
     } else {
         format!(
             "`tarsia why {} {name}` says why the package is in; `\"!{name}\"` under `packages` keeps it out",
             spec.source.name
         )
-    }]
+    }
 }

@@ -14,6 +14,7 @@ use crate::select::Report;
 use crate::spec::Platform;
 
 use super::audit::contract;
+use super::embed::embedded;
 use super::evidence::{self, Told};
 use super::lock::{LockOptions, lock, renew, stale};
 use super::output::Outputs;
@@ -37,6 +38,8 @@ pub struct BuildOptions {
     pub variant: Option<String>,
     /// Where the evidence goes; beside each file where nothing is said, and for a container engine nowhere.
     pub evidence: Option<PathBuf>,
+    /// Layouts and archives hold the evidence too, as what is attached to an image in a registry.
+    pub embed_referrers: bool,
     /// The checkout's revision, told in the provenance.
     pub source_revision: Option<Revision>,
 }
@@ -121,7 +124,14 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
     let told = Told { proved, source: source.as_ref(), builder: BUILDER };
     let evidence =
         if outputs.want_evidence() { Some(evidence::contents(&project, &input, &built, &told)?) } else { None };
-    outputs.write(world, &built.image, evidence.as_ref(), &engines)?;
+    let image = match &evidence {
+        Some(contents) if options.embed_referrers => {
+            let embedded = embedded(&built.image, contents);
+            built.image.clone().with_embedded(embedded)
+        }
+        _ => built.image.clone(),
+    };
+    outputs.write(world, &image, evidence.as_ref(), &engines)?;
     warnings.extend(world.store.take_warnings());
     Ok(BuildOutcome { digest: built.digest(), outputs: outputs.shown(&texts, &engines), moved, warnings })
 }

@@ -14,7 +14,7 @@ use crate::engine::local::{self, BuildInput, Built, Selected};
 use crate::evidence::{Because, Contents, Document, Reasons, Stored};
 use crate::image::Image;
 use crate::package::local::SourceKind;
-use crate::sbom;
+use crate::sbom::{self, Inventory};
 use crate::select::{self, Cause, Reason};
 use crate::spec::Platform;
 use crate::store::{Kind, Store};
@@ -53,7 +53,8 @@ pub(super) fn contents(
     for image in built.image.images() {
         let platform = image.platform();
         let selected = built.selected.get(&platform).and_then(Option::as_ref);
-        let mut documents = kept(input, &name, image, selected)?;
+        let Kept { documents, purls } = kept(input, &name, image, selected)?;
+        let mut documents = listed(&documents);
         let statement = attest::provenance(&ProvenanceInput {
             name: &name,
             manifest: image.digest(),
@@ -64,6 +65,7 @@ pub(super) fn contents(
             local: &local_files(built),
             proved: told.proved,
             location: &|archive, date, path| location(input.spec, archive, date, path),
+            purl: &|package| purls.get(&owner(&package.name, &package.architecture)).cloned(),
             byproducts: &byproducts(&documents),
             source: told.source,
             builder: told.builder,
@@ -96,15 +98,21 @@ pub(super) fn local_files(built: &Built) -> Vec<LocalFile> {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     documents: Vec<(Document, Digest, u64)>,
+    /// By package and architecture, how the SBOMs call it.
+    purls: BTreeMap<String, String>,
+}
+
+/// Returns the key of a package in [`Kept::purls`].
+fn owner(name: &str, architecture: &str) -> String {
+    format!("{name}:{architecture}")
+}
+
+fn listed(documents: &[(Document, Digest, u64)]) -> BTreeMap<Document, Stored> {
+    documents.iter().map(|(document, digest, size)| (*document, Stored { digest: *digest, size: *size })).collect()
 }
 
 /// Returns the documents that are a function of image, spec and lock: found in the store, or made now.
-fn kept(
-    input: &BuildInput<'_>,
-    name: &str,
-    image: &Image,
-    selected: Option<&Selected>,
-) -> Result<BTreeMap<Document, Stored>, Problems> {
+fn kept(input: &BuildInput<'_>, name: &str, image: &Image, selected: Option<&Selected>) -> Result<Kept, Problems> {
     let key = key(input.spec, input.lock, name, &image.digest(), image.platform());
     if let Some(found) = find(input.store, &key)? {
         return Ok(found);
@@ -117,16 +125,20 @@ fn kept(
             &again
         }
     };
-    let mut documents = BTreeMap::new();
-    for (document, bytes) in made(input, name, image, selected)? {
-        documents.insert(document, put(input.store, &bytes)?);
+    let inventory = local::inventory(input, selected, image)?;
+    let mut kept = Kept { documents: Vec::new(), purls: BTreeMap::new() };
+    for (document, bytes) in made(input, name, image, selected, &inventory) {
+        let Stored { digest, size } = put(input.store, &bytes)?;
+        kept.documents.push((document, digest, size));
     }
-    let kept = Kept {
-        documents: documents.iter().map(|(document, stored)| (*document, stored.digest, stored.size)).collect(),
-    };
-    let kept = postcard::to_stdvec(&kept).expect("plain data can always be written");
-    input.store.put_entry(Kind::Images, &key, &kept)?;
-    Ok(documents)
+    for component in &inventory.components {
+        if let (Some(purl), Some(architecture)) = (&component.purl, &component.architecture) {
+            kept.purls.insert(owner(&component.name, architecture), purl.clone());
+        }
+    }
+    let bytes = postcard::to_stdvec(&kept).expect("plain data can always be written");
+    input.store.put_entry(Kind::Images, &key, &bytes)?;
+    Ok(kept)
 }
 
 /// Makes the documents of one manifest.
@@ -135,7 +147,8 @@ fn made(
     name: &str,
     image: &Image,
     selected: &Selected,
-) -> Result<Vec<(Document, Vec<u8>)>, Problems> {
+    inventory: &Inventory,
+) -> Vec<(Document, Vec<u8>)> {
     let nodes = selected.selection.nodes.iter().map(|(path, kept)| (path, &kept.origin, kept.reason.as_str()));
     let mut reasons = Reasons::new(name, image.digest(), image.platform().oci(), nodes);
     let graph = &selected.selection.reasons;
@@ -149,19 +162,18 @@ fn made(
     let mut documents = vec![(Document::Reasons, reasons.to_bytes())];
     let formats = &input.spec.sbom.formats;
     let wanted = |document: Document| formats.is_empty() || formats.iter().any(|format| format == document.as_str());
-    let inventory = local::inventory(input, selected, image)?;
     if wanted(Document::Spdx) {
-        let full = sbom::spdx(&inventory);
-        documents.extend(sbom::spdx_packages(&inventory, &full).map(|bytes| (Document::SpdxPackages, bytes)));
+        let full = sbom::spdx(inventory);
+        documents.extend(sbom::spdx_packages(inventory, &full).map(|bytes| (Document::SpdxPackages, bytes)));
         documents.push((Document::Spdx, full));
     }
     if wanted(Document::Cyclonedx) {
-        documents.push((Document::Cyclonedx, sbom::cyclonedx(&inventory, sbom::Version::V1_6)));
+        documents.push((Document::Cyclonedx, sbom::cyclonedx(inventory, sbom::Version::V1_6)));
     }
     if wanted(Document::Spdx3) {
-        documents.push((Document::Spdx3, sbom::spdx3(&inventory)));
+        documents.push((Document::Spdx3, sbom::spdx3(inventory)));
     }
-    Ok(documents)
+    documents
 }
 
 fn because(reason: &Reason) -> Because {
@@ -193,7 +205,7 @@ pub(super) fn graph(document: &Reasons) -> select::Reasons {
     }
 }
 
-fn find(store: &Store, key: &Digest) -> Result<Option<BTreeMap<Document, Stored>>, Problems> {
+fn find(store: &Store, key: &Digest) -> Result<Option<Kept>, Problems> {
     let Some(kept) = store.entry(Kind::Images, key).and_then(|bytes| postcard::from_bytes::<Kept>(&bytes).ok()) else {
         return Ok(None);
     };
@@ -202,8 +214,7 @@ fn find(store: &Store, key: &Digest) -> Result<Option<BTreeMap<Document, Stored>
             return Ok(None);
         }
     }
-    let documents = kept.documents.into_iter();
-    Ok(Some(documents.map(|(document, digest, size)| (document, Stored { digest, size })).collect()))
+    Ok(Some(kept))
 }
 
 fn key(spec: &Spec, lock: &Lock, name: &str, manifest: &Digest, platform: Platform) -> Digest {

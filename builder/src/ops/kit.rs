@@ -115,7 +115,16 @@ pub fn full_kit(world: &World<'_>, kit: &Path, output: &Path, require_proof: boo
 pub(super) fn unpacked(kit: &Kit, directory: &Path) -> Result<Project, Problems> {
     kit.unpack(directory)?;
     let (spec, lock) = kit.texts()?;
-    Project::of_texts(Path::new(SPEC), directory, spec, (Path::new(LOCK), lock))
+    let mut project = Project::of_texts(Path::new(SPEC), directory, spec, (Path::new(LOCK), lock))?;
+    if let Some(variant) = kit.variant() {
+        let name = project.spec.name.strip_suffix(variant).and_then(|name| name.strip_suffix('-'));
+        let Some(name) = name.filter(|name| !name.is_empty()).map(str::to_owned) else {
+            let problem = format!("its spec is called `{}` and said to be variant `{variant}`", project.spec.name);
+            return Err(kit::Error::Invalid { path: kit.name().to_owned(), problem }.into());
+        };
+        (project.spec.name, project.spec.variant) = (name, Some(variant.to_owned()));
+    }
+    Ok(project)
 }
 
 /// The files of a kit, and where the bytes of those that may be large stand.
@@ -162,7 +171,8 @@ fn gather(project: &Project, lock: &Lock, sources: &[LocalSource]) -> Result<Gat
     };
     for (path, kind, text) in [(SPEC, "spec", spec.merged()), (LOCK, "lock", lock.to_text())] {
         let bytes = text.into_bytes();
-        let file = named(path.to_owned(), kind, path, Digest::of(&bytes), bytes.len() as u64);
+        let mut file = named(path.to_owned(), kind, path, Digest::of(&bytes), bytes.len() as u64);
+        file.special = spec.variant.clone().filter(|_| path == SPEC).map(Special::Variant);
         files.push((file, Content::Bytes(bytes)));
     }
     let mut list = |kind: &str, name: &str, digest: Digest, size: u64, special: Option<Special>| {

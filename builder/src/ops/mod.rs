@@ -23,6 +23,7 @@ mod bundles;
 mod cache;
 mod check;
 mod diff;
+mod embed;
 mod evidence;
 mod fetch;
 mod init;
@@ -56,7 +57,7 @@ mod why_image;
 
 pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
-pub use attach::{AttachOptions, Attached, attach};
+pub use attach::{AttachOptions, Attached, SbomAttachOptions, attach, attach_sbom};
 pub use attest::{AttestOptions, Attested, attest};
 pub use audit::{Audit, AuditOptions, AuditedImage, audit, audit_spec};
 pub use build::{BuildOptions, BuildOutcome, Revision, build};
@@ -88,7 +89,7 @@ pub use sign::{Signed, sign};
 pub use source::Reach;
 pub use test::{Tested, TestedImage, TestedRun, test};
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
-pub use verify::{Verification, VerifyOptions, verify};
+pub use verify::{RebuildAnswer, RebuildInputs, VerdictSigner, Verification, VerifyOptions, verify};
 pub use why::{Answer, Kept, PackageReason, PathReason, Step, WhyOptions, WhyOutcome, why};
 pub use why_image::{image_path, why_image};
 
@@ -297,6 +298,12 @@ pub enum Error {
         /// As the user wrote it.
         image: String,
     },
+    /// Evidence without a rebuild kit where one is needed.
+    #[error("cannot make a full rebuild kit: there is none in `{directory}`")]
+    NoKit {
+        /// The evidence.
+        directory: String,
+    },
     /// A release of what is not proved.
     #[error("cannot release `{image}`: its packages were not proved against their signed archives")]
     UnprovedImage {
@@ -374,6 +381,7 @@ impl Diagnose for Error {
             Self::Registry(error) => error.code(),
             Self::Published { .. } => "ops::published",
             Self::NoEvidence { .. } => "ops::no-evidence",
+            Self::NoKit { .. } => "release::no-kit",
             Self::UnprovedImage { .. } => "release::unproved",
             Self::AssetName { .. } => "release::name",
             Self::Predicate { .. } => "attest::predicate",
@@ -399,6 +407,7 @@ impl Diagnose for Error {
         let hint = match self {
             Self::NoLock { .. } => "`tarsia lock SPEC` writes it",
             Self::Stale { .. } => "`tarsia lock SPEC` writes a new one",
+            Self::NoKit { .. } => "build it again",
             Self::NoEvidence { .. } => "build it again, or name the directory with `--evidence DIR`",
             Self::UnprovedImage { .. } => {
                 "`tarsia build --require-proof` says why; `--unproved` releases it all the same"

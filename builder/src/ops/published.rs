@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use base64ct::{Base64, Encoding as _};
@@ -54,7 +54,14 @@ pub(super) struct Said {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attachment {
     pub(super) manifest: ReferrerManifest,
-    pub(super) blob: Vec<u8>,
+    blob: Blob,
+}
+
+/// Where the bytes of something attached are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Blob {
+    Bytes(Vec<u8>),
+    File(PathBuf),
 }
 
 impl<'a> Published<'a> {
@@ -176,20 +183,25 @@ impl<'a> Published<'a> {
 
     /// Attaches what was said to what it is about; with `legacy`, as cosign's `.att` too. Returns how much was written.
     pub(super) fn publish(&self, said: &[Said], legacy: bool) -> Result<usize, Problems> {
-        let attachments: Vec<Attachment> =
-            said.iter().map(|one| of_bundle(&one.subject, &one.predicate_type, &one.bundle)).collect();
+        let attachments: Vec<Attachment> = said.iter().map(Said::attachment).collect();
+        let envelopes = || if legacy { self.write_envelopes(said) } else { Ok(0) };
+        at_once::<Problems>(vec![Box::new(|| Ok(self.attach(&attachments)?)), Box::new(envelopes)])
+    }
+
+    /// Writes what was said as cosign's `.att`. Returns how much was written.
+    pub(super) fn write_envelopes(&self, said: &[Said]) -> Result<usize, Problems> {
         let mut layers: BTreeMap<Digest, Vec<CosignLayer>> = BTreeMap::new();
-        for one in said.iter().filter(|_| legacy) {
+        for one in said {
             let annotations =
                 [(SIGNATURE.to_owned(), String::new()), (PREDICATE.to_owned(), one.predicate_type.clone())];
             let layer = CosignLayer::new(ENVELOPE, one.bundle.envelope().to_bytes(), annotations);
             layers.entry(one.subject.digest).or_default().push(layer);
         }
-        let mut jobs: Vec<Job<'_, Problems>> = vec![Box::new(|| Ok(self.attach(&attachments)?))];
-        for (subject, layers) in &layers {
-            jobs.push(Box::new(|| Ok(self.repository.add_cosign_layers(subject, CosignTag::Attestations, layers)?)));
-        }
-        at_once(jobs)
+        let write = |(subject, layers)| -> Job<'_, Problems> {
+            let (subject, layers): (&Digest, &Vec<CosignLayer>) = (subject, layers);
+            Box::new(move || Ok(self.repository.add_cosign_layers(subject, CosignTag::Attestations, layers)?))
+        };
+        at_once(layers.iter().map(write).collect())
     }
 
     /// Returns the bundle in which this key has said this before; looked for only where it would sign in other words
@@ -221,9 +233,9 @@ impl<'a> Published<'a> {
         Ok(None)
     }
 
-    /// Attaches the documents of `evidence` about this image's manifests as they are: what says what is in it, and why.
-    /// Returns how much was written. The provenance is nothing without a signature.
-    pub(super) fn attach_evidence(&self, evidence: &Evidence) -> Result<usize, Problems> {
+    /// Returns the documents of `evidence` about this image's manifests, to be attached as they are: what says what is in
+    /// it, and why. The provenance is nothing without a signature.
+    pub(super) fn evident(&self, evidence: &Evidence) -> Result<Vec<Attachment>, Problems> {
         let mut attachments = Vec::new();
         for one in evidence.manifests() {
             let Some((subject, _)) = self.documents.iter().find(|(own, _)| own.digest == one.digest) else { continue };
@@ -233,25 +245,7 @@ impl<'a> Published<'a> {
                 }
             }
         }
-        Ok(self.attach(&attachments)?)
-    }
-
-    /// Attaches a file on disk, by its path and digest, as itself. Returns how much was written: 1 or 0.
-    pub(super) fn attach_file(
-        &self,
-        subject: &Descriptor,
-        media_type: &str,
-        title: &str,
-        (path, digest): (&Path, &Digest),
-    ) -> Result<usize, Error> {
-        let failed = |source| Error::Read { path: shown(path), source };
-        let size = std::fs::metadata(path).map_err(failed)?.len();
-        let open = || Ok(Box::new(File::open(path)?) as Box<dyn Read + Send>);
-        self.repository.push_bytes(EMPTY_BYTES)?;
-        self.repository.push_blob(digest, size, None, &open)?;
-        let manifest =
-            raw_manifest(subject, Descriptor { digest: *digest, size, ..Descriptor::of(media_type, b"") }, title);
-        Ok(usize::from(self.repository.attach(&manifest)?))
+        Ok(attachments)
     }
 
     /// Attaches to their subjects what is not attached yet. Returns how much that was.
@@ -261,7 +255,17 @@ impl<'a> Published<'a> {
             self.repository.push_bytes(EMPTY_BYTES)?;
         }
         for Attachment { manifest, blob } in attachments {
-            self.repository.push_bytes(blob)?;
+            match blob {
+                Blob::Bytes(bytes) => {
+                    self.repository.push_bytes(bytes)?;
+                }
+                Blob::File(path) => {
+                    let open = || Ok(Box::new(File::open(path)?) as Box<dyn Read + Send>);
+                    for layer in &manifest.layers {
+                        self.repository.push_blob(&layer.digest, layer.size, None, &open)?;
+                    }
+                }
+            }
             let subject = manifest.subject.as_ref().expect("what is attached has a subject").digest;
             by_subject.entry(subject).or_default().push(manifest.clone());
         }
@@ -277,7 +281,20 @@ impl<'a> Published<'a> {
 impl Attachment {
     /// Returns a file as it is attached for itself, called `title`.
     pub(super) fn raw(subject: &Descriptor, media_type: &str, title: &str, blob: Vec<u8>) -> Self {
-        Self { manifest: raw_manifest(subject, Descriptor::of(media_type, &blob), title), blob }
+        Self { manifest: raw_manifest(subject, Descriptor::of(media_type, &blob), title), blob: Blob::Bytes(blob) }
+    }
+
+    /// As [`Attachment::raw`], of a file that may be large, by its digest.
+    pub(super) fn file(
+        subject: &Descriptor,
+        media_type: &str,
+        title: &str,
+        path: &Path,
+        digest: Digest,
+    ) -> Result<Self, Error> {
+        let meta = std::fs::metadata(path).map_err(|source| Error::Read { path: shown(path), source })?;
+        let blob = Descriptor { digest, size: meta.len(), ..Descriptor::of(media_type, b"") };
+        Ok(Self { manifest: raw_manifest(subject, blob, title), blob: Blob::File(path.to_owned()) })
     }
 }
 
@@ -315,14 +332,17 @@ fn says(bundle: &Bundle, statement: &Statement, key: &PublicKey) -> bool {
     bundle.open(key).is_ok_and(|said| said.value() == statement)
 }
 
-/// Returns a bundle as it is attached to what it is about.
-fn of_bundle(subject: &Descriptor, predicate_type: &str, bundle: &Bundle) -> Attachment {
-    let blob = bundle.to_bytes();
-    let annotations = BTreeMap::from([
-        (BUNDLE_CONTENT.0.to_owned(), BUNDLE_CONTENT.1.to_owned()),
-        (BUNDLE_PREDICATE.to_owned(), predicate_type.to_owned()),
-    ]);
-    Attachment { manifest: ReferrerManifest::new(BUNDLE, subject, Descriptor::of(BUNDLE, &blob), annotations), blob }
+impl Said {
+    /// Returns it as a bundle that is attached to what it is about.
+    pub(super) fn attachment(&self) -> Attachment {
+        let blob = self.bundle.to_bytes();
+        let annotations = BTreeMap::from([
+            (BUNDLE_CONTENT.0.to_owned(), BUNDLE_CONTENT.1.to_owned()),
+            (BUNDLE_PREDICATE.to_owned(), self.predicate_type.clone()),
+        ]);
+        let manifest = ReferrerManifest::new(BUNDLE, &self.subject, Descriptor::of(BUNDLE, &blob), annotations);
+        Attachment { manifest, blob: Blob::Bytes(blob) }
+    }
 }
 
 /// Returns what is meant of an image's documents: the last, which is the whole, or the manifest of a platform.

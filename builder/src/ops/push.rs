@@ -61,7 +61,8 @@ pub fn push(reach: &Reach<'_>, source: &str, target: &str, options: &PushOptions
         false => evidence_of(&source.open, source.destination.path(), options.evidence.as_deref())?,
     };
     let pushed = published.repository.push_image(&source.open, options.mount_from.as_deref(), reach.progress)?;
-    let attached = evidence.map_or(Ok(0), |evidence| published.attach_evidence(&evidence))?;
+    let documents = evidence.map_or(Ok(Vec::new()), |evidence| published.evident(&evidence))?;
+    let attached = published.attach(&documents)?;
     let tagged = match reference.digest() {
         Some(_) => false,
         None => published.repository.tag(&reference.wanted(), whole)?,

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 
 use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
-use crate::evidence::{Document, Evidence, KIT, KIT_MEDIA_TYPE};
+use crate::evidence::{Document, Evidence, KIT, KIT_MEDIA_TYPE, ManifestEvidence};
 use crate::image::{self, Destination, Reference};
 use crate::registry::PushedImage;
 use crate::sign::Signer;
 
-use super::assets::{self, SUMS, SUMS_SIGNATURE};
+use super::assets::{Assets, SUMS, SUMS_SIGNATURE};
 use super::attest::evident;
-use super::published::{Published, Said};
+use super::kit::full_kit;
+use super::published::{Attachment, Published, Said, at_once};
 use super::push::{evidence_of, target_of};
-use super::{Error, World};
+use super::{Error, World, shown};
 
 /// How an image is released.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct ReleaseOptions {
     pub assets: PathBuf,
     /// Where the evidence is; beside the image where nothing is said.
     pub evidence: Option<PathBuf>,
+    /// The rebuild kit holds all that the lock names, too: packages, signed metadata, fetched files.
+    pub full_kit: bool,
     /// An image whose packages were not all found in signed metadata may be released; its provenance says so.
     pub unproved: bool,
     /// Attestations are written as cosign's `.att` too.
@@ -81,26 +84,54 @@ pub fn release(
     let digest = published.whole().digest;
     let mut warnings = Vec::new();
     check_proof(&evidence, source, options.unproved, &mut warnings)?;
+    let name = asset_name(&evidence)?;
+    let assets = Assets::open(&options.assets, asset_names(&name, &evidence))?;
+
+    // What has to be fetched for a kit is, before anything is published.
+    let room = world.store.temporary_directory()?;
+    let kit = kit(world, &evidence, options, room.path(), &mut warnings)?;
 
     let pushed = published.repository.push_image(&open, options.mount_from.as_deref(), world.progress)?;
     let signatures = published.signatures(signer)?;
     let attestations = attestations(&published, &evidence, signer)?;
-    let mut attached = published.attach_evidence(&evidence)?;
-    if let Some((kit, kit_digest)) = evidence.kit() {
-        attached += published.attach_file(published.whole(), KIT_MEDIA_TYPE, KIT, (&kit, &kit_digest))?;
+    let mut attachments = published.evident(&evidence)?;
+    if let Some((path, digest)) = kit {
+        attachments.push(Attachment::file(published.whole(), KIT_MEDIA_TYPE, KIT, &path, digest)?);
     }
-    attached += published.sign_names(Some(&tag), signer)?;
-    attached += published.publish(&signatures, false)? + published.publish(&attestations, options.legacy)?;
+    attachments.extend(signatures.iter().chain(&attestations).map(Said::attachment));
+    let envelopes = || if options.legacy { published.write_envelopes(&attestations) } else { Ok(0) };
+    let attached = at_once::<Problems>(vec![
+        Box::new(|| Ok(published.attach(&attachments)?)),
+        Box::new(|| published.sign_names(Some(&tag), signer)),
+        Box::new(envelopes),
+    ])?;
     let whole = published.documents.last().expect("an image has a document");
     let tagged = published.repository.tag(&tag, whole)?;
 
-    let name = asset_name(&evidence)?;
     let files = files(&name, &evidence, &signatures, &attestations, signer)?;
-    let changed = assets::write(&options.assets, files, signer)?;
+    let changed = assets.write(files, signer)?;
     let plain = world.registry.is_plain(&reference);
     let commands =
         Commands { assets: &options.assets, name: &name, reference: &reference, tag: &tag, plain }.text(&attestations);
     Ok(Release { digest, reference, pushed, attached, tagged, changed, commands, warnings })
+}
+
+/// Returns path and digest of the rebuild kit: that of the evidence, or the full one, which is made in `room`.
+fn kit(
+    world: &World<'_>,
+    evidence: &Evidence,
+    options: &ReleaseOptions,
+    room: &Path,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<(PathBuf, Digest)>, Problems> {
+    let own = evidence.kit();
+    if !options.full_kit {
+        return Ok(own);
+    }
+    let (own, _) = own.ok_or_else(|| Error::NoKit { directory: shown(evidence.directory()) })?;
+    let full = full_kit(world, &own, &room.join(KIT), !options.unproved)?;
+    warnings.extend(full.warnings);
+    Ok(Some((full.output, full.digest)))
 }
 
 /// Refuses an image whose archives were not proved, by the word of its provenance.
@@ -152,6 +183,25 @@ fn asset_name(evidence: &Evidence) -> Result<String, Error> {
     Ok(name.to_owned())
 }
 
+/// Returns the names of all files that a release of this image may have, but for the sums.
+fn asset_names(name: &str, evidence: &Evidence) -> Vec<String> {
+    let mut names: Vec<String> =
+        ["sigstore.json", "intoto.jsonl", "pub"].iter().map(|ending| format!("{name}.{ending}")).collect();
+    let documents = [Document::Spdx, Document::Cyclonedx, Document::Spdx3];
+    for of in evidence.manifests().iter().map(|one| platform_ending(one, evidence)) {
+        names.extend(documents.iter().map(|document| format!("{name}{of}.{}", document.file_name())));
+    }
+    names
+}
+
+/// Returns what tells the documents of one platform from those of another.
+fn platform_ending(one: &ManifestEvidence, evidence: &Evidence) -> String {
+    match evidence.manifests() {
+        [_] => String::new(),
+        _ => format!("-{}", one.platform.replace('/', "-")),
+    }
+}
+
 /// Returns the assets by name, but for the sums.
 fn files(
     name: &str,
@@ -161,9 +211,8 @@ fn files(
     signer: &dyn Signer,
 ) -> Result<BTreeMap<String, Vec<u8>>, Problems> {
     let mut files = BTreeMap::new();
-    let several = evidence.manifests().len() > 1;
     for one in evidence.manifests() {
-        let of = if several { format!("-{}", one.platform.replace('/', "-")) } else { String::new() };
+        let of = platform_ending(one, evidence);
         for document in [Document::Spdx, Document::Cyclonedx, Document::Spdx3] {
             if let Some(bytes) = evidence.read(&one.digest, document)? {
                 files.insert(format!("{name}{of}.{}", document.file_name()), bytes);

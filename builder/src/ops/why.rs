@@ -449,7 +449,12 @@ fn explain_path(
         package,
         replaced: replaced.map(|package| package.name.clone()).collect(),
         reason: kept.reason.clone(),
-        chains: chains(&selected.selection.reasons, &path, all),
+        // That a package is kept whole says it all.
+        chains: if kept.reason.starts_with("keep: ") && !all {
+            Vec::new()
+        } else {
+            chains(&selected.selection.reasons, &path, all)
+        },
         size: kept.size,
         digest: kept.digest.map(|digest| digest.to_string()),
         layer: place.map(|place| place.layer.to_owned()),

@@ -181,8 +181,9 @@ pub fn judge(survey: &Survey, checks: &Checks) -> Judgement {
     if let Some(owners) = owners {
         let all = judgement.broken.iter_mut().chain(judgement.allowed.iter_mut().map(|one| &mut one.found));
         for one in all {
-            let path = one.path.as_deref().map(|path| path.trim_start_matches('/'));
-            one.from = path.and_then(|path| owners.of(path)).map(|package| format!("package `{package}`"));
+            if let Some(path) = one.path.as_deref().map(|path| path.trim_start_matches('/')) {
+                one.from = owners.of(path).map(|package| format!("package `{package}`"));
+            }
         }
     }
     judgement

@@ -26,6 +26,8 @@ pub struct Licensed {
     pub version: String,
     /// What it is under: an SPDX expression or `NOASSERTION`.
     pub license: String,
+    /// What says so, where that is no package database: the path of a language's metadata, an entry of the spec.
+    pub from: Option<String>,
 }
 
 /// A package as a database has it.
@@ -79,13 +81,14 @@ pub fn licensed(survey: &Survey) -> Vec<Licensed> {
             None if entry.version.is_empty() => continue,
             None => NOASSERTION.to_owned(),
         };
-        all.insert(Licensed { name, version: entry.version, license });
+        all.insert(Licensed { name, version: entry.version, license, from: None });
     }
     let metadata = nodes.iter().filter(|(path, _)| languages::is_read(path) && owners.of(path).is_none());
     let texts: Vec<_> = metadata.filter_map(|(path, node)| Some((path.as_str(), text(node)?))).collect();
     for package in languages::find(texts.iter().map(|(path, text)| (*path, &**text))) {
         let license = package.license.unwrap_or_else(|| NOASSERTION.to_owned());
-        all.insert(Licensed { name: package.name, version: package.version, license });
+        let from = Some(format!("`/{}`", package.metadata));
+        all.insert(Licensed { name: package.name, version: package.version, license, from });
     }
     all.extend(survey.components.iter().cloned());
     all.into_iter().collect()
@@ -116,7 +119,7 @@ fn apk(text: &str) -> Vec<Licensed> {
         let field = |key: &str| stanza.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim();
         let license = license::read_spdx(field("L:")).map_or_else(|| NOASSERTION.to_owned(), |found| found.to_string());
         let name = field("P:").to_owned();
-        (!name.is_empty()).then(|| Licensed { name, version: field("V:").to_owned(), license })
+        (!name.is_empty()).then(|| Licensed { name, version: field("V:").to_owned(), license, from: None })
     });
     stanzas.collect()
 }
@@ -141,7 +144,7 @@ pub(super) fn judge(packages: &[Licensed], rules: &LicenseRules, judgement: &mut
             path: None,
             package: Some(package.name.clone()),
             what,
-            from: None,
+            from: package.from.clone(),
             layer: None,
             hidden: false,
             span,
@@ -222,6 +225,7 @@ mod tests {
                 name: (*name).to_owned(),
                 version: "1".to_owned(),
                 license: (*license).to_owned(),
+                from: None,
             })
             .collect();
         let mut judgement = Judgement::default();

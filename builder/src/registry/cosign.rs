@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use super::Error;
+use super::keep::Merged;
 use super::repository::Repository;
 use crate::canon;
 use crate::digest::Digest;
@@ -88,6 +89,10 @@ impl Repository<'_> {
         let tag = kind.of(subject);
         let Some(first) = layers.first() else { return Ok(0) };
         let mut added = 0;
+        let there = self.cosign_layers(subject, kind)?;
+        for layer in layers.iter().filter(|layer| !there.contains(&layer.descriptor)) {
+            self.push_bytes(&layer.bytes)?;
+        }
         self.keep(&tag, MANIFEST, first.descriptor.digest.as_bytes()[0], &mut |there| {
             let mut manifest = match there {
                 Some(document) => self.signatures(&tag, &document.bytes)?,
@@ -105,10 +110,7 @@ impl Repository<'_> {
                 return Ok(None);
             }
             added = added.max(missing.len());
-            for layer in missing {
-                self.push_bytes(&layer.bytes)?;
-                manifest.layers.push(layer.descriptor.clone());
-            }
+            manifest.layers.extend(missing.into_iter().map(|layer| layer.descriptor.clone()));
             if manifest.layers.len() > MAX_LAYERS {
                 return Err(self.strange(&format!("`{tag}` would hold more than {MAX_LAYERS} layers")));
             }
@@ -121,9 +123,8 @@ impl Repository<'_> {
                     diff_ids: manifest.layers.iter().map(|layer| layer.digest).collect(),
                 },
             });
-            self.push_bytes(&config)?;
             manifest.config = Descriptor::of(CONFIG, &config);
-            Ok(Some(canon::ordered(&manifest)))
+            Ok(Some(Merged { bytes: canon::ordered(&manifest), blob: Some(config) }))
         })?;
         Ok(added)
     }

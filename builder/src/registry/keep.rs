@@ -4,25 +4,38 @@
 //! looks again after a while that is longer than that takes, and adds once more what another's writing has dropped.
 
 use std::thread;
+use std::time::Instant;
 
 use super::Error;
 use super::repository::{Document, Repository};
 
 /// How often a document under a tag is written before we give in.
-const MAX_ROUNDS: u32 = 12;
+const MAX_ROUNDS: u32 = 24;
+/// How many times slower than we another writer may be.
+const SLOWER: u32 = 4;
 
-/// Returns the document that a tag should hold in place of what it holds now, or `None` where nothing is missing in it.
-pub(super) type Merge<'a> = dyn FnMut(Option<&Document>) -> Result<Option<Vec<u8>>, Error> + 'a;
+/// What a tag should hold in place of what it holds now.
+pub(super) struct Merged {
+    /// The document.
+    pub(super) bytes: Vec<u8>,
+    /// A blob that it names and that may not be there yet.
+    pub(super) blob: Option<Vec<u8>>,
+}
+
+/// Returns what a tag should hold, or `None` where nothing is missing in what it holds.
+pub(super) type Merge<'a> = dyn FnMut(Option<&Document>) -> Result<Option<Merged>, Error> + 'a;
 
 impl Repository<'_> {
     /// Writes what `merge` makes of the document under `tag`, until it stays. Returns whether it had to be written.
     ///
     /// `own` is some number that other writers do not have.
     pub(super) fn keep(&self, tag: &str, media_type: &str, own: u8, merge: &mut Merge<'_>) -> Result<bool, Error> {
-        let settle = self.registry.options.settle;
+        let mut settle = self.registry.options.settle;
         let mut wrote = false;
         for round in 0..MAX_ROUNDS {
-            let Some(bytes) = merge(self.document(tag)?.as_ref())? else {
+            let mut read = Instant::now();
+            let there = self.document(tag)?;
+            let Some(merged) = merge(there.as_ref())? else {
                 if !wrote {
                     return Ok(false);
                 }
@@ -33,7 +46,18 @@ impl Repository<'_> {
                 }
                 continue;
             };
-            self.put_document(tag, media_type, &bytes)?;
+            if let Some(blob) = &merged.blob
+                && self.push_bytes(blob)?
+            {
+                // That took its time: nothing may lie between reading and writing.
+                read = Instant::now();
+                if self.document(tag)? != there {
+                    continue;
+                }
+            }
+            self.put_document(tag, media_type, &merged.bytes)?;
+            // Where we are slow, so are others.
+            settle = settle.max(read.elapsed() * SLOWER);
             wrote = true;
             if round > 0 {
                 // Writers that met once part here: each waits a time of its own.

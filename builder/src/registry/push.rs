@@ -10,7 +10,7 @@ use super::upload::Pushed;
 use super::{Error, Repository};
 use crate::diag::Progress;
 use crate::digest::Digest;
-use crate::image::{CONFIG, Descriptor, INDEX, MANIFEST, OpenImage};
+use crate::image::{CONFIG, Descriptor, MANIFEST, OpenImage};
 
 /// Blobs that are sent at once.
 const AT_ONCE: usize = 4;
@@ -36,16 +36,17 @@ pub struct PushedImage {
 /// An archive of Docker's has no manifest: the one that was made for it stands here.
 pub fn documents(image: &OpenImage) -> Vec<(Descriptor, Vec<u8>)> {
     let manifests = image.images().iter().map(|one| {
-        let described = Descriptor { platform: one.descriptor.platform.clone(), ..described(&one.manifest_bytes) };
-        (described, one.manifest_bytes.clone())
+        let media_type = match one.descriptor.media_type.as_str() {
+            CONFIG => MANIFEST,
+            own => own,
+        };
+        let platform = one.descriptor.platform.clone();
+        (Descriptor { platform, ..Descriptor::of(media_type, &one.manifest_bytes) }, one.manifest_bytes.clone())
     });
     let mut all: Vec<_> = manifests.collect();
-    all.extend(image.index().map(|bytes| (Descriptor::of(INDEX, bytes), bytes.to_vec())));
+    let media_type = &image.descriptor().media_type;
+    all.extend(image.index().map(|bytes| (Descriptor::of(media_type, bytes), bytes.to_vec())));
     all
-}
-
-fn described(manifest: &[u8]) -> Descriptor {
-    Descriptor::of(MANIFEST, manifest)
 }
 
 impl Repository<'_> {

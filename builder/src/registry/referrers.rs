@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::keep::Merged;
 use super::repository::{Document, MAX_DOCUMENT, Repository};
 use super::wire::Payload;
 use crate::canon;
@@ -257,7 +258,7 @@ impl Repository<'_> {
             all.sort_by_key(|one| one.digest);
             let list =
                 List { schema_version: 2, media_type: INDEX.to_owned(), manifests: all, annotations: BTreeMap::new() };
-            Ok(Some(canon::indented(&list)))
+            Ok(Some(Merged { bytes: canon::indented(&list), blob: None }))
         })?;
         Ok(added)
     }

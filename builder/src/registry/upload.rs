@@ -122,8 +122,9 @@ impl Repository<'_> {
             };
             match answer.status {
                 202 | 204 => at = self.location(&at, &answer)?,
-                // What was sent is not what the registry expected here: it is asked where it stands.
-                416 => return Ok(Err(self.refused("push to", answer))),
+                // What was sent is not what the registry expected here, or it knows nothing of the upload any more: it is
+                // asked where it stands.
+                404 | 416 => return Ok(Err(self.refused("push to", answer))),
                 status if is_passing(status) => return Ok(Err(self.refused("push to", answer))),
                 _ => return Err(self.refused("push to", answer)),
             }
@@ -137,6 +138,7 @@ impl Repository<'_> {
         };
         match answer.status {
             201 | 204 => Ok(Ok(())),
+            404 => Ok(Err(self.refused("push to", answer))),
             status if is_passing(status) => Ok(Err(self.refused("push to", answer))),
             _ => Err(self.refused("push to", answer)),
         }

@@ -44,6 +44,7 @@ const BELOW: &[(&str, Class)] = &[
     ("usr/share/reportbug", Class::Doc),
     ("usr/share/apport", Class::Doc),
     ("usr/share/gdb", Class::Doc),
+    ("usr/share/gcc/python", Class::Doc),
     ("usr/share/bash-completion", Class::Doc),
     ("usr/share/zsh/vendor-completions", Class::Doc),
     ("usr/share/zsh/site-functions", Class::Doc),

@@ -1,6 +1,7 @@
 //! What stops an inventory.
 
 use crate::diag::Diagnose;
+use crate::image;
 
 /// An inventory that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +12,15 @@ pub enum Error {
     /// The lock has no such platform.
     #[error("cannot describe an image for `{0}`: the lock does not hold that platform")]
     Platform(String),
+    /// An image that cannot be read.
+    #[error("cannot describe `{image}`")]
+    Analyse {
+        /// The image as it was named.
+        image: String,
+        /// Why.
+        #[source]
+        source: Box<image::Error>,
+    },
     /// A document that is not what it is called.
     #[error("cannot read the SBOM: it is no {0} of tarsia's")]
     Malformed(&'static str),
@@ -21,6 +31,7 @@ impl Diagnose for Error {
         match self {
             Self::Missing(_) => "sbom::missing",
             Self::Platform(_) => "sbom::platform",
+            Self::Analyse { .. } => "sbom::analyse",
             Self::Malformed(_) => "sbom::malformed",
         }
     }

@@ -7,7 +7,7 @@ use super::depends::{Installed, Universe};
 use super::underlying::{self, BasePackage, debian_purl};
 use super::{
     Component, Depends, Distro, Error, File, Inventory, Kind, Known, Licensing, Party, Source, expression, identity,
-    local,
+    languages, local,
 };
 use crate::digest::{Digest, Sha512};
 use crate::image::Image;
@@ -18,6 +18,10 @@ use crate::package::local::LocalPack;
 use crate::select::Selection;
 use crate::spec::Spec;
 use crate::tree::{ImagePath, Origin};
+
+/// Returns where a file of an archive is published for good, by the archive's name, its address where the spec names it,
+/// the date of the metadata that names the file, and the file's path.
+pub type Published<'a> = &'a dyn Fn(&str, Option<&str>, i64, &str) -> Option<String>;
 
 /// What an inventory is made from.
 #[derive(Clone, Copy)]
@@ -36,9 +40,8 @@ pub struct InventoryInput<'a> {
     pub selection: &'a Selection,
     /// The image.
     pub image: &'a Image,
-    /// Returns where a file of an archive is published for good, by the archive's name, its address where the spec names
-    /// it, the date of the metadata that names the file, and the file's path.
-    pub published: &'a dyn Fn(&str, Option<&str>, i64, &str) -> Option<String>,
+    /// Where files of archives are published.
+    pub published: Published<'a>,
 }
 
 impl Inventory {
@@ -213,6 +216,7 @@ impl<'a> Maker<'a> {
         self.inventory.components[0].depends = roots.into_iter().map(|on| Depends { on, relation: None }).collect();
 
         self.add_files(first, &spec.of_entry);
+        languages::add(&mut self.inventory, language_texts(input));
         self.inventory.license_texts = copyright::texts(self.refs);
         copyright::of_the_whole(&mut self.inventory);
         Ok(self.inventory)
@@ -388,34 +392,54 @@ impl<'a> Maker<'a> {
         Ok(())
     }
 
+    /// Returns the component that a file belongs to; `first` and `of_entry` are as of [`Maker::add_files`].
+    fn owner_of(&self, path: &str, origin: &Origin, first: usize, of_entry: &BTreeMap<usize, usize>) -> usize {
+        let owner = match origin {
+            Origin::Package(name) => self.places.get(name).copied(),
+            Origin::Spec(entry) => entry_number(entry).and_then(|number| of_entry.get(&number)).map(|at| first + at),
+            Origin::Derived(_) => None,
+            Origin::Base => {
+                let name = self.base_owners.get(path);
+                let of_package = name.and_then(|name| self.places.get(name)).copied();
+                Some(of_package.filter(|number| self.inventory.components[*number].of_base).unwrap_or(1))
+            }
+        };
+        owner.unwrap_or(0)
+    }
+
     /// Adds the files; `first` is the first of the spec's components, `of_entry` says which of them an entry belongs to.
     fn add_files(&mut self, first: usize, of_entry: &BTreeMap<usize, usize>) {
         for (path, kept) in &self.input.selection.nodes {
             let (Some(sha256), Some(sha1)) = (kept.digest, kept.sha1) else { continue };
-            let owner = match &kept.origin {
-                Origin::Package(name) => self.places.get(name).copied(),
-                Origin::Spec(entry) => {
-                    entry_number(entry).and_then(|number| of_entry.get(&number)).map(|at| first + at)
-                }
-                Origin::Derived(_) => None,
-                Origin::Base => {
-                    let name = self.base_owners.get(path.as_str());
-                    let of_package = name.and_then(|name| self.places.get(name)).copied();
-                    Some(of_package.filter(|number| self.inventory.components[*number].of_base).unwrap_or(1))
-                }
-            };
+            let owner = self.owner_of(path.as_str(), &kept.origin, first, of_entry);
             self.inventory.files.push(File {
                 path: path.clone(),
                 sha1,
                 sha256,
                 size: kept.size,
                 executable: kept.executable,
-                owner: owner.unwrap_or(0),
+                owner,
                 origin: kept.origin.clone(),
                 reason: kept.reason.clone(),
             });
         }
     }
+}
+
+/// Returns the metadata of languages' packages that is in the image, by path.
+fn language_texts<'a>(input: &InventoryInput<'a>) -> Vec<(&'a str, &'a [u8])> {
+    let paths = input.selection.nodes.iter().filter(|(path, _)| crate::languages::is_read(path.as_str()));
+    paths
+        .filter_map(|(path, kept)| {
+            let index = match &kept.origin {
+                Origin::Package(name) => input.packs.get(name)?,
+                Origin::Spec(_) => &input.local.index,
+                Origin::Base => input.base?,
+                Origin::Derived(_) => return None,
+            };
+            Some((path.as_str(), index.text_at(path.as_str())?))
+        })
+        .collect()
 }
 
 /// Returns the paths that a package of the lock, or of the base, has in the image.

@@ -5,6 +5,7 @@
 //! a cache held cannot reach a byte. Ids are UUIDs of the image's digest (RFC 9562, version 5), times are the lock's
 //! `source-date`. An SBOM says what is in an image, never what is known to be wrong with it (BSI TR-03183-2, 3.1).
 
+mod analyse;
 mod copyright;
 mod cyclonedx;
 mod depends;
@@ -12,6 +13,7 @@ mod error;
 mod expression;
 mod identity;
 mod inventory;
+mod languages;
 mod local;
 mod party;
 mod spdx;
@@ -25,9 +27,10 @@ use std::collections::BTreeMap;
 use crate::digest::{Digest, Sha1, Sha512};
 use crate::tree::{ImagePath, Origin};
 
+pub use analyse::analyse;
 pub use cyclonedx::{Version, cyclonedx, cyclonedx_as};
 pub use error::Error;
-pub use inventory::InventoryInput;
+pub use inventory::{InventoryInput, Published};
 pub use party::{Party, PartyKind};
 pub use spdx::{MAX_ATTESTED_FILES, spdx, spdx_packages};
 pub use spdx3::spdx3;
@@ -239,13 +242,17 @@ pub struct File {
 impl File {
     /// Returns origin and reason as documents word them.
     pub fn note(&self) -> String {
-        let origin = match &self.origin {
-            Origin::Package(name) => format!("package {name}"),
-            Origin::Derived(rule) => format!("made by rule {rule}"),
-            Origin::Spec(entry) => format!("{entry} of the spec"),
-            Origin::Base => "base image".to_owned(),
+        if self.reason == analyse::UNOWNED {
+            return self.reason.clone();
+        }
+        let (origin, told) = match &self.origin {
+            Origin::Package(name) => (format!("package {name}"), String::new()),
+            Origin::Derived(rule) => (format!("made by rule {rule}"), format!("rule {rule}")),
+            Origin::Spec(entry) => (format!("{entry} of the spec"), entry.clone()),
+            Origin::Base => ("base image".to_owned(), "base".to_owned()),
         };
-        match self.reason.as_str() {
+        // What the reason says beyond the origin.
+        match self.reason.strip_prefix(&told).unwrap_or(&self.reason).trim_start_matches([':', ' ']) {
             "" => origin,
             reason => format!("{origin}; {reason}"),
         }
@@ -307,6 +314,18 @@ impl Inventory {
     /// Returns the id of a file, derived from its path.
     pub(crate) fn file_id(file: &File) -> String {
         Digest::of(file.path.as_str().as_bytes()).hex()[..24].to_owned()
+    }
+
+    /// Returns the component that the one at `number` is a part of: of a language's package the one whose files it stands
+    /// in, of what a base brings the base, else the image.
+    pub(crate) fn above(&self, number: usize) -> usize {
+        let component = &self.components[number];
+        let base = || self.components.iter().position(|component| component.kind == Kind::Base);
+        match component.within {
+            Some(within) => within,
+            None if component.of_base && component.kind != Kind::Base => base().unwrap_or(0),
+            None => 0,
+        }
     }
 
     /// Returns the component that has no other above it: the image.

@@ -179,14 +179,10 @@ fn write(inventory: &Inventory, full: Option<&[u8]>) -> Vec<u8> {
     };
     relate("SPDXRef-DOCUMENT", "DESCRIBES", &ids[0], None);
     for (number, component) in inventory.components.iter().enumerate().skip(1) {
-        match component.kind {
-            Kind::Base => {
-                relate(&ids[0], "DESCENDANT_OF", &ids[number], None);
-                relate(&ids[0], "CONTAINS", &ids[number], None);
-            }
-            _ if component.of_base => relate(base_id(inventory, &ids), "CONTAINS", &ids[number], None),
-            _ => relate(&ids[component.within.unwrap_or(0)], "CONTAINS", &ids[number], None),
+        if component.kind == Kind::Base {
+            relate(&ids[0], "DESCENDANT_OF", &ids[number], None);
         }
+        relate(&ids[inventory.above(number)], "CONTAINS", &ids[number], None);
     }
     for (component, id) in inventory.components.iter().zip(&ids) {
         for depends in &component.depends {
@@ -250,12 +246,6 @@ fn write(inventory: &Inventory, full: Option<&[u8]>) -> Vec<u8> {
             .map(|(id, text)| ExtractedLicense { license_id: id, name: &text.name, extracted_text: &text.text })
             .collect(),
     })
-}
-
-/// Returns the id of the base image, or of the image where there is none.
-fn base_id<'a>(inventory: &Inventory, ids: &'a [String]) -> &'a str {
-    let base = inventory.components.iter().position(|component| component.kind == Kind::Base);
-    &ids[base.unwrap_or(0)]
 }
 
 fn package<'a>(component: &'a Component, id: String, files: impl Iterator<Item = &'a File>) -> Package<'a> {
@@ -329,7 +319,7 @@ fn file_entry(file: &File, id: String) -> FileEntry {
     FileEntry {
         id,
         file_name: format!("./{}", file.path.as_str()),
-        file_types: file.executable.then_some(["BINARY"]),
+        file_types: file.executable.then_some(["APPLICATION"]),
         checksums: [
             Checksum { algorithm: "SHA1", checksum_value: file.sha1.hex() },
             Checksum { algorithm: "SHA256", checksum_value: file.sha256.hex() },

@@ -96,6 +96,8 @@ struct Writer<'a> {
     agents: BTreeMap<Party, String>,
     /// Expressions that stand in the graph, and their ids.
     expressions: BTreeMap<String, String>,
+    /// Ids of the texts that stand in the graph.
+    texts: BTreeSet<String>,
     /// Sources that stand in the graph by location, and their ids.
     sources: BTreeMap<String, String>,
     complete: &'static str,
@@ -117,6 +119,7 @@ impl<'a> Writer<'a> {
             relationships: 0,
             agents: BTreeMap::new(),
             expressions: BTreeMap::new(),
+            texts: BTreeSet::new(),
             sources: BTreeMap::new(),
             complete,
         }
@@ -241,10 +244,9 @@ impl<'a> Writer<'a> {
         for reference in expression::references(text).collect::<BTreeSet<_>>() {
             let target = self.id(reference);
             map.push(json!({ "type": "DictionaryEntry", "key": reference, "value": target }));
-            if !self.expressions.contains_key(reference)
-                && let Some(text) = self.inventory.license_texts.get(reference)
+            if let Some(text) = self.inventory.license_texts.get(reference)
+                && self.texts.insert(reference.to_owned())
             {
-                self.expressions.insert(reference.to_owned(), target.clone());
                 let fields = json!({ "name": text.name, "simplelicensing_licenseText": text.text });
                 self.add("simplelicensing_SimpleLicensingText", target, fields);
             }
@@ -383,13 +385,8 @@ impl<'a> Writer<'a> {
         let owned = inventory.files_by_owner();
         let base = inventory.components.iter().position(|component| component.kind == Kind::Base);
         let mut contained = vec![Vec::new(); inventory.components.len()];
-        for (number, component) in inventory.components.iter().enumerate().skip(1) {
-            let within = match component.kind {
-                Kind::Base => 0,
-                _ if component.of_base => base.unwrap_or(0),
-                _ => component.within.unwrap_or(0),
-            };
-            contained[within].push(self.ids[number].clone());
+        for number in 1..inventory.components.len() {
+            contained[inventory.above(number)].push(self.ids[number].clone());
         }
         for (number, files) in owned.into_iter().enumerate() {
             let files = files.iter().map(|at| self.id(&format!("file-{}", Inventory::file_id(&inventory.files[*at]))));

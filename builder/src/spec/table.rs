@@ -219,7 +219,7 @@ const ALLOWED: Fields = Fields {
 const LICENSE_EXCEPTION: Fields = Fields {
     what: "an exception",
     keys: &[
-        key!(required "package", Shape::Text(GLOB), "Name or glob of the packages that it holds for."),
+        key!(required "package", Shape::Text(WORD), "Name or glob of the packages that it holds for."),
         key!("license", Shape::Text(LICENSE), "The licence that it is about; any where absent."),
         key!(required "because", Shape::Text(WORD), "Why; it is shown wherever the exception is."),
     ],

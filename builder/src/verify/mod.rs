@@ -25,7 +25,7 @@ pub use findings::{Claim, Findings, Signature};
 pub use identity::{Identity, Wanted};
 pub use keys::Keys;
 pub use policy::{Check, Outcome, Requirement, provenance, rebuild, sbom, signature};
-pub use remote::{MAX_CLAIM, MAX_FILE, hear_file, hear_repository};
+pub use remote::{MAX_CLAIM, MAX_FILE, hear_file, hear_layout, hear_repository};
 
 /// The most claims that are heard of one digest.
 pub const MAX_CLAIMS: usize = 256;

@@ -3,18 +3,22 @@
 //! What cannot be read is noted as that and stops nothing: whoever may write to a registry may put rubbish beside a good
 //! signature, and must not gain more by it than that it is told of.
 
+use std::io::Read as _;
+
 use base64ct::{Base64, Encoding as _};
 
 use super::error::Error;
 use super::findings::{Claim, Findings};
 use crate::diag::causes;
 use crate::digest::Digest;
-use crate::image::Descriptor;
-use crate::registry::{ReferrerManifest, Repository};
+use crate::image::{Descriptor, OpenImage};
+use crate::registry::{EMPTY, MAX_REFERRERS, ReferrerManifest, Repository};
 use crate::sign::{ENVELOPE, SIMPLE_SIGNING};
 
 /// The most bytes of one claim.
 pub const MAX_CLAIM: u64 = 8 << 20;
+/// The most bytes of a manifest.
+const MAX_MANIFEST: u64 = 4 << 20;
 /// The most layers of a manifest of claims that are read.
 const MAX_LAYERS: usize = 64;
 /// The most bytes of a file of claims.
@@ -70,6 +74,43 @@ pub fn hear_repository(repository: &Repository<'_>, findings: &mut Findings<'_>)
         };
         hear_referrer(&referrer.digest, &document.bytes, &mut blobs, findings);
     }
+}
+
+/// Hears all that the index of a layout or an archive lists beside the image about the findings' digest, as tools put it
+/// there that copy an image with its referrers.
+pub fn hear_layout(open: &OpenImage, findings: &mut Findings<'_>) {
+    let mut blobs = |descriptor: &Descriptor| {
+        let mut bytes = Vec::new();
+        let blob = open.blob(descriptor).map_err(|error| causes(&error))?;
+        let read = blob.take(descriptor.size.saturating_add(1)).read_to_end(&mut bytes);
+        read.map_err(|error| format!("blob {}: {error}", descriptor.digest))?;
+        if Digest::of(&bytes) == descriptor.digest {
+            return Ok(bytes);
+        }
+        Err(format!("blob {} has other bytes than its name says", descriptor.digest))
+    };
+    if open.attached().len() > MAX_REFERRERS {
+        findings.unread(format!("{} things are attached, more than {MAX_REFERRERS}", open.attached().len()));
+    }
+    for listed in open.attached().iter().take(MAX_REFERRERS) {
+        let kind = listed.artifact_type.as_deref().unwrap_or_default();
+        if !(may_hold_claims(kind) || matches!(kind, "" | EMPTY)) || listed.size > MAX_MANIFEST {
+            continue;
+        }
+        match blobs(listed) {
+            // Of an index and its manifests, each has its own.
+            Ok(bytes) if is_of(&bytes, findings.digest()) => {
+                hear_referrer(&listed.digest, &bytes, &mut blobs, findings);
+            }
+            Ok(_) => {}
+            Err(problem) => findings.unread(problem),
+        }
+    }
+}
+
+fn is_of(manifest: &[u8], digest: &Digest) -> bool {
+    serde_json::from_slice::<ReferrerManifest>(manifest)
+        .is_ok_and(|manifest| manifest.subject.is_some_and(|subject| subject.digest == *digest))
 }
 
 /// Returns whether what is attached under this artifact type may hold claims.

@@ -266,6 +266,78 @@ fn what_cannot_be_read_cannot_be_compared() {
 }
 
 #[test]
+fn images_of_other_makers_are_compared_layer_by_layer() {
+    use crate::deb::Tar;
+    let place = Place::new();
+    let config = serde_json::json!({ "User": "1" });
+    let base = Tar::new().directory("etc/", 0o755).file("etc/a", 0o644, b"a\n").build();
+    let app = |text: &str| Tar::new().directory("opt/", 0o755).file("opt/app", 0o755, text.as_bytes()).build();
+    let other = Tar::new().file("opt/other", 0o644, b"o").file("opt/more", 0o644, b"m").build();
+    crate::layout::write(&place, "one", &[base.clone(), app("1\n")], &config);
+    // A layer between the two, and another content above.
+    crate::layout::write(&place, "two", &[base.clone(), other, app("2\n")], &config);
+    insta::assert_snapshot!(differences(&place, "one", "two").join("\n"), @r"
+    config   history: 2 entries -> 3 entries
+    name     layer 1: 2 entries, sha256:…, added
+    name     /opt/other: file of 1 byte, added
+    name     /opt/more: file of 1 byte, added
+    content  /opt/app: line 1: `1` -> `2`
+    ");
+    // One layer of both: paths are found again where they went.
+    let both = Tar::new().directory("etc/", 0o755).file("etc/a", 0o600, b"a\n").directory("opt/", 0o755);
+    crate::layout::write(&place, "flat", &[both.file("opt/app", 0o755, b"1\n").build()], &config);
+    insta::assert_snapshot!(differences(&place, "one", "flat").join("\n"), @r"
+    config   history: 2 entries -> 1 entry
+    name     layer 1: 2 entries, sha256:…, removed
+    mode     /etc/a: 0644 -> 0600
+    order    /opt: layer 1 -> layer 0
+    order    /opt/app: layer 1 -> layer 0
+    format   layer 0, end of the archive: 8704 bytes -> 7168 bytes
+    ");
+    // The same directory twice, and an end that is missing.
+    let twice = Tar::new().directory("etc/", 0o755).file("etc/a", 0o644, b"a\n").directory("etc/", 0o700).build();
+    crate::layout::write(&place, "twice", &[twice, app("1\n")], &config);
+    insta::assert_snapshot!(differences(&place, "one", "twice").join("\n"), @r"
+    name     /etc: directory, added
+    format   layer 0, end of the archive: 8704 bytes -> 8192 bytes
+    ");
+    crate::layout::write(&place, "short", &[base[..1536].to_vec(), app("1\n")], &config);
+    insta::assert_snapshot!(differences(&place, "one", "short").join("\n"), @"format   layer 0, end of the archive: 8704 bytes -> 0 bytes");
+}
+
+#[test]
+fn platforms_are_compared_with_their_own() {
+    let place = Place::new();
+    archive("1.0").write(&place);
+    let text =
+        "version: 1\nname: both\nplatforms: [linux/amd64, linux/arm64]\nfiles:\n  - {text: \"hi\\n\", to: /srv/motd}\n";
+    place.write("both.yaml", text);
+    place.write("one.yaml", text.replace(", linux/arm64", ""));
+    place.ok(&["build", "both.yaml", "-o", "both.oci"]);
+    place.ok(&["build", "one.yaml", "-o", "one.oci"]);
+    let ran = place.run(&["diff", "both.oci", "one.oci"]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    insta::assert_snapshot!(without_digests(&ran.out), @r"
+    a  oci:both.oci  sha256:…
+    b  oci:one.oci   sha256:…
+
+    name     linux/arm64, platform: sha256:…, removed
+    manifest index: an index -> one image
+
+    linux/amd64: same
+    ");
+    assert_eq!(place.run(&["diff", "both.oci", "one.oci", "--platform", "linux/amd64"]).status, 0);
+    tamper::apply(&place.path("both.oci"), &place.path("changed.oci"), Change::Mode("/srv/motd"));
+    let ran = place.run(&["diff", "both.oci", "changed.oci"]);
+    assert!(
+        ran.out.contains("mode     /srv/motd: 0644 -> 0600") && ran.out.contains("linux/arm64: same"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(place.run(&["diff", "both.oci", "changed.oci", "--platform", "linux/arm64"]).status, 0);
+}
+
+#[test]
 fn help() {
     insta::assert_snapshot!(Place::new().ok(&["diff", "-h"]), @r"
     Explain how two images or locks differ

@@ -140,7 +140,7 @@ fn provenance_names_every_input_and_every_relaxed_check() {
     }
     assert_eq!(dependencies.len(), 8, "{dependencies:#?}");
     let purls: Vec<&str> = dependencies.iter().filter_map(|one| one["uri"].as_str()).collect();
-    assert_eq!(purls, ["pkg:deb/debian/hello@1.0-1%2Bb1?arch=amd64", "pkg:deb/debian/libgreet1@1:1.0?arch=amd64"]);
+    assert_eq!(purls, ["pkg:deb/test/hello@1.0-1%2Bb1?arch=amd64", "pkg:deb/test/libgreet1@1:1.0?arch=amd64"]);
     assert_eq!(provenance["runDetails"]["builder"]["id"], tarsia::attest::BUILDER);
     // The SBOMs call the packages the same, and are named by digest.
     let sbom = fs::read_to_string(place.path("web.oci.evidence/cdx.json")).unwrap();
@@ -238,4 +238,40 @@ fn an_image_of_two_platforms_has_documents_of_each() {
     place.ok(&["build", "web.yaml", "--platform", "linux/arm64"]);
     let left = names(&place.path("web.oci.evidence"));
     assert_eq!(left, ["cdx.json", "evidence.json", "kit.tar.zst", "provenance.json", "reasons.json"]);
+}
+
+#[test]
+fn evidence_can_stand_in_a_layout_too_and_the_image_is_the_same() {
+    let place = place();
+    let digest = place.ok(&["build", "web.yaml", "-o", "web.oci"]);
+    for output in ["oci:in.oci:1", "oci-archive:in.tar"] {
+        let embed = ["build", "web.yaml", "--embed-referrers", "-o", output];
+        assert_eq!(place.ok(&embed), digest);
+        let told: Value = serde_json::from_str(&place.ok(&["--json", "inspect", output])).unwrap();
+        assert_eq!(told["digest"], digest.trim());
+    }
+    let index: Value = serde_json::from_slice(&fs::read(place.path("in.oci/index.json")).unwrap()).unwrap();
+    let [image, attached @ ..] = index["manifests"].as_array().unwrap().as_slice() else { panic!("{index}") };
+    assert_eq!((image["digest"].as_str(), image.get("artifactType")), (Some(digest.trim()), None));
+    let blob = |descriptor: &Value| {
+        let hex = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
+        let bytes = fs::read(place.path(&format!("in.oci/blobs/sha256/{hex}"))).unwrap();
+        assert_eq!((Digest::of(&bytes).hex().as_str(), &descriptor["size"]), (hex, &bytes.len().into()));
+        bytes
+    };
+    let mut titles = Vec::new();
+    for one in attached {
+        let manifest: Value = serde_json::from_slice(&blob(one)).unwrap();
+        assert_eq!(manifest["artifactType"], one["artifactType"]);
+        assert_eq!(manifest["subject"]["digest"], digest.trim());
+        blob(&manifest["config"]);
+        let title = manifest["layers"][0]["annotations"]["org.opencontainers.image.title"].as_str().unwrap().to_owned();
+        assert!(
+            blob(&manifest["layers"][0]) == fs::read(place.path("web.oci.evidence").join(&title)).unwrap(),
+            "{title}"
+        );
+        titles.push(title);
+    }
+    titles.sort();
+    assert_eq!(titles, ["cdx.json", "kit.tar.zst", "provenance.json", "reasons.json", "spdx.json", "spdx3.json"]);
 }

@@ -38,6 +38,7 @@ fn the_program() {
       why          Explain why a file is, or is not, in an image
       inspect      Show layers, packages, files and surface of an image
       diff         Explain how two images or locks differ
+      sbom         Print an image's SBOM
       audit        Check an image against a policy
       keygen       Create a signing key pair
       sign         Sign an image
@@ -323,17 +324,24 @@ fn build() {
       <SPEC>...  Specs to build
 
     Options:
-      -o, --output <DEST>       Where the image goes: a directory, a file that ends in .tar,
-                                oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF],
-                                docker-daemon:REF, containers-storage:REF or docker://HOST/NAME[:TAG];
-                                may be repeated [default: <name>.oci]
-          --load                Load the image, as <name>:latest or <name>-<variant>:latest, into Docker
-                                if its daemon answers, else into podman
-          --locked              Write no lock; a stale one is an error
-          --require-proof       Refuse a lock that cannot be proved against its signed archives
-          --variant <NAME>      Variant of the spec to work on
-          --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
-      -h, --help                Print help
+      -o, --output <DEST>               Where the image goes: a directory, a file that ends in .tar,
+                                        oci:DIR[:TAG], oci-archive:FILE[:TAG],
+                                        docker-archive:FILE[:REF], docker-daemon:REF,
+                                        containers-storage:REF or docker://HOST/NAME[:TAG]; may be
+                                        repeated [default: <name>.oci]
+          --load                        Load the image, as <name>:latest or <name>-<variant>:latest,
+                                        into Docker if its daemon answers, else into podman
+          --evidence <DIR>              Where the documents about the image go [default: DEST.evidence
+                                        beside each file]
+          --embed-referrers             Put the documents into OCI layouts and archives too, as
+                                        referrers in their index.json
+          --source-revision <REVISION>  Tell this commit in the provenance, as [URI@]COMMIT; `git` reads
+                                        it from the checkout that the spec stands in
+          --locked                      Write no lock; a stale one is an error
+          --require-proof               Refuse a lock that cannot be proved against its signed archives
+          --variant <NAME>              Variant of the spec to work on
+          --platform <OS/ARCH>          Only this platform, as linux/arm64; may be repeated
+      -h, --help                        Print help
 
     Store options:
           --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
@@ -363,13 +371,15 @@ fn why() {
     assert_snapshot!(help(&["why", "-h"]), @r"
     Explain why a file is, or is not, in an image
 
-    Usage: tarsia why [OPTIONS] <SPEC> <PACKAGE|PATH>
+    Usage: tarsia why [OPTIONS] <SPEC|IMAGE> [PACKAGE|PATH]
 
     Arguments:
-      <SPEC>          Spec to explain
-      <PACKAGE|PATH>  Package, or path in the image
+      <SPEC|IMAGE>    Spec to explain, or an image with its evidence beside it
+      [PACKAGE|PATH]  Package, or path in the image
 
     Options:
+          --package <PACKAGE>   Tell how far this package is kept, and why
+          --all                 Print every chain of reasons, not the shortest alone
           --variant <NAME>      Variant of the spec to work on
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help

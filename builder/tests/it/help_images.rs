@@ -17,6 +17,9 @@ fn inspect() {
 
     Options:
           --files               List every file
+          --layers              Show what each layer holds, and what an update of each package would
+                                make others pull again
+          --tree                Show each layer as a tree of packages and files by size
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help
 
@@ -89,16 +92,29 @@ fn verify() {
                oci:DIR[:TAG], oci-archive:FILE[:TAG]
 
     Options:
-          --key <PUB>           Public key of who signs it: a file, or env://VARIABLE; may be repeated
-          --threshold <N>       How many different keys must agree [default: 1]
-          --require <WHAT>      What it must have: signature, sbom, provenance, rebuild; a signature
-                                always [default: signature]
-          --identity <RULE>     How near a signature's reference must be to IMAGE's: exact, repository,
-                                any [default: repository]
-          --bundle <FILE>       File with more bundles or envelopes; may be repeated
-          --against <IMAGE>     Another build, which must be the same
+          --key <PUB>        Public key of who signs it: a file, or env://VARIABLE; may be repeated
+          --threshold <N>    How many different keys must agree [default: 1]
+          --require <WHAT>   What it must have: signature, sbom, provenance, rebuild; a signature always
+                             [default: signature]
+          --identity <RULE>  How near a signature's reference must be to IMAGE's: exact, repository, any
+                             [default: repository]
+          --bundle <FILE>    File with more bundles or envelopes; may be repeated
+          --against <IMAGE>  Another build, which must be the same
+          --rebuild          Build it again, from its rebuild kit, and compare
+      -h, --help             Print help
+
+    Rebuild options:
+          --kit <DIR|FILE>      Rebuild kit to take in place of the image's own
+          --spec <SPEC>         Spec to take in place of a kit
+          --lock <LOCK>         Lock of that spec [default: beside it]
+          --context <DIR>       Directory that the spec's paths start from [default: its own]
+          --variant <NAME>      Variant of that spec
+          --require-proof       Refuse a lock that signed metadata cannot prove
+          --verifier-key <KEY>  Key of a verifier, never a release's, that signs a match: a file,
+                                env://VARIABLE, ssh-agent:[FINGERPRINT|COMMENT] or exec:PROGRAM
+          --verifier-id <URI>   URI of who that verifier is [default: one made of the key's id]
+      -o, --output <FILE>       File for what it signs [default: the registry, or beside the image]
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
-      -h, --help                Print help
 
     Store options:
           --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
@@ -115,6 +131,41 @@ fn verify() {
     Machine options:
           --threads <N>    Threads to use [default: one per core]
           --memory <SIZE>  Memory for buffers, as 192MiB or 1GiB [default: 192MiB]
+
+    Output options:
+          --json     Print the answer, and any error, as JSON
+      -q, --quiet    Print errors only, and no progress
+      -v, --verbose  Say more
+    ");
+}
+
+#[test]
+fn sbom() {
+    assert_snapshot!(help(&["sbom", "-h"]), @r"
+    Print an image's SBOM
+
+    Usage: tarsia sbom [OPTIONS] <IMAGE>
+
+    Arguments:
+      <IMAGE>  Image that the SBOM is of: a directory, an archive, or oci:DIR[:TAG],
+               oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://HOST/NAME[:TAG|@DIGEST]
+
+    Options:
+          --format <FORMAT>        Format of the SBOM [default: spdx] [possible values: spdx, cyclonedx,
+                                   spdx3]
+          --cdx-version <VERSION>  Version of CycloneDX [default: 1.6]
+      -o, --output <FILE>          File to write [default: standard output]
+          --platform <OS/ARCH>     Only this platform, as linux/arm64; may be repeated
+      -h, --help                   Print help
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
+
+    Network options:
+          --ca <FILE>          Trust the authorities in this PEM file too [env: TARSIA_CA]
+          --plain-http         Speak plain HTTP to registries of other machines too
+          --token-host <HOST>  Host that may turn registry logins into tokens; may be repeated
 
     Output options:
           --json     Print the answer, and any error, as JSON

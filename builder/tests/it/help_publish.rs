@@ -184,6 +184,8 @@ fn release() {
           --assets <DIR>       Directory for what others take: SBOMs, signatures, sums and the public
                                key
           --evidence <DIR>     Evidence of the image [default: IMAGE.evidence]
+          --kit <KIT>          Rebuild kit to attach: what no digest can bring, or also all packages and
+                               signed metadata [default: local] [possible values: local, full]
           --unproved           Release an image whose archives were not proved; its provenance says so
           --no-legacy-att      Write no .att tag, which cosign before 3 and admission controllers read
           --mount-from <NAME>  Take blobs from this repository of the same registry, where it has them

@@ -178,7 +178,7 @@ fn cosign_verifies_attestations_of_every_kind() {
             stage.place.write("p.json", text);
             let at = format!("docker://{}", stage.at(&subject));
             let attest = ["attest", &at, "--type", kind, "--predicate", "p.json", "--key", "k.key", "--name", "web"];
-            assert_eq!(stage.place.ok(&attest).trim(), subject.to_string());
+            assert!(stage.place.ok(&attest).starts_with(&subject.to_string()));
         }
         for name in ["cosign-2", "cosign-3"] {
             let Some(cosign) = judge(&format!("bin/{name}")) else { return };

@@ -27,6 +27,7 @@ pub(crate) fn place() -> Place {
             deb("hello", "1.0-1+b1")
                 .depends("libgreet1")
                 .file("/usr/bin/hello", 0o755, "hello\n")
+                .control_file("md5sums", "0123456789abcdef0123456789abcdef  usr/bin/hello\n")
                 .file("/usr/share/hello/a", 0o644, "a\n")
                 .file("/usr/share/hello/b", 0o644, "b\n"),
         )

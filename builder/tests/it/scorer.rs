@@ -60,6 +60,9 @@ pub(crate) fn score(bytes: &[u8]) -> Score {
     weigh(&whole, &parts)
 }
 
+/// A category: its name, its weight, and of each feature the weight and the share that has it.
+type Category = (&'static str, f64, Vec<(f64, Option<f64>)>);
+
 fn weigh(whole: &Whole, parts: &[Part]) -> Score {
     assert!(!parts.is_empty());
     let share = |has: &dyn Fn(&Part) -> bool| parts.iter().filter(|part| has(part)).count() as f64 / parts.len() as f64;
@@ -72,7 +75,7 @@ fn weigh(whole: &Whole, parts: &[Part]) -> Score {
     };
     let listed = |part: &Part| valid(part) && !part.concluded.as_deref().unwrap_or_default().contains("LicenseRef-");
     let free = |part: &Part| concluded(part) && !is_restrictive(part.concluded.as_deref().unwrap_or_default());
-    let categories: [(&'static str, f64, Vec<(f64, Option<f64>)>); 7] = [
+    let categories: [Category; 7] = [
         (
             "identification",
             10.0,
@@ -367,7 +370,7 @@ fn what_a_document_lacks_costs_what_it_weighs() {
         ..Whole::default()
     };
     let of = |whole: &Whole, parts: &[Part]| (weigh(whole, parts).total * 1000.0).round() / 1000.0;
-    assert_eq!(of(&whole(), &[good.clone()]), 10.0);
+    assert_eq!(of(&whole(), std::slice::from_ref(&good)), 10.0);
     // Half of the components without a name that scanners know: half of 10 of 82.
     let unnamed = Part { names: false, ..good.clone() };
     assert_eq!(of(&whole(), &[good.clone(), unnamed]), 9.39);

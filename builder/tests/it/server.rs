@@ -12,6 +12,8 @@ use tarsia::digest::Digest;
 pub(crate) struct Manners {
     /// It keeps lists of referrers, and says so by `OCI-Subject`.
     pub referrers: bool,
+    /// It says of no blob that it is there before that was brought to, or mounted in, this very repository by someone.
+    pub apart: bool,
     /// It wants this `Authorization`.
     pub wants: Option<String>,
     /// What it says to those who come without: `WWW-Authenticate`.
@@ -33,6 +35,8 @@ pub(crate) enum Mishap {
     CutAnswer,
     /// This status is answered, and nothing is done.
     Status(u16),
+    /// Nothing is done and nothing answered, for as long as anybody waits.
+    Hang,
 }
 
 /// What stands in a registry.
@@ -42,6 +46,8 @@ pub(crate) struct Contents {
     pub manifests: BTreeMap<(String, Digest), (String, Vec<u8>)>,
     pub tags: BTreeMap<(String, String), Digest>,
     uploads: BTreeMap<String, Vec<u8>>,
+    /// Uploads that were ever begun.
+    begun: usize,
     /// Every request: method, path, and `Authorization`.
     pub log: Vec<(String, String, Option<String>)>,
 }
@@ -73,6 +79,13 @@ impl Server {
     pub(crate) fn behave(&self, manners: Manners) {
         *self.manners.lock().unwrap() = manners;
         self.contents.lock().unwrap().log.clear();
+    }
+
+    /// Takes everything away, as from a new registry of the same name.
+    pub(crate) fn empty(&self) {
+        let mut contents = self.contents.lock().unwrap();
+        let begun = contents.begun;
+        *contents = Contents { begun, ..Contents::default() };
     }
 
     /// Returns how many requests of a method there were.
@@ -126,6 +139,10 @@ impl Server {
         let length: usize = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
         let take = match mishap {
             Some(Mishap::Cut) => return cut(stream),
+            Some(Mishap::Hang) => {
+                let _ = reader.read(&mut [0; 1]);
+                return None;
+            }
             Some(Mishap::CutAfter(bytes)) => bytes.min(length),
             _ => length,
         };
@@ -180,6 +197,9 @@ impl Server {
         }
         if let Some((_, digest)) = rest.split_once("/blobs/") {
             let Ok(digest) = digest.parse::<Digest>() else { return Reply::new(400) };
+            if manners.apart && method == "HEAD" {
+                return Reply::new(404);
+            }
             let lie = manners.lies.get(&digest).cloned();
             return match lie.or_else(|| contents.blobs.get(&digest).cloned()) {
                 Some(body) => {
@@ -235,7 +255,8 @@ impl Contents {
             {
                 return Reply::new(201);
             }
-            let id = format!("u{}", self.log.len());
+            self.begun += 1;
+            let id = format!("u{}", self.begun);
             self.uploads.insert(id.clone(), Vec::new());
             return Reply::new(202).with("Location", place(&id));
         }

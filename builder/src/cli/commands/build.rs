@@ -35,6 +35,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     pub(crate) evidence: Option<PathBuf>,
 
+    /// Put the documents into OCI layouts and archives too, as referrers in their index.json
+    #[arg(long)]
+    pub(crate) embed_referrers: bool,
+
     /// Tell this commit in the provenance, as [URI@]COMMIT; `git` reads it from the checkout that
     /// the spec stands in
     #[arg(long, value_name = "REVISION")]
@@ -82,6 +86,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         platforms: arguments.platform.platforms.clone(),
         variant: arguments.variant.variant.clone(),
         evidence: arguments.evidence.clone(),
+        embed_referrers: arguments.embed_referrers,
         source_revision: arguments.source_revision.as_deref().map(revision).transpose()?,
     };
     let beside = arguments.outputs.iter().find_map(|output| ops::directory_of_output(output));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use tarsia::diag::Problems;
 use tarsia::ops::{self, ReleaseOptions};
@@ -33,6 +33,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     pub(crate) evidence: Option<PathBuf>,
 
+    /// Rebuild kit to attach: what no digest can bring, or also all packages and signed metadata
+    #[arg(long, value_name = "KIT", value_enum, default_value_t = KitForm::Local)]
+    pub(crate) kit: KitForm,
+
     /// Release an image whose archives were not proved; its provenance says so
     #[arg(long)]
     pub(crate) unproved: bool,
@@ -52,12 +56,20 @@ pub(crate) struct Arguments {
     pub(crate) world: WorldFlags,
 }
 
+/// What a rebuild kit holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KitForm {
+    Local,
+    Full,
+}
+
 /// Releases an image, prints its digest, and says how others check it.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
     let signer = arguments.key.signer(session)?;
     let options = ReleaseOptions {
         assets: arguments.assets.clone(),
         evidence: arguments.evidence.clone(),
+        full_kit: arguments.kit == KitForm::Full,
         unproved: arguments.unproved,
         legacy: !arguments.no_legacy_att,
         mount_from: arguments.mount_from.clone(),

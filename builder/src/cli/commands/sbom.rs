@@ -40,13 +40,11 @@ pub(crate) struct Arguments {
 }
 
 /// Formats, by the words that other tools use.
+// Variants have no descriptions of their own: help would grow a second form for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// SPDX 2.3, with every file
     Spdx,
-    /// CycloneDX
     Cyclonedx,
-    /// SPDX 3.0.1, with every file
     Spdx3,
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tarsia::diag::{Problems, Warning};
-use tarsia::ops::{self, Verification, VerifyOptions};
+use tarsia::ops::{self, RebuildInputs, VerdictSigner, Verification, VerifyOptions};
 use tarsia::verify::{Identity, Keys, Outcome, Requirement};
 
 use crate::cli::Answer;
@@ -49,12 +49,72 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "IMAGE")]
     pub(crate) against: Option<String>,
 
+    /// Build it again, from its rebuild kit, and compare
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+
+    #[command(flatten)]
+    pub(crate) inputs: InputFlags,
+
+    #[command(flatten)]
+    pub(crate) verdict: VerdictFlags,
+
     #[command(flatten)]
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
     pub(crate) world: WorldFlags,
 }
+
+/// What is built again, and from what.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Rebuild options")]
+pub(crate) struct InputFlags {
+    /// Rebuild kit to take in place of the image's own
+    #[arg(long, value_name = "DIR|FILE", requires = "rebuild", conflicts_with = "spec")]
+    pub(crate) kit: Option<PathBuf>,
+
+    /// Spec to take in place of a kit
+    #[arg(long, value_name = "SPEC", requires = "rebuild")]
+    pub(crate) spec: Option<PathBuf>,
+
+    /// Lock of that spec [default: beside it]
+    #[arg(long, value_name = "LOCK", requires = "spec")]
+    pub(crate) lock: Option<PathBuf>,
+
+    /// Directory that the spec's paths start from [default: its own]
+    #[arg(long, value_name = "DIR", requires = "spec")]
+    pub(crate) context: Option<PathBuf>,
+
+    /// Variant of that spec
+    #[arg(long, value_name = "NAME", requires = "spec")]
+    pub(crate) variant: Option<String>,
+
+    /// Refuse a lock that signed metadata cannot prove
+    #[arg(long, requires = "rebuild")]
+    pub(crate) require_proof: bool,
+}
+
+/// Who signs that a rebuild gave the same.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Rebuild options")]
+pub(crate) struct VerdictFlags {
+    /// Key of a verifier, never a release's, that signs a match: a file, env://VARIABLE,
+    /// ssh-agent:[FINGERPRINT|COMMENT] or exec:PROGRAM
+    #[arg(long, value_name = "KEY", requires = "rebuild")]
+    pub(crate) verifier_key: Option<String>,
+
+    /// URI of who that verifier is [default: one made of the key's id]
+    #[arg(long, value_name = "URI", requires = "verifier_key")]
+    pub(crate) verifier_id: Option<String>,
+
+    /// File for what it signs [default: the registry, or beside the image]
+    #[arg(short, long, value_name = "FILE", requires = "verifier_key")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Beginning of the URI of a verifier that says no other.
+const VERIFIER: &str = "https://tarsia.dev/verifiers/v1/";
 
 fn requirement(text: &str) -> Result<Requirement, String> {
     Requirement::parse(text).ok_or_else(|| "known are signature, sbom, provenance and rebuild".to_owned())
@@ -78,6 +138,18 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
             hints: Vec::new(),
         }]);
     }
+    let InputFlags { kit, spec, lock, context, variant, require_proof } = &arguments.inputs;
+    let (kit, spec, lock, context) = (kit.clone(), spec.clone(), lock.clone(), context.clone());
+    let inputs = RebuildInputs { kit, spec, lock, context, variant: variant.clone(), require_proof: *require_proof };
+    let signer = arguments.verdict.verifier_key.as_deref().map(|key| keys::signer(session, key)).transpose()?;
+    let verdict = signer.as_deref().map(|signer| VerdictSigner {
+        signer,
+        id: match &arguments.verdict.verifier_id {
+            Some(id) => id.clone(),
+            None => format!("{VERIFIER}{}", signer.public().id().hex()),
+        },
+        output: arguments.verdict.output.clone(),
+    });
     let options = VerifyOptions {
         keys: trusted,
         threshold: arguments.threshold as usize,
@@ -86,9 +158,12 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         platforms: arguments.platform.platforms.clone(),
         bundles: arguments.bundles.clone(),
         against: arguments.against.clone(),
+        rebuild: arguments.rebuild.then_some(inputs),
+        verdict,
     };
     let found =
         session.in_world(&arguments.world, Path::new("."), |world| ops::verify(world, &arguments.image, &options))?;
+    session.warnings(&found.warnings);
     session.answer(&found, &text(&found, session.globals.verbose))?;
     Ok(match found.outcome {
         Outcome::Yes => Answer::Yes,
@@ -117,11 +192,16 @@ fn text(found: &Verification, all: bool) -> String {
     for note in &found.notes {
         let _ = writeln!(text, "  {:<8} {}", "note", plain(note));
     }
-    if let Some(comparison) = found.against.as_ref().filter(|comparison| !comparison.same) {
+    let rebuilt = found.rebuild.as_ref();
+    let comparisons = [found.against.as_ref(), rebuilt.and_then(|rebuilt| rebuilt.comparison.as_ref())];
+    for comparison in comparisons.into_iter().flatten().filter(|comparison| !comparison.same) {
         text.push('\n');
         for line in diff::lines(comparison, if all { usize::MAX } else { diff::SHOWN }) {
             let _ = writeln!(text, "  {line}");
         }
+    }
+    if let Some(place) = rebuilt.and_then(|rebuilt| rebuilt.verdict.as_ref()) {
+        let _ = writeln!(text, "  {:<8} signed to `{}`", "verdict", plain(place));
     }
     let answer = match found.outcome {
         Outcome::Yes => "verified",

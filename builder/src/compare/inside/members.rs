@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Finder, Inside, MAX_NAMED, MemberDifference};
 use crate::compare::spool::Piece;
-use crate::compare::{Class, Error, order};
+use crate::compare::{Class, Error, bytes, order};
 
 /// The most members that are looked into.
 const MAX_LOOKED: usize = 256;
@@ -161,7 +161,7 @@ fn size(member: &Member) -> String {
         Body::Plain(piece) => piece.size(),
         Body::Deflated { size, .. } => *size,
     };
-    format!("{size} bytes")
+    bytes(size)
 }
 
 fn alone(member: &Member, a: Option<String>, b: Option<String>) -> MemberDifference {

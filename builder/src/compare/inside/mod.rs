@@ -16,7 +16,7 @@ use std::io;
 use serde::Serialize;
 
 use super::spool::{Piece, Spool};
-use super::{Class, Error};
+use super::{Class, Error, bytes as counted};
 use crate::codec::decode::{self, Format};
 use crate::digest::hex;
 
@@ -176,8 +176,7 @@ impl fmt::Display for Inside {
             }
             Self::Bytes { offset, count, a, b, size_a, size_b } => {
                 let ended = |bytes: &str| if bytes.is_empty() { "the end".to_owned() } else { bytes.to_owned() };
-                let bytes = if *count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") };
-                write!(f, "{bytes} from offset {offset:#x}: {} -> {}", ended(a), ended(b))?;
+                write!(f, "{} from offset {offset:#x}: {} -> {}", counted(*count), ended(a), ended(b))?;
                 if size_a == size_b { Ok(()) } else { write!(f, ", size {size_a} -> {size_b}") }
             }
         }
@@ -190,7 +189,7 @@ impl fmt::Display for SectionDifference {
             (Some(_), None) => return write!(f, "section {} is gone", self.section),
             (None, Some(size)) => return write!(f, "section {} of {size} bytes is new", self.section),
             (size_a, size_b) => {
-                let bytes = if self.count == 1 { "1 byte".to_owned() } else { format!("{} bytes", self.count) };
+                let bytes = counted(self.count);
                 write!(f, "{}, {bytes} from offset {:#x} ({:#x} in it)", self.section, self.offset, self.within)?;
                 if size_a != size_b {
                     write!(f, ", size {} -> {}", size_a.unwrap_or(0), size_b.unwrap_or(0))?;

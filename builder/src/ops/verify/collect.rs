@@ -8,8 +8,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::diag::Problems;
-use crate::verify::{Findings, MAX_FILE, hear_file, hear_repository};
+use crate::verify::{Findings, MAX_FILE, hear_file, hear_layout, hear_repository};
 
+use super::super::bundles::{signatures_beside, statements_beside};
 use super::super::{Error, shown};
 use super::ImageSource;
 
@@ -28,7 +29,8 @@ impl Claims {
         for path in named {
             files.push((shown(path), read(path).map_err(|source| Error::Read { path: shown(path), source })?));
         }
-        let beside = source.destination.path().into_iter().flat_map(beside);
+        let beside = source.destination.path().into_iter();
+        let beside = beside.flat_map(|path| [signatures_beside(path), statements_beside(path)]);
         for path in beside.filter(|path| !named.contains(path)) {
             match read(&path) {
                 Ok(bytes) => files.push((shown(&path), bytes)),
@@ -44,24 +46,15 @@ impl Claims {
     /// # Errors
     /// A file that holds no claims.
     pub(super) fn hear(&self, source: &ImageSource<'_>, findings: &mut Findings<'_>) -> Result<(), Problems> {
-        if let Some((repository, _)) = source.remote() {
-            hear_repository(repository, findings);
+        match source.remote() {
+            Some((repository, _)) => hear_repository(repository, findings),
+            None => hear_layout(&source.open, findings),
         }
         for (name, bytes) in &self.files {
             hear_file(name, bytes, findings)?;
         }
         Ok(())
     }
-}
-
-/// Returns where claims about the image at `path` stand by themselves: `web.oci/` → `web.oci.sigstore.jsonl`.
-fn beside(path: &Path) -> Vec<PathBuf> {
-    let with = |ending: &str| {
-        let mut name = path.components().collect::<PathBuf>().into_os_string();
-        name.push(ending);
-        PathBuf::from(name)
-    };
-    [".sigstore.jsonl", ".sigstore.json", ".intoto.jsonl"].map(with).into()
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {

@@ -4,6 +4,7 @@
 //! a yes, a no, or that it could not be told. Documents and signatures are fetched for that, layers only where they are
 //! compared; those of a layout or an archive are read, since nobody else will hold them against their digests.
 
+mod again;
 mod against;
 mod collect;
 
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::compare::Comparison;
-use crate::diag::Problems;
+use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
 use crate::image::{self, CONFIG, Opened};
 use crate::spec::Platform;
@@ -23,8 +24,10 @@ use super::World;
 use super::inspect::{chosen, platform_name};
 use super::source::ImageSource;
 
+pub use again::{RebuildAnswer, RebuildInputs, VerdictSigner};
+
 /// What `verify` is asked to do.
-pub struct VerifyOptions {
+pub struct VerifyOptions<'a> {
     /// The keys that are trusted.
     pub keys: Keys,
     /// How many different keys must agree.
@@ -39,6 +42,10 @@ pub struct VerifyOptions {
     pub bundles: Vec<PathBuf>,
     /// Another build, to compare with.
     pub against: Option<String>,
+    /// Build it again, from these inputs.
+    pub rebuild: Option<RebuildInputs>,
+    /// Who signs that building again gave the same.
+    pub verdict: Option<VerdictSigner<'a>>,
 }
 
 /// What `verify` found.
@@ -57,6 +64,12 @@ pub struct Verification {
     /// How another build differs, where one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<Comparison>,
+    /// What building it again gave, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<RebuildAnswer>,
+    /// What the rebuild had to say on its way.
+    #[serde(skip)]
+    pub warnings: Vec<Warning>,
 }
 
 /// One digest that must be signed.
@@ -73,8 +86,8 @@ struct Subject<'a> {
 /// # Errors
 /// No such image, one whose documents do not hold together, nothing to check against. That a check does not hold is no
 /// error.
-pub fn verify(world: &World<'_>, name: &str, options: &VerifyOptions) -> Result<Verification, Problems> {
-    if options.keys.is_empty() && options.against.is_none() {
+pub fn verify(world: &World<'_>, name: &str, options: &VerifyOptions<'_>) -> Result<Verification, Problems> {
+    if options.keys.is_empty() && options.against.is_none() && options.rebuild.is_none() {
         return Err(verify::Error::NothingAsked { image: name.to_owned() }.into());
     }
     let source = ImageSource::in_world(world, name)?;
@@ -106,12 +119,23 @@ pub fn verify(world: &World<'_>, name: &str, options: &VerifyOptions) -> Result<
         (false, Some(_)) => {}
     }
     let claims = collect::Claims::read(&source, &options.bundles)?;
-    for subject in subjects.iter().filter(|_| !options.keys.is_empty()) {
+    let said = match &options.verdict {
+        Some(verdict) => again::check_key(&source, &claims, &subjects, verdict)?,
+        None => again::SaidBefore::new(),
+    };
+    let again = match &options.rebuild {
+        Some(inputs) => {
+            let id = options.verdict.as_ref().map(|verdict| verdict.id.clone());
+            Some(again::again(world, &source, &images, inputs, id)?)
+        }
+        None => None,
+    };
+    for subject in &subjects {
         let wanted = wanted(&source, options.identity, whole.digest, subject);
         let mut findings = Findings::new(subject.digest, wanted, &options.keys);
         findings.beside(subjects.iter().map(|subject| subject.digest));
         claims.hear(&source, &mut findings)?;
-        checks.extend(answers(options, subject, &findings));
+        checks.extend(answers(options, subject, &findings, again.as_ref()));
         findings.notes().iter().cloned().for_each(|note| notes.add(note));
     }
     let mut against = None;
@@ -120,8 +144,19 @@ pub fn verify(world: &World<'_>, name: &str, options: &VerifyOptions) -> Result<
         checks.extend(answers);
         against = Some(comparison);
     }
-    let (image, digest, outcome) = (name.to_owned(), whole.digest.to_string(), outcome(&checks));
-    Ok(Verification { image, digest, outcome, checks, notes: notes.0, against })
+    let (mut rebuild, mut warnings) = (None, Vec::new());
+    let outcome = outcome(&checks);
+    if let Some(again) = again {
+        again.notes.into_iter().for_each(|note| notes.add(note));
+        warnings = again.warnings;
+        let mut answer = again.answer;
+        if let Some(verdict) = options.verdict.as_ref().filter(|_| again.same && outcome == Outcome::Yes) {
+            answer.verdict = Some(again::tell(world, &source, &again.statements, &said, verdict)?);
+        }
+        rebuild = Some(answer);
+    }
+    let (image, digest) = (name.to_owned(), whole.digest.to_string());
+    Ok(Verification { image, digest, outcome, checks, notes: notes.0, against, rebuild, warnings })
 }
 
 /// Notes, each once.
@@ -149,26 +184,39 @@ fn wanted(source: &ImageSource<'_>, identity: Identity, whole: Digest, subject: 
 }
 
 /// Returns what the keys say to everything that was asked of a subject, and what they say unasked.
-fn answers(options: &VerifyOptions, subject: &Subject<'_>, findings: &Findings<'_>) -> Vec<Check> {
-    let mut checks = vec![verify::signature(findings, &subject.name, options.threshold)];
+fn answers(
+    options: &VerifyOptions<'_>,
+    subject: &Subject<'_>,
+    findings: &Findings<'_>,
+    again: Option<&again::Again>,
+) -> Vec<Check> {
+    let with_keys = !options.keys.is_empty();
+    let mut checks = Vec::new();
+    if with_keys {
+        checks.push(verify::signature(findings, &subject.name, options.threshold));
+    }
+    // Building again answers by itself where it gave something else, or could not be done.
+    let own = again.into_iter().flat_map(|again| &again.checks).filter(|own| own.digest == subject.digest.to_string());
+    checks.extend(own.cloned());
     if subject.one.is_none() {
         return checks;
     }
     let required = |requirement| options.require.contains(&requirement);
-    let known: [(Requirement, &dyn Fn() -> Check); 3] = [
-        (Requirement::Sbom, &|| verify::sbom(findings, &subject.name)),
-        (Requirement::Provenance, &|| verify::provenance(findings, &subject.name)),
-        (Requirement::Rebuild, &|| {
-            let threshold = if required(Requirement::Rebuild) { options.threshold } else { 1 };
-            verify::rebuild(findings, &subject.name, threshold, false)
-        }),
-    ];
-    for (requirement, answer) in known {
-        let check = answer();
+    for (requirement, check) in [
+        (Requirement::Sbom, verify::sbom(findings, &subject.name)),
+        (Requirement::Provenance, verify::provenance(findings, &subject.name)),
+    ] {
         // What nobody asked for is told where it is there.
-        if required(requirement) || check.outcome == Outcome::Yes {
+        if with_keys && required(requirement) || check.outcome == Outcome::Yes {
             checks.push(check);
         }
+    }
+    let same = again.is_some_and(|again| again.same);
+    let threshold = if required(Requirement::Rebuild) { options.threshold } else { 1 };
+    let verdicts = verify::rebuild(findings, &subject.name, threshold, same);
+    if same || required(Requirement::Rebuild) && again.is_none() || verdicts.outcome == Outcome::Yes && again.is_none()
+    {
+        checks.push(verdicts);
     }
     checks
 }

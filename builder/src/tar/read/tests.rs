@@ -42,6 +42,42 @@ fn list(bytes: &[u8], options: Options) -> String {
     }
 }
 
+/// Returns how the only entry of an archive is written, held against another's.
+fn forms(a: &[u8], b: &[u8], moved: &[&str]) -> Vec<String> {
+    let form = |bytes| {
+        let mut reader = Reader::new(bytes, Options { third_party: true, forms: true, ..Options::default() });
+        reader.next().unwrap().unwrap();
+        let form = reader.form().clone();
+        assert!(reader.next().unwrap().is_none());
+        form
+    };
+    let shown = |(fact, a, b): (&str, String, String)| format!("{fact}: {a} | {b}");
+    form(a).differences(&form(b), moved).into_iter().map(shown).collect()
+}
+
+#[test]
+fn how_an_entry_is_written_is_told_apart_from_what_it_says() {
+    let plain = Tar::new().file("a", 0o644, b"").build();
+    assert_eq!(forms(&plain, &Tar::new().file("a", 0o600, b"").build(), &[]), [""; 0]);
+    let dotted = Tar::new().file("./a", 0o644, b"").build();
+    assert_eq!(forms(&plain, &dotted, &[]), ["start of the name:  | `./`"]);
+    let mut block = header("a", 0, 0o100_644, "", 0, 0);
+    block[100..108].copy_from_slice(b"644    \0");
+    let odd = [&sealed(block)[..], &[0; 1024]].concat();
+    let found = forms(&plain, &odd, &[]).join("; ");
+    assert!(found.contains("type flag:  | NUL") && found.contains("numbers: "), "{found}");
+    let record = |text: &str| {
+        let body = format!("{} {text}\n", text.len() + 2 + (text.len() + 4).to_string().len());
+        let pax = header("pax_header", b'x', 0o644, "", body.len() as u64, 0);
+        Tar::new().raw(&pax).content(body.as_bytes()).file("a", 0o644, b"").build()
+    };
+    assert_eq!(forms(&plain, &record("mtime=5"), &[]), ["pax records:  | mtime"]);
+    assert_eq!(forms(&plain, &record("mtime=5"), &["mtime"]), [""; 0], "the time moved, and needs a record");
+    assert_eq!(forms(&record("mtime=5"), &record("mtime=5.25"), &[]), ["pax values:  | mtime .25"]);
+    assert_eq!(forms(&plain, &record("SCHILY.xattr.user.x=y"), &[]), [""; 0], "an attribute is no form");
+    assert_eq!(forms(&record("atime=1"), &record("atime=2"), &[]), ["pax values: atime 1 | atime 2"]);
+}
+
 #[test]
 fn a_layer_may_have_whiteouts_and_types_in_modes() {
     let layer = Options { layer: true, third_party: true, ..Options::default() };

@@ -142,3 +142,19 @@ fn the_attack_is_refused_by_verify_and_by_skopeo() {
     assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
     assert!(ran.out.contains(&format!("`k.pub` signed another image there, {good}")), "{}", ran.out);
 }
+
+#[test]
+fn what_oras_copies_with_its_referrers_is_verified_on_disk() {
+    let Some(oras) = judge("bin/oras") else { return };
+    let Some(stage) = Stage::new() else { return };
+    stage.place.ok(&["keygen", "-o", "k"]);
+    stage.push();
+    let image = format!("docker://{}:v1", stage.name());
+    stage.place.ok(&["sign", &image, "--key", "k.key"]);
+    let mut copy = stage.judge(&oras);
+    copy.args(["cp", "-r", "--from-plain-http", "--to-oci-layout", &format!("{}:v1", stage.name()), "copied:v1"]);
+    accepts(&mut copy);
+    let ran = stage.place.run(&["verify", "oci:copied:v1", "--key", "k.pub"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(ran.out.matches("yes      signature").count(), 3, "{}", ran.out);
+}

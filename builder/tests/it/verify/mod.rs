@@ -20,6 +20,8 @@ use crate::program::{Place, Ran};
 use crate::server::{Manners, Server};
 
 mod judges;
+mod offline;
+mod rebuild;
 mod required;
 mod signatures;
 mod sources;

@@ -44,8 +44,8 @@ fn images(diff: &ImageDiff, limit: usize) -> String {
         text.push_str("same\n");
         return text;
     }
-    for difference in &comparison.differences {
-        let _ = writeln!(text, "\n{}", line(difference, 0));
+    for (at, difference) in comparison.differences.iter().enumerate() {
+        let _ = writeln!(text, "{}{}", if at == 0 { "\n" } else { "" }, line(difference, 0));
     }
     for one in &comparison.manifests {
         match diff.summaries.iter().find(|summary| summary.platform == one.platform) {
@@ -150,15 +150,22 @@ pub(super) fn package(change: &tarsia::ops::PackageChange) -> String {
 pub(super) fn lines(one: &ManifestComparison, limit: usize) -> (Vec<String>, u64) {
     let mut differences: Vec<&Difference> = one.differences.iter().collect();
     let place = |class: Class| ORDER.iter().position(|other| *other == class);
-    differences.sort_by_key(|one| place(one.class));
+    differences.sort_by_key(|one| (place(one.class), one.class == Class::Name && is_directory(one)));
     let mut groups: Vec<(&Difference, u64)> = Vec::new();
     for difference in differences {
         let alike = |first: &&Difference| {
             let said = |one: &Difference| (one.class, one.what.clone(), one.a.clone(), one.b.clone());
+            let side = |one: &Difference| (one.class, one.package.clone(), one.a.is_some(), is_directory(one));
             limit != usize::MAX
-                && matches!(first.class, Class::Mode | Class::Owner | Class::Xattr | Class::Format | Class::Mtime)
-                && first.at.is_some()
-                && said(first) == said(difference)
+                && first.at.as_deref().is_some_and(|at| at.starts_with('/'))
+                && match first.class {
+                    Class::Mode | Class::Owner | Class::Xattr | Class::Format | Class::Mtime => {
+                        said(first) == said(difference)
+                    }
+                    // What comes or goes with a package is one line.
+                    Class::Name => side(first) == side(difference) && (first.package.is_some() || is_directory(first)),
+                    _ => false,
+                }
         };
         match groups.iter_mut().rev().take(64).find(|(first, _)| alike(first)) {
             Some((_, count)) => *count += 1,
@@ -168,6 +175,11 @@ pub(super) fn lines(one: &ManifestComparison, limit: usize) -> (Vec<String>, u64
     let told: u64 = groups.iter().take(limit).map(|(_, count)| count).sum();
     let lines = groups.iter().take(limit).map(|(one, count)| line(one, count - 1));
     (lines.collect(), one.counts.values().sum::<u64>() - told)
+}
+
+/// Returns whether this is a directory that one side has.
+fn is_directory(one: &Difference) -> bool {
+    one.a.as_deref().or(one.b.as_deref()) == Some("directory")
 }
 
 /// Returns a difference as one line: `content  /usr/bin/x (hello): …`; `more` paths are said to be the same.
@@ -195,6 +207,8 @@ pub(super) fn line(one: &Difference, more: u64) -> String {
     }
     match (&one.inside, &one.a, &one.b) {
         (Some(inside), ..) => drop(write!(text, ": {inside}")),
+        (None, Some(_), None) if more > 0 => text.push_str(": removed"),
+        (None, None, Some(_)) if more > 0 => text.push_str(": added"),
         (None, Some(a), None) => drop(write!(text, ": {a}, removed")),
         (None, None, Some(b)) => drop(write!(text, ": {b}, added")),
         (None, Some(a), Some(b)) => {

@@ -1,0 +1,322 @@
+//! Building an image again, and what a verifier signs of a match.
+//!
+//! A kit is no statement of anybody's: it is taken from whoever has one, since what is built from it is held against the
+//! image's digest.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::attest::Statement;
+use crate::compare::Comparison;
+use crate::diag::{Problems, Warning};
+use crate::digest::Digest;
+use crate::evidence::{Evidence, KIT_MEDIA_TYPE};
+use crate::image::{Opened, Reference};
+use crate::registry::{ReferrerManifest, Repository};
+use crate::sign::{Bundle, Envelope, Signer};
+use crate::verify::{self, Check, Findings, Keys, Outcome, Requirement, Wanted};
+
+use super::super::bundles::{self, statements_beside};
+use super::super::published::Published;
+use super::super::rebuild::{RebuildOptions, RebuildSource, RebuildVerdict, Rebuilt, rebuild};
+use super::super::{World, shown};
+use super::collect::Claims;
+use super::{ImageSource, Subject};
+
+/// The most bytes of a kit in a registry.
+const MAX_KIT: u64 = 64 << 30;
+/// The most kits of one image that are tried.
+const MAX_KITS: usize = 4;
+
+/// Where the inputs of a rebuild come from.
+#[derive(Debug, Clone, Default)]
+pub struct RebuildInputs {
+    /// A kit; without it, and without a spec, the image's own.
+    pub kit: Option<PathBuf>,
+    /// A spec.
+    pub spec: Option<PathBuf>,
+    /// Its lock, where it does not stand beside it.
+    pub lock: Option<PathBuf>,
+    /// The directory that its paths start from, where that is not its own.
+    pub context: Option<PathBuf>,
+    /// Which variant of the spec.
+    pub variant: Option<String>,
+    /// A lock that cannot be proved is an error.
+    pub require_proof: bool,
+}
+
+/// Who signs a match, and where that goes.
+pub struct VerdictSigner<'a> {
+    /// The verifier's own key.
+    pub signer: &'a dyn Signer,
+    /// Who the verifier is, as a URI.
+    pub id: String,
+    /// A file for the bundles; without it they go to the registry, or beside an image on disk.
+    pub output: Option<PathBuf>,
+}
+
+/// What building again gave, as an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RebuildAnswer {
+    /// Digest of what was built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub built: Option<String>,
+    /// Whether every package stands in signed metadata as the lock says it.
+    pub proved: bool,
+    /// Local files that were taken from the image itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<String>,
+    /// How the image differs from what was built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
+    /// Where the signed verdict is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+}
+
+/// A rebuild that was tried.
+pub(super) struct Again {
+    /// The answer for each manifest, where it is not that they are the same.
+    pub(super) checks: Vec<Check>,
+    /// Whether all is the same.
+    pub(super) same: bool,
+    pub(super) answer: RebuildAnswer,
+    pub(super) statements: Vec<(Digest, Statement)>,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Builds the image again.
+///
+/// # Errors
+/// Layers that cannot be fetched; a kit that was named and cannot be read is a rebuild that could not be told.
+pub(super) fn again(
+    world: &World<'_>,
+    source: &ImageSource<'_>,
+    images: &[&Opened],
+    inputs: &RebuildInputs,
+    id: Option<String>,
+) -> Result<Again, Problems> {
+    let options = RebuildOptions { require_proof: inputs.require_proof, builder: id };
+    let tried = match (&inputs.kit, &inputs.spec) {
+        (None, Some(spec)) => {
+            source.fetch(images)?;
+            let from = RebuildSource::Spec {
+                spec,
+                lock: inputs.lock.as_deref(),
+                context: inputs.context.as_deref(),
+                variant: inputs.variant.as_deref(),
+            };
+            rebuild(world, from, &source.open, &options)
+        }
+        (kit, _) => {
+            let kits = match kit {
+                Some(kit) => vec![kit.clone()],
+                None => kits(world, source, images)?,
+            };
+            if kits.is_empty() {
+                let says = "it has no rebuild kit; name one with `--kit`, or a spec with `--spec`".to_owned();
+                return Ok(Again::unknown(images, says, Vec::new()));
+            }
+            source.fetch(images)?;
+            let mut tried = None;
+            for kit in &kits {
+                let one = rebuild(world, RebuildSource::Kit(kit), &source.open, &options);
+                let (own, best) = (worth(&one), tried.as_ref().map_or(-1, worth));
+                // Anybody may attach a kit: one that gives something else does not hide one that gives this.
+                if own > best {
+                    tried = Some(one);
+                }
+                if own == SAME {
+                    break;
+                }
+            }
+            tried.expect("at least one kit was tried")
+        }
+    };
+    Ok(match tried {
+        Ok(rebuilt) => Again::of(images, rebuilt),
+        Err(problems) => {
+            let mut all: Vec<String> = problems.iter().map(|problem| crate::diag::causes(problem)).collect();
+            let hints = problems.iter().flat_map(|problem| problem.hints()).collect();
+            Again { notes: all.split_off(1), ..Again::unknown(images, all.swap_remove(0), hints) }
+        }
+    })
+}
+
+/// What [`worth`] says of a match.
+const SAME: i32 = 2;
+
+/// Returns how much the outcome of a rebuild tells.
+fn worth(rebuilt: &Result<Rebuilt, Problems>) -> i32 {
+    match rebuilt.as_ref().map(|rebuilt| &rebuilt.verdict) {
+        Ok(RebuildVerdict::Same) => SAME,
+        Ok(RebuildVerdict::Different(_)) => 1,
+        Ok(RebuildVerdict::CannotTell(_)) | Err(_) => 0,
+    }
+}
+
+impl Again {
+    fn unknown(images: &[&Opened], says: String, hints: Vec<String>) -> Self {
+        let answer = RebuildAnswer { built: None, proved: false, assumed: Vec::new(), comparison: None, verdict: None };
+        let check = |one: &&Opened| {
+            let mut check = check(one, Outcome::Unknown, says.clone());
+            check.hints.clone_from(&hints);
+            check
+        };
+        let checks = images.iter().map(check).collect();
+        Self { checks, same: false, answer, statements: Vec::new(), warnings: Vec::new(), notes: Vec::new() }
+    }
+
+    fn of(images: &[&Opened], rebuilt: Rebuilt) -> Self {
+        let mut answer = RebuildAnswer {
+            built: rebuilt.built.map(|digest| digest.to_string()),
+            proved: rebuilt.proved,
+            assumed: rebuilt.assumed,
+            comparison: None,
+            verdict: None,
+        };
+        let mut notes = Vec::new();
+        if !answer.proved && answer.built.is_some() {
+            notes.push("the rebuild stands on an archive chain that was not proved".to_owned());
+        }
+        let (same, checks) = match rebuilt.verdict {
+            RebuildVerdict::Same => (true, Vec::new()),
+            RebuildVerdict::Different(comparison) => {
+                let checks = super::against::checks(Requirement::Rebuild, &comparison);
+                answer.comparison = Some(*comparison);
+                (false, checks)
+            }
+            RebuildVerdict::CannotTell(mut reasons) => {
+                let first = if reasons.is_empty() { String::new() } else { reasons.remove(0) };
+                notes.append(&mut reasons);
+                (false, images.iter().map(|one| check(one, Outcome::Unknown, first.clone())).collect())
+            }
+        };
+        Self { checks, same, answer, statements: rebuilt.statements, warnings: rebuilt.warnings, notes }
+    }
+}
+
+fn check(one: &Opened, outcome: Outcome, says: String) -> Check {
+    let platform = super::platform_name(one);
+    Check::new(Requirement::Rebuild, &platform, &one.descriptor.digest.to_string(), outcome, says)
+}
+
+/// Returns the kits that stand with the image: beside it on disk, or attached to it in its registry.
+fn kits(world: &World<'_>, source: &ImageSource<'_>, images: &[&Opened]) -> Result<Vec<PathBuf>, Problems> {
+    let whole = source.open.descriptor().digest;
+    if let Some((repository, _)) = source.remote() {
+        let digests = std::iter::once(whole).chain(images.iter().map(|one| one.descriptor.digest));
+        let mut found: Vec<PathBuf> = Vec::new();
+        for digest in digests {
+            for kit in attached(world, repository, &digest)? {
+                if !found.contains(&kit) && found.len() < MAX_KITS {
+                    found.push(kit);
+                }
+            }
+        }
+        return Ok(found);
+    }
+    let Some(path) = source.destination.path() else { return Ok(Vec::new()) };
+    let beside = Evidence::beside(path);
+    Ok(match Evidence::open_for(&beside, &whole) {
+        Ok(evidence) => evidence.kit().map(|(path, _)| path).into_iter().collect(),
+        Err(_) => Vec::new(),
+    })
+}
+
+/// Brings the kits attached to one digest into the store, and returns where they are.
+fn attached(world: &World<'_>, repository: &Repository<'_>, digest: &Digest) -> Result<Vec<PathBuf>, Problems> {
+    let mut kits = Vec::new();
+    for referrer in repository.referrers(digest, Some(KIT_MEDIA_TYPE))?.into_iter().take(MAX_KITS) {
+        let Some(document) = repository.document(&referrer.digest.to_string())? else { continue };
+        let Ok(manifest) = serde_json::from_slice::<ReferrerManifest>(&document.bytes) else { continue };
+        let Some(layer) = manifest.layers.first().filter(|layer| layer.size <= MAX_KIT) else { continue };
+        repository.pull_layers(std::iter::once(layer), world.store, world.progress)?;
+        kits.push(world.store.blob_path(&layer.digest));
+    }
+    Ok(kits)
+}
+
+/// Refuses a key that must not sign a verdict on this image: one that signed the image itself. Whoever reads signatures
+/// by key alone would take the verdict for one, and a maker's own word is no second opinion.
+///
+/// # Errors
+/// [`verify::Error::VerifierKey`] where it is one.
+pub(super) fn check_key(
+    source: &ImageSource<'_>,
+    claims: &Claims,
+    subjects: &[Subject<'_>],
+    verdict: &VerdictSigner<'_>,
+) -> Result<SaidBefore, Problems> {
+    let key = verdict.signer.public();
+    let keys = Keys::new(vec![("verifier".to_owned(), key.clone())]);
+    let mut said = SaidBefore::new();
+    for subject in subjects {
+        let mut findings = Findings::new(subject.digest, Wanted::any(), &keys);
+        findings.beside(subjects.iter().map(|subject| subject.digest));
+        claims.hear(source, &mut findings)?;
+        if !findings.signatures().is_empty() {
+            let problem = "it signed the image itself";
+            return Err(verify::Error::VerifierKey { key: key.id().to_string(), problem }.into());
+        }
+        if findings.said().iter().any(|said| said.reproduced && said.problem.is_none()) {
+            said.insert(subject.digest);
+        }
+    }
+    Ok(said)
+}
+
+/// Digests of manifests that the verifier has said before to be reproduced.
+pub(super) type SaidBefore = std::collections::BTreeSet<Digest>;
+
+/// Signs what a match lets a verifier say, and puts it where it belongs; returns where that is.
+///
+/// # Errors
+/// Where the key does not sign, or the registry or the disk refuses.
+pub(super) fn tell(
+    world: &World<'_>,
+    source: &ImageSource<'_>,
+    statements: &[(Digest, Statement)],
+    said: &SaidBefore,
+    verdict: &VerdictSigner<'_>,
+) -> Result<String, Problems> {
+    // A verdict holds the time; said again, it would be another one.
+    let new: Vec<&(Digest, Statement)> = statements.iter().filter(|(digest, _)| !said.contains(digest)).collect();
+    let (file, lines) = match (&verdict.output, source.destination.path()) {
+        (None, None) => return attach(world, source, &new, verdict.signer),
+        (Some(output), _) => {
+            let bundles = new.iter().map(|(_, one)| Ok(Bundle::sign(one, verdict.signer)?.to_bytes()));
+            (output.clone(), bundles.collect::<Result<Vec<_>, Problems>>()?)
+        }
+        (None, Some(path)) => {
+            let envelopes = new.iter().map(|(_, one)| Ok(Envelope::sign(one, verdict.signer)?.to_bytes()));
+            (statements_beside(path), envelopes.collect::<Result<Vec<_>, Problems>>()?)
+        }
+    };
+    bundles::add(&file, &lines)?;
+    Ok(shown(&file))
+}
+
+fn attach(
+    world: &World<'_>,
+    source: &ImageSource<'_>,
+    statements: &[&(Digest, Statement)],
+    signer: &dyn Signer,
+) -> Result<String, Problems> {
+    let Some((_, reference)) = source.remote() else {
+        return Err(verify::Error::NoOutput { image: source.open.name().to_owned() }.into());
+    };
+    // Whatever the tag names by now, it is this image that was built again.
+    let pinned: Reference = reference.with_digest(source.open.descriptor().digest);
+    let published = Published::open(world.registry, &pinned)?;
+    let mut said = Vec::new();
+    for (descriptor, _) in &published.documents {
+        for (_, statement) in statements.iter().filter(|(digest, _)| *digest == descriptor.digest) {
+            said.push(published.say(descriptor, statement, signer)?);
+        }
+    }
+    published.publish(&said, true)?;
+    Ok(pinned.repository())
+}
