@@ -1,8 +1,8 @@
 //! Sizes and attack surface of images by `keep`, beside a minimal system with the same packages and beside what
 //! distroless ships: the table in the README.
 //!
-//! `sizes TARSIA DIR [MIRROR]` builds each row of the table with the program TARSIA below DIR, and, with the address of a
-//! Debian mirror, makes a root by `mmdebstrap --variant=minbase` (as root) for comparison. It prints Markdown. Files are
+//! `sizes TARSIA DIR MIRROR|- [ROW…]` builds each row of the table with the program TARSIA below DIR, and, with the address of
+//! a Debian mirror, makes a root by `mmdebstrap --variant=minbase` (as root) for comparison. It prints Markdown. Files are
 //! all entries but directories; `ret` counts the bytes that end a gadget (0xC3 and 0xC2) in executable segments of x86-64
 //! ELF files, wherever an instruction could be made to begin.
 
@@ -114,11 +114,11 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [tarsia, directory, rest @ ..] = &arguments[..] else {
-        eprintln!("usage: sizes TARSIA DIR [MIRROR]");
+    let [tarsia, directory, mirror, rows @ ..] = &arguments[..] else {
+        eprintln!("usage: sizes TARSIA DIR MIRROR|- [ROW…]");
         return ExitCode::from(2);
     };
-    match table(Path::new(tarsia), Path::new(directory), rest.first().map(String::as_str)) {
+    match table(Path::new(tarsia), Path::new(directory), Some(mirror.as_str()).filter(|text| *text != "-"), rows) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -127,11 +127,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn table(tarsia: &Path, directory: &Path, mirror: Option<&str>) -> Result<(), Failure> {
+fn table(tarsia: &Path, directory: &Path, mirror: Option<&str>, rows: &[String]) -> Result<(), Failure> {
     std::fs::create_dir_all(directory)?;
     println!("| packages | kept | files | MB | ELF | setuid | `ret` |");
     println!("|---|---|--:|--:|--:|--:|--:|");
-    for row in &ROWS {
+    for row in ROWS.iter().filter(|row| rows.is_empty() || rows.iter().any(|name| name == row.name)) {
         for keep in ["needed", "runtime", "all"] {
             line(row.name, &format!("`keep: {keep}`"), built(tarsia, directory, row.name, row.packages, keep)?);
         }

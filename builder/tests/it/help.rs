@@ -33,6 +33,8 @@ fn the_program() {
       fetch        Download locked inputs into the store
       vendor       Write all inputs of a lock into a directory
       build        Build images from specs
+      test         Run a spec's checks in its built image
+      learn        Propose files that a run of the image asked for
       why          Explain why a file is, or is not, in an image
       inspect      Show layers, packages, files and surface of an image
       diff         Explain how two images or locks differ

@@ -84,8 +84,11 @@ fn built() -> Place {
     place
 }
 
-/// Returns every manifest of a registry by repository and digest, and every tag.
-pub(crate) fn contents(server: &Server) -> (BTreeSet<(String, Digest)>, BTreeMap<(String, String), Digest>) {
+/// Every manifest of a registry by repository and digest, and every tag.
+pub(crate) type Held = (BTreeSet<(String, Digest)>, BTreeMap<(String, String), Digest>);
+
+/// Returns what a registry holds.
+pub(crate) fn contents(server: &Server) -> Held {
     let contents = server.contents.lock().unwrap();
     (contents.manifests.keys().cloned().collect(), contents.tags.clone())
 }
