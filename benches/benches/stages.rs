@@ -11,11 +11,12 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tarsia::archive::{Index, Keyring, Policy};
 use tarsia::codec::{decode, encode};
 use tarsia::diag::{Silent, Source};
-use tarsia::digest::Digest;
+use tarsia::digest::{Digest, Sha1};
+use tarsia::elf::Facts;
 use tarsia::image::{Image, ImageIndex, Settings, write_layout};
 use tarsia::layer::{Context, NoFrames, Workers, write_all};
-use tarsia::lock::{ENCODING, Lock, REVISION, RULES, VERSION};
-use tarsia::package::{Limits, PackIndex, local, open_deb, pack_key};
+use tarsia::lock::{ENCODING, Lock, LockedPackage, REVISION, RULES, VERSION, Why};
+use tarsia::package::{Entry, EntryKind, FileFacts, Limits, PackIndex, local, open_deb, pack_key};
 use tarsia::resolve::{ResolveOptions, resolve};
 use tarsia::select::{SelectInput, Selection, select};
 use tarsia::spec::{Compression, Platform, Spec};
@@ -134,6 +135,50 @@ impl World {
     }
 }
 
+/// Returns a lock of 250 packages, of which the spec names the first, and their indexes.
+fn closure(lock: &Lock, template: &PackIndex) -> (Lock, BTreeMap<String, PackIndex>) {
+    const COUNT: usize = 250;
+    let mut lock = Lock { keep: "needed".to_owned(), ..lock.clone() };
+    let share = lock.platform.get_mut(PLATFORM.oci()).unwrap();
+    let first = share.packages.iter().find(|package| package.why == Why::Requested).unwrap().clone();
+    share.packages.clear();
+    let mut packs = BTreeMap::new();
+    for number in 0..COUNT {
+        let name = format!("p{number:04}");
+        let library = |number: usize, which: usize| format!("lib{number:04}-{which}.so.1");
+        let entry = |path: String, kind: EntryKind| Entry { path, kind, ..template.entries[0].clone() };
+        let file = |path: String, needed: Option<Vec<String>>| {
+            let elf = needed.map(|needed| Facts { class: 64, machine: 62, kind: 3, needed, ..Facts::default() });
+            let (digest, sha1) = (Digest::of(path.as_bytes()), Sha1::of(path.as_bytes()));
+            let facts = FileFacts { size: 1000, offset: 0, digest, sha1, elf: elf.map(Box::new), shebang: None };
+            entry(path, EntryKind::File(facts))
+        };
+        let next: Vec<String> =
+            (1..4).filter(|step| number + step < COUNT).map(|step| library(number + step, 0)).collect();
+        let mut entries = vec![file(format!("usr/bin/{name}"), Some(next.clone()))];
+        for which in 0..3 {
+            let path = format!("usr/lib/x86_64-linux-gnu/{}", library(number, which));
+            entries.push(file(path, Some(next.clone())));
+        }
+        for which in 0..10 {
+            entries.push(file(format!("usr/lib/{name}/plugin{which}.so"), Some(vec![library(number, 0)])));
+        }
+        for which in 0..60 {
+            entries.push(file(format!("usr/share/{name}/data{which}"), None));
+            entries.push(file(format!("usr/share/doc/{name}/page{which}.html"), None));
+        }
+        let depends = (1..4).filter(|step| number + step < COUNT).map(|step| format!("p{:04}", number + step));
+        let control =
+            vec![("Package".to_owned(), name.clone()), ("Depends".to_owned(), depends.collect::<Vec<_>>().join(", "))];
+        let (texts, scans, scripts) = (Vec::new(), Vec::new(), Vec::new());
+        packs.insert(name.clone(), PackIndex { control, entries, texts, scans, scripts, ..template.clone() });
+        let why = if number == 0 { Why::Requested } else { Why::Dependency(vec!["p0000".to_owned()]) };
+        let package = LockedPackage { source: name.clone(), name, why, ..first.clone() };
+        lock.platform.get_mut(PLATFORM.oci()).unwrap().packages.push(package);
+    }
+    (lock, packs)
+}
+
 fn open((digest, bytes): &(Digest, Vec<u8>)) -> (PackIndex, File) {
     let (mut deb, data) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
     deb.write_all(bytes).unwrap();
@@ -198,6 +243,14 @@ fn stages(c: &mut Criterion) {
         base: None,
     };
     c.bench_function("select", |b| b.iter(|| select(&input).unwrap()));
+
+    // 250 packages, each with a program, three libraries that need those of others, plugins, data and documentation.
+    let (lock, packs) = closure(&lock, &opened[0].0);
+    let keys: BTreeMap<String, Digest> = packs.keys().map(|name| (name.clone(), Digest::of(name.as_bytes()))).collect();
+    let needed = SelectInput { lock: &lock, packs: &packs, pack_keys: &keys, ..input };
+    let kept = select(&needed).unwrap();
+    assert!(kept.nodes.keys().any(|path| path.as_str() == "usr/lib/x86_64-linux-gnu/lib0249-0.so.1"));
+    c.bench_function("select 250 packages, what is needed", |b| b.iter(|| select(&needed).unwrap()));
 
     let selection = select(&input).unwrap();
     let files: BTreeMap<Digest, &File> =

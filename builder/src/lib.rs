@@ -33,6 +33,7 @@ pub mod tree;
 pub mod archive;
 pub mod attest;
 pub mod compare;
+pub mod container;
 pub mod engine;
 pub mod evidence;
 pub mod fetch;

@@ -200,11 +200,10 @@ fn build(spec: &Path, lock: Option<&Path>, work: &Path, store: &Path) -> Result<
     }
     let here = context.path().join(spec.file_name().ok_or("a spec has a name")?);
     let beside = here.with_extension("lock");
-    match lock
-        .map_or_else(|| Some(spec.with_extension("lock")).filter(|path| path.exists()), |path| Some(path.to_owned()))
-    {
-        Some(lock) => drop(std::fs::copy(lock, &beside)?),
-        None => {}
+    let own = spec.with_extension("lock");
+    let lock = lock.or(own.exists().then_some(&*own));
+    if let Some(lock) = lock {
+        std::fs::copy(lock, &beside)?;
     }
     let layout = work.join("image.oci");
     let mut command = Command::new(std::env::current_exe()?.with_file_name("tarsia"));

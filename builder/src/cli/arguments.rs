@@ -7,8 +7,8 @@ use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
 use super::commands::{
-    add, attach, attest, audit, build, cache, check, completions, diff, fetch, init, inspect, keygen, lock, man,
-    outdated, push, release, remove, sbom, schema, sign, vendor, verify, why,
+    add, attach, attest, audit, build, cache, check, completions, diff, fetch, init, inspect, keygen, learn, lock, man,
+    outdated, push, release, remove, sbom, schema, sign, test, vendor, verify, why,
 };
 use super::size::parse_size;
 
@@ -45,6 +45,10 @@ pub(crate) enum Command {
     Vendor(vendor::Arguments),
     /// Build images from specs
     Build(build::Arguments),
+    /// Run a spec's checks in its built image
+    Test(test::Arguments),
+    /// Propose files that a run of the image asked for
+    Learn(learn::Arguments),
     /// Explain why a file is, or is not, in an image
     Why(why::Arguments),
     /// Show layers, packages, files and surface of an image

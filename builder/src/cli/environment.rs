@@ -7,6 +7,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use tarsia::container::Machine;
 use tarsia::fetch::Credentials;
 use tarsia::load::Engines;
 use tarsia::registry::CredentialFiles;
@@ -64,6 +65,8 @@ pub(crate) struct Environment {
     pub(crate) agent: Option<PathBuf>,
     /// Where container engines may be.
     pub(crate) engines: Engines,
+    /// What runs containers here.
+    pub(crate) containers: Machine,
     /// Where files that nobody else needs may be made.
     pub(crate) temporary: PathBuf,
     /// Numbers of the signals that this process was started to ignore, as `nohup` does with SIGHUP.
@@ -93,6 +96,7 @@ impl Environment {
             colour: terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|name| name != "dumb"),
             apt_sources: apt_sources(Path::new("/etc/apt")),
             credentials: credentials(variable("NETRC"), variable("HOME"), Path::new("/etc/apt")),
+            containers: containers(&variable),
             registries: registries(&variable),
             password: Self::secret("COSIGN_PASSWORD"),
             agent: variable("SSH_AUTH_SOCK").map(PathBuf::from),
@@ -142,6 +146,47 @@ fn engines(variable: &dyn Fn(&str) -> Option<OsString>) -> Engines {
         search: std::env::split_paths(&path).filter(|directory| directory.is_absolute()).collect(),
         environment,
     }
+}
+
+/// What programs that run containers read beside `PATH`.
+const RUNTIMES: [&str; 8] =
+    ["HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "CONTAINERS_CONF"];
+
+/// Returns what this machine has to run containers with.
+fn containers(variable: &dyn Fn(&str) -> Option<OsString>) -> Machine {
+    let path = variable("PATH").unwrap_or_default();
+    let mut environment = vec![("PATH".into(), path.clone()), ("LC_ALL".into(), "C".into())];
+    environment.extend(RUNTIMES.iter().filter_map(|name| Some(((*name).into(), variable(name)?))));
+    let search: Vec<PathBuf> = std::env::split_paths(&path).filter(|directory| directory.is_absolute()).collect();
+    // Ranges of numbers are mapped by these two alone.
+    let mapped = ["newuidmap", "newgidmap"].iter().all(|name| search.iter().any(|place| place.join(name).is_file()));
+    let user = variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_default();
+    let range = |file: &str| subordinate(&std::fs::read_to_string(file).ok()?, &user.to_string_lossy());
+    let emulated = [(Platform::Amd64, "qemu-x86_64"), (Platform::Arm64, "qemu-aarch64")].into_iter();
+    Machine {
+        search,
+        environment,
+        temporary: std::env::temp_dir(),
+        emulated: emulated.filter(|(_, name)| emulates(name)).map(|(platform, _)| platform).collect(),
+        subordinate: range("/etc/subuid").zip(range("/etc/subgid")).filter(|_| mapped),
+    }
+}
+
+/// Returns a user's first range of subordinate numbers (subuid(5)).
+fn subordinate(table: &str, user: &str) -> Option<(u32, u32)> {
+    table.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, first, count) = (fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        (name == user && !user.is_empty()).then_some((first, count))
+    })
+}
+
+/// Returns whether an emulator of that name is registered with the kernel, held open so that it works in containers too
+/// (flag `F` of binfmt_misc).
+fn emulates(name: &str) -> bool {
+    let entry = std::fs::read_to_string(Path::new("/proc/sys/fs/binfmt_misc").join(name)).unwrap_or_default();
+    let flags = entry.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or_default();
+    entry.starts_with("enabled") && flags.contains('F')
 }
 
 /// Returns the signals that are ignored according to `/proc/PID/status` (proc(5), `SigIgn`).
@@ -233,6 +278,16 @@ mod tests {
         };
         assert_eq!(users(&read(None)), "one three four ");
         assert_eq!(users(&read(Some(place.path().join("none").into()))), "two three four ");
+    }
+
+    #[test]
+    fn subordinate_numbers_are_the_user_s_own() {
+        let table = "root:1:2\nme:100000:65536\nme:1:1\n";
+        assert_eq!(subordinate(table, "me"), Some((100_000, 65_536)));
+        assert_eq!(
+            (subordinate(table, "you"), subordinate(":1:2", ""), subordinate("me:x:1", "me")),
+            (None, None, None)
+        );
     }
 
     #[test]

@@ -80,6 +80,8 @@ fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
         Command::Fetch(arguments) => commands::fetch::run(session, arguments),
         Command::Vendor(arguments) => commands::vendor::run(session, arguments),
         Command::Build(arguments) => commands::build::run(session, arguments),
+        Command::Test(arguments) => commands::test::run(session, arguments),
+        Command::Learn(arguments) => commands::learn::run(session, arguments),
         Command::Why(arguments) => commands::why::run(session, arguments),
         Command::Inspect(arguments) => commands::inspect::run(session, arguments),
         Command::Diff(arguments) => commands::diff::run(session, arguments),

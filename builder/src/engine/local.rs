@@ -29,6 +29,7 @@ use crate::package::{PACK_FORMAT, PackIndex};
 use crate::select::{self, LayerPlan, Report, SelectInput, Selection};
 use crate::spec::{Platform, Spec};
 use crate::store::{BlobWriter, Kind, Store};
+use crate::tree::ImagePath;
 
 pub use base::{Base, base_digest, base_files, open_base};
 pub use error::Error;
@@ -168,6 +169,27 @@ pub fn select(input: &BuildInput<'_>, platform: Platform) -> Result<Selected, Er
         base: base.as_ref().map(|base| &base.index),
     })?;
     Ok(Selected { packs, selection, base })
+}
+
+/// Returns, for a path that packages ship and the image does not hold, each package with why it does not bring it.
+pub fn absent(
+    input: &BuildInput<'_>,
+    platform: Platform,
+    selected: &Selected,
+    path: &ImagePath,
+) -> Result<Vec<(String, String)>, Error> {
+    let packs = &selected.packs;
+    let input = SelectInput {
+        spec: input.spec,
+        lock: input.lock,
+        platform,
+        packs: packs.indexes(),
+        pack_keys: packs.keys(),
+        local: packs.local(),
+        local_key: packs.local_key(),
+        base: selected.base.as_ref().map(|base| &base.index),
+    };
+    Ok(select::absent(&input, path)?)
 }
 
 /// Writes the layers of a selection into the store and returns the image of them.

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::Error;
 pub use read::Evidence;
-pub use reasons::{Reason, Reasons};
+pub use reasons::{Because, Reason, Reasons};
 pub use write::{Contents, Source, Stored, remove_other, stage};
 
 use crate::attest;

@@ -23,6 +23,20 @@ pub struct Reasons {
     pub platform: String,
     /// By path from `/`, which every one begins with.
     pub paths: BTreeMap<String, Reason>,
+    /// By package, every reason why it is kept as far as it is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub packages: BTreeMap<String, Vec<Because>>,
+}
+
+/// One reason, and what it hangs on: an edge of a graph whose ends are what the spec says, and rules.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Because {
+    /// How, in words.
+    pub how: String,
+    /// `spec`, `rule`, `package` or `file`.
+    pub on: String,
+    /// The spec's entry, the rule's or the package's name, or the path from `/`.
+    pub what: String,
 }
 
 /// Why a path is in. Fields are written in this order.
@@ -42,6 +56,9 @@ pub struct Reason {
     pub entry: Option<String>,
     /// Why it is kept, in words.
     pub reason: String,
+    /// Every reason; the strongest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<Because>,
 }
 
 impl Reasons {
@@ -65,6 +82,7 @@ impl Reasons {
                 rule: rule.cloned(),
                 entry: entry.cloned(),
                 reason: reason.to_owned(),
+                because: Vec::new(),
             }
         };
         Self {
@@ -73,6 +91,7 @@ impl Reasons {
             image,
             platform: platform.to_owned(),
             paths: paths.map(|(path, origin, why)| (path.to_string(), reason(origin, why))).collect(),
+            packages: BTreeMap::new(),
         }
     }
 

@@ -12,6 +12,7 @@ mod reference;
 mod rootfs;
 #[cfg(test)]
 mod tests;
+mod unpack;
 mod write;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub use error::Error;
 pub use read::{Entry, Form, OpenImage, OpenLayer, Opened, built, open, stored};
 pub use reference::Reference;
 pub use rootfs::{Hidden, LayerCounts, RootNode, Rootfs};
+pub use unpack::{Ids, Owners, Unpacked, unpack};
 pub use write::{BlobSource, fill_layout, write_archive, write_layout};
 
 /// Media type of a manifest.

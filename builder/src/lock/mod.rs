@@ -29,7 +29,7 @@ pub const LOCAL: &str = "local";
 /// Number of everything that shapes bytes: tar rules, cut rule, codecs and their exact versions.
 pub const ENCODING: u32 = 1;
 /// Number of the tables that decide what is kept or derived.
-pub const RULES: u32 = 2;
+pub const RULES: u32 = 3;
 /// The latest time that a lock can name, in seconds since 1970-01-01 UTC: the last day but one of the year 9999.
 pub const MAX_TIME: i64 = 253_402_207_200;
 

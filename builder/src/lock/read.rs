@@ -182,7 +182,7 @@ impl Lock {
         expect(ascending(inputs.iter()), "the inputs are not sorted".to_owned());
         for input in inputs {
             expect(
-                ["base", "certificate", "fetch", "key", "package"].contains(&input.kind.as_str()),
+                ["base", "certificate", "fetch", "key", "package", "rules", "slices"].contains(&input.kind.as_str()),
                 format!("input `{}` has the unknown kind `{}`", input.name, input.kind),
             );
         }

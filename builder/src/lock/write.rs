@@ -190,7 +190,7 @@ mod tests {
         revision = 2
         tarsia = "0.1.0"
         encoding = 1
-        rules = 2
+        rules = 3
         spec = "sha256:d4f02eaafd1a9e9de7d10972ca8e47fa7a985825c3c9c1e249c72683cb3e4f19"
         keep = "needed"
         source-date = 1750000000

@@ -199,12 +199,13 @@ fn uncovered<'a>(spec: &Path, reports: impl Iterator<Item = &'a Report>) -> Opti
 
 /// Returns a warning for each pattern of the spec that fits nothing on any platform.
 pub(super) fn unmatched<'a>(reports: impl Iterator<Item = &'a Report>) -> Vec<Warning> {
-    let mut everywhere: Option<BTreeSet<&(String, String)>> = None;
+    let mut everywhere: Option<BTreeSet<(String, String)>> = None;
     for report in reports {
-        let here: BTreeSet<&(String, String)> = report.unmatched.iter().collect();
+        let rules = report.idle.iter().map(|name| ("rules".to_owned(), name.clone()));
+        let here: BTreeSet<(String, String)> = report.unmatched.iter().cloned().chain(rules).collect();
         everywhere = Some(match everywhere {
             None => here,
-            Some(known) => known.intersection(&here).copied().collect(),
+            Some(known) => known.intersection(&here).cloned().collect(),
         });
     }
     let all = everywhere.into_iter().flatten().map(|(entry, glob)| Warning {
@@ -213,6 +214,31 @@ pub(super) fn unmatched<'a>(reports: impl Iterator<Item = &'a Report>) -> Vec<Wa
         hints: Vec::new(),
     });
     all.collect()
+}
+
+/// Returns what a person may miss in an image: programs that nothing runs, and files that kept ones name.
+pub(super) fn hints(report: &Report) -> Vec<Warning> {
+    /// How many of each are told.
+    const SHOWN: usize = 8;
+    let mut all = Vec::new();
+    let more = |count: usize| (count > SHOWN).then(|| format!("{} more: `--json` lists all", count - SHOWN));
+    if !report.scripts.is_empty() {
+        let line = |(path, package, shebang): &(String, String, String)| format!("{path} of `{package}`: {shebang}");
+        all.push(Warning {
+            code: "select::script-dropped",
+            message: "programs are left out, since what runs them is not kept".to_owned(),
+            hints: report.scripts.iter().take(SHOWN).map(line).chain(more(report.scripts.len())).collect(),
+        });
+    }
+    if !report.suggestions.is_empty() {
+        let line = |(path, who): &(String, String)| format!("{who}: `also: [{path}]` keeps it");
+        all.push(Warning {
+            code: "select::suggestion",
+            message: "kept files name others that nothing keeps".to_owned(),
+            hints: report.suggestions.iter().take(SHOWN).map(line).chain(more(report.suggestions.len())).collect(),
+        });
+    }
+    all
 }
 
 /// Returns a warning for each package with maintainer scripts that no rule covers.

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use crate::diag::{Problems, Warning};
-use crate::engine::local;
+use crate::engine::local::{self, Selected};
 use crate::layer::Workers;
-use crate::select::Report;
-use crate::spec::Platform;
+use crate::select::{self, Forgotten, Report, Suggestion};
+use crate::spec::{Platform, Spec};
 
-use super::build::{unhandled, unmatched};
+use super::build::{hints, unhandled, unmatched};
 use super::lock::stale;
 use super::prove::{Proof, prove};
 use super::{Error, Project, World, fetch, shown};
@@ -33,6 +33,10 @@ pub struct CheckOutcome {
     pub proved: bool,
     /// By platform, what selection has to say: classes dropped, scripts unhandled, notes.
     pub reports: Vec<(Platform, Report)>,
+    /// By platform, what kept files name and the image does not hold.
+    pub suggestions: Vec<(Platform, Vec<Suggestion>)>,
+    /// By platform, what slices forget.
+    pub forgotten: Vec<(Platform, Vec<Forgotten>)>,
     /// Worth saying.
     pub warnings: Vec<Warning>,
 }
@@ -44,7 +48,14 @@ pub struct CheckOutcome {
 /// Whatever would stop a build. A stale lock and a contradicted one are a "no".
 pub fn check(world: &World<'_>, path: &Path, options: &CheckOptions) -> Result<CheckOutcome, Problems> {
     let project = Project::read(path, options.variant.as_deref())?;
-    let mut outcome = CheckOutcome { packages: None, proved: false, reports: Vec::new(), warnings: Vec::new() };
+    let mut outcome = CheckOutcome {
+        packages: None,
+        proved: false,
+        reports: Vec::new(),
+        suggestions: Vec::new(),
+        forgotten: Vec::new(),
+        warnings: Vec::new(),
+    };
     let lock = match &project.lock {
         Some(lock) => lock,
         None if options.proof || project.whole.is_some() => project.locked()?,
@@ -98,10 +109,35 @@ pub fn check(world: &World<'_>, path: &Path, options: &CheckOptions) -> Result<C
         packages += held.packages.len();
         let selected = local::select(&input, platform)?;
         outcome.warnings.extend(unhandled(&selected.selection.report));
+        outcome.warnings.extend(hints(&selected.selection.report));
+        let packs = selected.packs.indexes();
+        outcome.suggestions.push((platform, select::suggestions(&selected.selection, packs)));
+        let forgotten = forgotten(&project.spec, &selected, platform);
+        outcome.warnings.extend(forgotten.iter().map(|one| {
+            Warning {
+                code: "slices::forgotten",
+                message: one.to_string(),
+                hints: one
+                    .slices
+                    .iter()
+                    .map(|slice| format!("add `{slice}` to its `essential`, or to `packages`"))
+                    .take(3)
+                    .collect(),
+            }
+        }));
+        outcome.forgotten.push((platform, forgotten));
         outcome.reports.push((platform, selected.selection.report));
     }
     outcome.warnings.extend(unmatched(outcome.reports.iter().map(|(_, report)| report)));
     outcome.packages = Some(packages);
     outcome.warnings.extend(world.store.take_warnings());
     Ok(outcome)
+}
+
+/// Returns what the spec's slices forget.
+fn forgotten(spec: &Spec, selected: &Selected, platform: Platform) -> Vec<Forgotten> {
+    let asked: Vec<_> = spec.sliced.iter().map(|name| name.value.clone()).collect();
+    let slices = &selected.packs.local().slices;
+    // What cannot be chosen has stopped selection before.
+    select::forgotten(slices, &asked, selected.packs.indexes(), platform.architecture()).unwrap_or_default()
 }

@@ -11,19 +11,21 @@ use crate::attest::{self, Byproduct, LocalFile, ProvenanceInput, SourceRevision}
 use crate::diag::Problems;
 use crate::digest::{Digest, Hasher};
 use crate::engine::local::{self, BuildInput, Built, Selected};
-use crate::evidence::{Contents, Document, Reasons, Stored};
+use crate::evidence::{Because, Contents, Document, Reasons, Stored};
 use crate::image::Image;
 use crate::package::local::SourceKind;
 use crate::sbom::{self, Inventory};
+use crate::select::{self, Cause, Reason};
 use crate::spec::Platform;
 use crate::store::{Kind, Store};
+use crate::tree::ImagePath;
 use crate::{fetch, lock::Lock, spec::Spec};
 
 use super::Project;
 use super::kit::stored_kit;
 
 /// Version of what is kept in the store; part of its key.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What documents say beside what the image is.
 #[derive(Debug, Clone, Copy)]
@@ -148,7 +150,15 @@ fn made(
     inventory: &Inventory,
 ) -> Vec<(Document, Vec<u8>)> {
     let nodes = selected.selection.nodes.iter().map(|(path, kept)| (path, &kept.origin, kept.reason.as_str()));
-    let reasons = Reasons::new(name, image.digest(), image.platform().oci(), nodes);
+    let mut reasons = Reasons::new(name, image.digest(), image.platform().oci(), nodes);
+    let graph = &selected.selection.reasons;
+    for (path, all) in &graph.files {
+        if let Some(reason) = reasons.paths.get_mut(&path.to_string()) {
+            reason.because = all.iter().map(because).collect();
+        }
+    }
+    reasons.packages =
+        graph.packages.iter().map(|(name, all)| (name.clone(), all.iter().map(because).collect())).collect();
     let mut documents = vec![(Document::Reasons, reasons.to_bytes())];
     let formats = &input.spec.sbom.formats;
     let wanted = |document: Document| formats.is_empty() || formats.iter().any(|format| format == document.as_str());
@@ -164,6 +174,35 @@ fn made(
         documents.push((Document::Spdx3, sbom::spdx3(inventory)));
     }
     documents
+}
+
+fn because(reason: &Reason) -> Because {
+    let (on, what) = match &reason.cause {
+        Cause::Spec(entry) => ("spec", entry.clone()),
+        Cause::Rule(name) => ("rule", name.clone()),
+        Cause::Package(name) => ("package", name.clone()),
+        Cause::File(path) => ("file", path.to_string()),
+    };
+    Because { how: reason.how.clone(), on: on.to_owned(), what }
+}
+
+/// Returns the graph that a document holds.
+pub(super) fn graph(document: &Reasons) -> select::Reasons {
+    let read = |because: &Because| {
+        let cause = match because.on.as_str() {
+            "package" => Cause::Package(because.what.clone()),
+            "rule" => Cause::Rule(because.what.clone()),
+            "file" => Cause::File(ImagePath::parse(&because.what).ok()?),
+            _ => Cause::Spec(because.what.clone()),
+        };
+        Some(Reason { how: because.how.clone(), cause })
+    };
+    let all = |all: &Vec<Because>| all.iter().filter_map(read).collect();
+    let files = document.paths.iter().filter(|(_, reason)| !reason.because.is_empty());
+    select::Reasons {
+        files: files.filter_map(|(path, reason)| Some((ImagePath::parse(path).ok()?, all(&reason.because)))).collect(),
+        packages: document.packages.iter().map(|(name, because)| (name.clone(), all(because))).collect(),
+    }
 }
 
 fn find(store: &Store, key: &Digest) -> Result<Option<Kept>, Problems> {

@@ -201,6 +201,7 @@ pub(super) fn make(
     let previous = project.previous();
     let previous = previous.as_ref();
     let debs = local::read(project)?;
+    let (slices, _) = crate::package::local::slices(&project.spec, &project.directory)?;
     let mirrors = fetch::mirrors(world, project, previous.map(|lock| lock.source_date))?;
     let fetcher = fetch::fetcher(world, &mirrors);
     let indexes: Arc<[Index]> = if project.spec.packages.is_empty() && debs.is_empty() {
@@ -222,7 +223,8 @@ pub(super) fn make(
     for platform in &platforms {
         let before = previous.and_then(|lock| lock.platform.get(platform.oci()));
         let local = local::for_platform(project, &debs, *platform, &platforms)?;
-        let spec = resolve::with_local(&project.spec, &local);
+        let spec = super::slices::with_packages(&project.spec, &slices, *platform)?;
+        let spec = resolve::with_local(&spec, &local);
         let local: Vec<Candidate> = local.into_iter().map(|(_, candidate)| candidate).collect();
         let base = engine::open_base(&project.spec, &project.directory, None, world.store, *platform)?;
         let installed = base.map(|base| resolve::installed(&base.index.installed_stanzas())).unwrap_or_default();
@@ -336,14 +338,9 @@ fn locked_indexes(
 /// Digests what the spec names beside packages of archives: fetched files, keys, certificates, local packages.
 fn inputs(project: &Project, debs: &[LocalDeb], fetcher: &Fetcher<'_>) -> Result<Vec<LockedInput>, Problems> {
     let mut inputs: Vec<LockedInput> = local::inputs(debs).collect();
-    for (kind, name) in local_inputs(project) {
-        let bytes = project.read_input(name)?;
-        inputs.push(LockedInput {
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-            digest: Digest::of(&bytes),
-            size: bytes.len() as u64,
-        });
+    for (kind, name) in local_inputs(project)? {
+        let bytes = project.read_input(&name)?;
+        inputs.push(LockedInput { kind: kind.to_owned(), name, digest: Digest::of(&bytes), size: bytes.len() as u64 });
     }
     if let (Some(base), Some((digest, size))) =
         (&project.spec.base, engine::base_digest(&project.spec, &project.directory)?)
@@ -361,11 +358,13 @@ fn inputs(project: &Project, debs: &[LocalDeb], fetcher: &Fetcher<'_>) -> Result
     Ok(inputs)
 }
 
-/// Returns the keys and certificates that the spec names, as (kind, path).
-pub(super) fn local_inputs(project: &Project) -> Vec<(&'static str, &str)> {
-    let keys = project.spec.archives.values().map(|archive| ("key", archive.signed_by.value.as_str()));
-    let certificates = project.spec.certificates.iter().map(|path| ("certificate", path.value.as_str()));
-    keys.chain(certificates).collect()
+/// Returns the keys, certificates and files of rules that the spec names, as (kind, path).
+pub(super) fn local_inputs(project: &Project) -> Result<Vec<(&'static str, String)>, Problems> {
+    let keys = project.spec.archives.values().map(|archive| ("key", archive.signed_by.value.clone()));
+    let certificates = project.spec.certificates.iter().map(|path| ("certificate", path.value.clone()));
+    let rules = crate::package::local::rule_files(&project.spec, &project.directory)?;
+    let slices = super::slices::files(project)?.into_iter().map(|path| ("slices", path));
+    Ok(keys.chain(certificates).chain(rules.into_iter().map(|path| ("rules", path))).chain(slices).collect())
 }
 
 /// Returns why the project's lock does not fit its spec; empty where it does.
@@ -383,7 +382,8 @@ pub(super) fn stale(project: &Project) -> Result<Vec<String>, Problems> {
             Some(_) => {}
         }
     };
-    for (kind, name) in local_inputs(project) {
+    let local = local_inputs(project)?;
+    for (kind, name) in &local {
         compare(kind, name, Digest::of(&project.read_input(name)?));
     }
     for deb in &project.spec.debs {
@@ -392,6 +392,9 @@ pub(super) fn stale(project: &Project) -> Result<Vec<String>, Problems> {
             .map_err(|source| Error::Read { path: path.clone(), source })?;
         compare("package", path, digest);
     }
+    let gone = lock.inputs.iter().filter(|input| matches!(input.kind.as_str(), "rules" | "slices"));
+    let gone = gone.filter(|input| !local.iter().any(|(kind, name)| *kind == input.kind && *name == input.name));
+    reasons.extend(gone.map(|input| format!("{} `{}` are gone", input.kind, input.name)));
     if let Some(base) = &project.spec.base {
         let digest = engine::base_digest(&project.spec, &project.directory)?.map(|(digest, _)| digest);
         let locked = lock.inputs.iter().find(|input| input.kind == "base" && input.name == base.text);

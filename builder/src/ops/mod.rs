@@ -30,6 +30,7 @@ mod init;
 mod inspect;
 mod keygen;
 mod kit;
+mod learn;
 mod local;
 mod lock;
 mod metadata;
@@ -42,13 +43,17 @@ mod push;
 mod rebuild;
 mod release;
 mod remove;
+mod run;
 mod sbom;
 mod sign;
+mod slices;
 mod source;
 mod supply;
+mod test;
 mod vendor;
 mod verify;
 mod why;
+mod why_image;
 
 pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
@@ -67,6 +72,7 @@ pub use inspect::{
 };
 pub use keygen::{KeyPair, KeygenOptions, keygen, keygen_public};
 pub use kit::{KitOutcome, full_kit};
+pub use learn::{LearnOptions, Learned, LearnedImage, Passing, Proposal, learn};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
@@ -77,12 +83,15 @@ pub use push::{Push, PushOptions, push};
 pub use rebuild::{RebuildOptions, RebuildSource, RebuildVerdict, Rebuilt, rebuild};
 pub use release::{Release, ReleaseOptions, release};
 pub use remove::remove;
+pub use run::RunOptions;
 pub use sbom::{SbomError, SbomFormat, sbom, write_sbom};
 pub use sign::{Signed, sign};
 pub use source::Reach;
+pub use test::{Tested, TestedImage, TestedRun, test};
 pub use vendor::{VendorOptions, VendorOutcome, vendor};
 pub use verify::{RebuildAnswer, RebuildInputs, VerdictSigner, Verification, VerifyOptions, verify};
-pub use why::{Answer, PackageReason, PathReason, WhyOptions, WhyOutcome, why};
+pub use why::{Answer, Kept, PackageReason, PathReason, Step, WhyOptions, WhyOutcome, why};
+pub use why_image::{image_path, why_image};
 
 /// The outside world as a command sees it: disk, network, clock and machine, all handed in.
 #[derive(Clone, Copy)]
@@ -249,6 +258,12 @@ pub enum Error {
         /// The path.
         path: String,
     },
+    /// A spec that says nothing of runs.
+    #[error("cannot test `{spec}`: it says no runs")]
+    NoTrials {
+        /// As the user wrote it.
+        spec: String,
+    },
     /// No commit to tell.
     #[error("cannot tell the commit of the checkout at `{directory}`: {problem}")]
     NoCheckout {
@@ -373,6 +388,7 @@ impl Diagnose for Error {
             Self::Output(error) => error.code(),
             Self::NoOutput(_) => "vendor::no-output",
             Self::Outside { .. } => "vendor::outside",
+            Self::NoTrials { .. } => "test::no-runs",
             Self::LockAndImage { .. } => "diff::lock-and-image",
             Self::Threads { .. } => "ops::threads",
         }
@@ -413,6 +429,9 @@ impl Diagnose for Error {
             Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
             Self::OutputTwice { .. } => "give each its own path",
+            Self::NoTrials { .. } => {
+                "say under `checks: run:` what is run and what it must show, as `- {args: [--version]}`"
+            }
             Self::NoCheckout { .. } => "name the commit: `--source-revision COMMIT`",
             Self::Image(error) => return error.hints(),
             Self::Evidence(error) => return error.hints(),

@@ -120,7 +120,7 @@ impl Context {
                 }
             }
         }
-        let mut named: Vec<String> = local_inputs(project).into_iter().map(|(_, path)| path.to_owned()).collect();
+        let mut named: Vec<String> = local_inputs(project)?.into_iter().map(|(_, path)| path).collect();
         named.extend(spec.debs.iter().map(|deb| deb.value.path.clone()));
         named.extend(spec.archives.values().filter_map(|archive| archive.ca.as_ref()).map(|path| path.value.clone()));
         named.extend(engine::base_files(&spec, &project.directory)?.into_iter().map(|(path, _)| path));

@@ -13,9 +13,8 @@ use crate::engine::local::{self, Selected};
 use crate::layer::Workers;
 use crate::lock::{Lock, LockedPackage, PlatformLock, Why};
 use crate::package::{EntryKind, PackIndex, pack_key};
-use crate::rules::classes::{self, Class};
-use crate::rules::implicit::IMPLICIT;
-use crate::select::{Body, Selection};
+use crate::rules::implicit::implicit;
+use crate::select::{Body, Cause, Reason, Reasons, Selection};
 use crate::spec::Platform;
 use crate::store::Kind;
 use crate::tree::{ImagePath, Origin};
@@ -27,6 +26,8 @@ use super::{Error, Project, World, fetch, shown};
 const MAX_LINKS: usize = 40;
 /// How many other names an answer offers.
 const OFFERS: usize = 3;
+/// The most chains of reasons that are told.
+const MAX_CHAINS: usize = 1000;
 
 /// What `why` is asked beside spec and subject.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +36,32 @@ pub struct WhyOptions {
     pub platforms: Vec<Platform>,
     /// Which variant of the spec; none for the spec itself.
     pub variant: Option<String>,
+    /// Every chain of reasons, not the shortest alone.
+    pub all: bool,
+    /// The subject is a package, and it is told how far it is kept.
+    pub package: bool,
+}
+
+/// One step of a chain of reasons: what is kept, and because of what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// A path, or a package.
+    pub what: String,
+    /// Why it is kept; the next step tells of what this names.
+    pub because: String,
+}
+
+/// How far a package is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    /// Files and links of it that are in the image.
+    pub files: usize,
+    /// Their bytes.
+    pub size: u64,
+    /// The shortest chain from the package to what the spec says.
+    pub chain: Vec<Step>,
+    /// Every reason.
+    pub reasons: Vec<String>,
 }
 
 /// What `why` found.
@@ -98,6 +125,9 @@ pub struct PackageReason {
     pub layer: String,
     /// It serves maintainer scripts alone, and none of its files are kept.
     pub script_only: bool,
+    /// How far it is kept, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
 }
 
 /// Why a path is in.
@@ -119,6 +149,9 @@ pub struct PathReason {
     pub replaced: Vec<String>,
     /// Why it is kept.
     pub reason: String,
+    /// The shortest chain of reasons, from the path to what the spec says; with `all`, every one, shortest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<Vec<Step>>,
     /// Bytes of a regular file.
     pub size: u64,
     /// Digest of a regular file.
@@ -148,10 +181,15 @@ pub fn why(world: &World<'_>, path: &Path, subject: &str, options: &WhyOptions) 
     let mut answers = BTreeMap::new();
     for platform in platforms(lock, &options.platforms)? {
         let held = &lock.platform[platform.oci()];
-        let answer = if subject.contains('/') {
-            of_path(world, &project, lock, platform, subject)?
+        let answer = if subject.contains('/') && !options.package {
+            of_path(world, &project, lock, platform, subject, options.all)?
         } else {
-            of_package(world, &project, held, subject)
+            let mut answer = of_package(world, &project, held, subject);
+            if let (Answer::Package(package), true) = (&mut answer, options.package) {
+                let selected = selected(world, &project, lock, platform, &|_| Ok(()))?;
+                package.kept = Some(kept(&selected.0.selection, subject));
+            }
+            answer
         };
         answers.insert(platform.oci().to_owned(), answer);
     }
@@ -208,7 +246,7 @@ fn explain(held: &PlatformLock, package: &LockedPackage) -> PackageReason {
         _ => Some(package),
     };
     let rule = root.and_then(|root| match &root.why {
-        Why::Implicit(rule) => IMPLICIT
+        Why::Implicit(rule) => implicit()
             .iter()
             .find(|entry| entry.rule() == rule && entry.package == root.name)
             .map(|entry| format!("`{}`: {}", root.name, entry.sentence)),
@@ -226,6 +264,7 @@ fn explain(held: &PlatformLock, package: &LockedPackage) -> PackageReason {
         archive: package.archive.clone(),
         layer: package.layer.clone(),
         script_only: falls_away(package),
+        kept: None,
     }
 }
 
@@ -278,6 +317,7 @@ fn of_path(
     lock: &Lock,
     platform: Platform,
     subject: &str,
+    all: bool,
 ) -> Result<Answer, Problems> {
     let no_path = |problem: &str| Error::NoPath { path: subject.to_owned(), problem: problem.to_owned() };
     let path = ImagePath::parse(subject.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(subject))
@@ -285,6 +325,25 @@ fn of_path(
     if path.is_root() {
         return Err(no_path("it is the root, which every image has").into());
     }
+    let absent = |(selected, input): (&Selected, &local::BuildInput<'_>)| {
+        let (real, _) = Places::of(&selected.selection).follow(&path);
+        if selected.selection.nodes.contains_key(&real) {
+            return Ok(Vec::new());
+        }
+        Ok(local::absent(input, platform, selected, &real)?)
+    };
+    let (selected, absent) = selected(world, project, lock, platform, &absent)?;
+    Ok(explain_path(&lock.platform[platform.oci()], &selected, &absent, &path, all))
+}
+
+/// Selects what a build would select, and asks more of it.
+fn selected<T>(
+    world: &World<'_>,
+    project: &Project,
+    lock: &Lock,
+    platform: Platform,
+    more: &dyn Fn((&Selected, &local::BuildInput<'_>)) -> Result<T, Problems>,
+) -> Result<(Selected, T), Problems> {
     fetch::locked_inputs(world, project, lock, &|name| name == platform.oci())?;
     let workers = Workers::new(world.threads, world.memory)?;
     let platforms = [platform];
@@ -298,23 +357,62 @@ fn of_path(
         progress: world.progress,
     };
     let selected = local::select(&input, platform)?;
-    Ok(explain_path(lock, &lock.platform[platform.oci()], &selected, &path))
+    let more = more((&selected, &input))?;
+    Ok((selected, more))
 }
 
-fn explain_path(lock: &Lock, held: &PlatformLock, selected: &Selected, path: &ImagePath) -> Answer {
+/// Returns how far a package is kept.
+fn kept(selection: &Selection, name: &str) -> Kept {
+    let of = |kept: &&crate::select::Kept| matches!(&kept.origin, Origin::Package(owner) if owner == name);
+    let places = Places::of(selection);
+    let files = selection.nodes.iter().filter(|(path, kept)| {
+        of(kept) && places.0.get(path.as_str()).is_some_and(|place| *place.body != Body::Directory)
+    });
+    let (files, size) = files.fold((0, 0), |(files, size), (_, kept)| (files + 1, size + kept.size));
+    let reasons = selection.reasons.packages.get(name).map(Vec::as_slice).unwrap_or_default();
+    Kept {
+        files,
+        size,
+        chain: steps(&selection.reasons.package_chain(name)),
+        reasons: reasons.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Returns a chain in words.
+pub(super) fn steps(chain: &[(Cause, Reason)]) -> Vec<Step> {
+    let what = |cause: &Cause| match cause {
+        Cause::File(path) => path.to_string(),
+        Cause::Package(name) => format!("package {name}"),
+        Cause::Spec(entry) | Cause::Rule(entry) => entry.clone(),
+    };
+    chain.iter().map(|(cause, reason)| Step { what: what(cause), because: reason.to_string() }).collect()
+}
+
+/// Returns the chains of reasons of a path: the shortest, or all.
+pub(super) fn chains(reasons: &Reasons, path: &ImagePath, all: bool) -> Vec<Vec<Step>> {
+    let found = if all { reasons.chains(path, MAX_CHAINS) } else { vec![reasons.chain(path)] };
+    found.iter().map(|chain| steps(chain)).filter(|chain| !chain.is_empty()).collect()
+}
+
+fn explain_path(
+    held: &PlatformLock,
+    selected: &Selected,
+    absent: &[(String, String)],
+    path: &ImagePath,
+    all: bool,
+) -> Answer {
     let places = Places::of(&selected.selection);
     let (path, links) = places.follow(path);
     let indexes = selected.packs.indexes();
     let Some(kept) = selected.selection.nodes.get(&path) else {
         let never = selected.selection.dropped.get(&path);
-        let dropped = held.packages.iter().filter_map(|package| {
-            let directory = ships(indexes.get(&package.name)?, path.as_str())?;
-            let shipped = format!("`{}` {} ships it", package.name, package.version);
+        let dropped = absent.iter().map(|(name, why)| {
+            let version = find(held, name).map_or("", |package| package.version.as_str());
             let why = match never {
                 Some(never) => format!("`{never}` of the spec drops it"),
-                None => dropped_because(lock, package, &path, directory),
+                None => why.clone(),
             };
-            Some(format!("{shipped}: {why}"))
+            format!("`{name}` {version} ships it: {why}")
         });
         let mut dropped: Vec<String> = dropped.collect();
         if let Some(never) = never.filter(|_| dropped.is_empty()) {
@@ -351,6 +449,12 @@ fn explain_path(lock: &Lock, held: &PlatformLock, selected: &Selected, path: &Im
         package,
         replaced: replaced.map(|package| package.name.clone()).collect(),
         reason: kept.reason.clone(),
+        // That a package is kept whole says it all.
+        chains: if kept.reason.starts_with("keep: ") && !all {
+            Vec::new()
+        } else {
+            chains(&selected.selection.reasons, &path, all)
+        },
         size: kept.size,
         digest: kept.digest.map(|digest| digest.to_string()),
         layer: place.map(|place| place.layer.to_owned()),
@@ -364,30 +468,6 @@ fn ships(index: &PackIndex, path: &str) -> Option<bool> {
         .filter(|rest| rest.starts_with("bin/") || rest.starts_with("sbin/") || rest.starts_with("lib"));
     let entry = index.entries.iter().find(|entry| entry.path == path || Some(entry.path.as_str()) == before)?;
     Some(entry.kind == EntryKind::Directory)
-}
-
-/// Returns why selection kept nothing of what a package ships at `path`.
-fn dropped_because(lock: &Lock, package: &LockedPackage, path: &ImagePath, directory: bool) -> String {
-    if falls_away(package) {
-        return "only maintainer scripts use that package, and none is ever run (script-only)".to_owned();
-    }
-    if let Why::Implicit(rule) = &package.why
-        && let Some(list) = classes::implicit_keeps(&package.name)
-        && !list.contains(&path.as_str())
-    {
-        return format!("rule `implicit: {rule}` keeps a short list of that package's files, and this is not in it");
-    }
-    if directory {
-        return "a directory is kept where something below it is".to_owned();
-    }
-    let keep = package.keep.as_deref().unwrap_or(&lock.keep);
-    match classes::class(path.as_str()) {
-        class @ (Class::Doc | Class::Admin) if keep != "all" => {
-            format!("it is of class `{}`, which `keep: {keep}` drops", class.as_str())
-        }
-        Class::Copyright => "it is a licence text, and nothing else of that package is kept".to_owned(),
-        _ => "another entry stands in its place".to_owned(),
-    }
 }
 
 /// What stands at each path, and in which layer.

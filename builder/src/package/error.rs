@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::codec::decode;
-use crate::diag::Diagnose;
+use crate::diag::{Diagnose, Label};
 use crate::tar::read as tar;
 
 /// A package, or a file of the spec, that is not taken.
@@ -72,6 +72,14 @@ pub enum Error {
         /// Why.
         problem: String,
     },
+    /// A file of closure rules has mistakes.
+    #[error("{message}")]
+    Rules {
+        /// The first one.
+        message: String,
+        /// Where it is.
+        labels: Vec<Label>,
+    },
     /// A fetched archive is not unpacked.
     #[error("cannot unpack `{url}`")]
     Unpack {
@@ -109,7 +117,15 @@ impl Diagnose for Error {
             Self::Index => "package::index",
             Self::Local { .. } => "package::local",
             Self::Refused { .. } => "package::refused",
+            Self::Rules { .. } => "rules::closure",
             Self::Unpack { .. } => "package::unpack",
+        }
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        match self {
+            Self::Rules { labels, .. } => labels.clone(),
+            _ => Vec::new(),
         }
     }
 

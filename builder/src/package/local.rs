@@ -18,13 +18,19 @@ use super::{Entry, EntryKind, Error, PACK_FORMAT, PackIndex, texts};
 use crate::codec::decode::{self, Format};
 use crate::digest::{Digest, Hasher, Sha512, Sha512Hasher};
 use crate::elf::FileRange;
+use crate::rules::closure::Rule;
+use crate::rules::slices::Slices;
 use crate::spec::{FileEntry, FileSource, Spec};
 use crate::tar::read as tar;
 use crate::tree::{ImagePath, PathError};
 
+mod rules;
+mod slices;
 mod unpack;
 mod walk;
 
+pub use rules::rule_files;
+pub use slices::{slice_files, slices};
 use walk::{Found, Globs, Kind, Root, local, refused};
 
 /// The largest certificate file.
@@ -48,6 +54,14 @@ pub struct LocalPack {
     pub sha512: BTreeMap<u32, Sha512>,
     /// The bytes of the spec's certificates, in its order.
     pub certificates: Vec<Vec<u8>>,
+    /// The spec's own rules, file by file in the order of their names.
+    pub rules: Vec<Rule>,
+    /// Definitions of slices.
+    pub slices: Slices,
+    /// Digest of the texts that the definitions were parsed from.
+    pub slices_digest: Digest,
+    /// Digest of the texts that the rules were parsed from.
+    pub rules_digest: Digest,
     /// What `copy` entries took, each path once, sorted.
     pub sources: Vec<LocalSource>,
 }
@@ -87,6 +101,8 @@ impl LocalPack {
         for certificate in &self.certificates {
             hasher.update(Digest::of(certificate).as_bytes());
         }
+        hasher.update(self.rules_digest.as_bytes());
+        hasher.update(self.slices_digest.as_bytes());
         hasher.digest()
     }
 }
@@ -154,6 +170,8 @@ pub fn open(
     }
     let certificates =
         spec.certificates.iter().map(|path| root.read(&path.value, MAX_CERTIFICATE)).collect::<Result<_, _>>()?;
+    let (rules, rules_digest) = rules::parse(spec, directory)?;
+    let (slices, slices_digest) = slices(spec, directory)?;
     let length = pack.data.length();
     let mut index = PackIndex {
         questions: Vec::new(),
@@ -176,7 +194,17 @@ pub fn open(
     source.update(&index.to_bytes());
     index.source = source.digest();
     let sources = pack.sources.into_iter().map(|(path, kind)| LocalSource { path, kind }).collect();
-    Ok(LocalPack { index, entry_of: pack.entry_of, sha512: pack.sha512, certificates, sources })
+    Ok(LocalPack {
+        index,
+        entry_of: pack.entry_of,
+        sha512: pack.sha512,
+        certificates,
+        rules,
+        rules_digest,
+        slices,
+        slices_digest,
+        sources,
+    })
 }
 
 /// Returns the files that [`open`] would read from the disk, without reading them, in the order of the spec.
@@ -200,6 +228,12 @@ pub fn inputs(spec: &Spec, directory: &Path) -> Result<Vec<Input>, Error> {
         if let FileSource::Copy { path, include, exclude } = &entry.value.what {
             root.walk(path, &Globs::new(include, exclude, path)?, &mut push)?;
         }
+    }
+    if let Some(path) = &spec.rules {
+        root.walk(&path.value, &rules::globs(&path.value)?, &mut push)?;
+    }
+    if let Some(path) = &spec.slices {
+        root.walk(&path.value, &slices::globs(&path.value)?, &mut push)?;
     }
     for path in &spec.certificates {
         root.walk(&path.value, &Globs::new(&[], &[], &path.value)?, &mut push)?;

@@ -9,7 +9,7 @@ use super::installed::is_installed;
 use crate::archive::{Candidate, MultiArch};
 use crate::deb822::{Dependency, Relation, Version};
 use crate::lock::{LockedPackage, PlatformLock};
-use crate::rules::implicit::IMPLICIT;
+use crate::rules::implicit::implicit;
 
 /// A candidate's place in its [`Catalogue`].
 pub(super) type Id = usize;
@@ -267,7 +267,7 @@ impl<'c, 'a> Universe<'c, 'a> {
     /// Returns the implicit packages that `id` brings, as names with their rules.
     pub(super) fn brings(&self, id: Id) -> impl Iterator<Item = (usize, &'static str)> {
         let name = self.candidate(id).name.as_str();
-        IMPLICIT
+        implicit()
             .iter()
             .filter(move |rule| rule.is_brought_by(name))
             .filter_map(|rule| Some((self.find(rule.package)?, rule.rule())))
@@ -275,7 +275,10 @@ impl<'c, 'a> Universe<'c, 'a> {
 
     /// Returns the packages that come with any other, as names with their rules.
     pub(super) fn always(&self) -> impl Iterator<Item = (usize, &'static str)> {
-        IMPLICIT.iter().filter(|rule| rule.is_always()).filter_map(|rule| Some((self.find(rule.package)?, rule.rule())))
+        implicit()
+            .iter()
+            .filter(|rule| rule.is_always())
+            .filter_map(|rule| Some((self.find(rule.package)?, rule.rule())))
     }
 }
 

@@ -1,8 +1,7 @@
 //! What a file is for, told by its path: documentation, administration, copyright, or payload.
 //!
 //! In: a path after the merged-/usr rewrite, without a leading slash. Out: its [`Class`]. The first line of the table
-//! that fits wins. Nothing here knows packages, except [`implicit_keeps`], which lists what a package keeps that
-//! nobody asked for.
+//! that fits wins. Nothing here knows packages.
 
 /// What a path is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +44,7 @@ const BELOW: &[(&str, Class)] = &[
     ("usr/share/reportbug", Class::Doc),
     ("usr/share/apport", Class::Doc),
     ("usr/share/gdb", Class::Doc),
+    ("usr/share/gcc/python", Class::Doc),
     ("usr/share/bash-completion", Class::Doc),
     ("usr/share/zsh/vendor-completions", Class::Doc),
     ("usr/share/zsh/site-functions", Class::Doc),
@@ -55,6 +55,9 @@ const BELOW: &[(&str, Class)] = &[
     ("usr/lib/pkgconfig", Class::Doc),
     ("usr/lib/debug", Class::Doc),
     ("usr/local/share/man", Class::Doc),
+    ("usr/share/vim/addons", Class::Doc),
+    ("usr/share/vim/registry", Class::Doc),
+    ("usr/share/emacs/site-lisp", Class::Doc),
     ("usr/include", Class::Doc),
     ("usr/src", Class::Doc),
     ("etc/bash_completion.d", Class::Doc),
@@ -145,70 +148,6 @@ pub fn class(path: &str) -> Class {
     }
 }
 
-/// Returns the paths that a package keeps where only an implicit rule brings it, or `None` where no table limits it.
-///
-/// base-files: what tells the release, and the skeleton. base-passwd: nothing, its masters are read by derivation.
-/// libc-bin: the loader's configuration, and the locale C.utf8, which glibc has no more than any other built in;
-/// `nsswitch.conf` is derived from its master.
-pub fn implicit_keeps(package: &str) -> Option<&'static [&'static str]> {
-    match package {
-        "base-files" => Some(&[
-            "bin",
-            "dev",
-            "etc",
-            "etc/debian_version",
-            "etc/os-release",
-            "home",
-            "lib",
-            "lib64",
-            "proc",
-            "root",
-            "run",
-            "run/lock",
-            "sbin",
-            "sys",
-            "tmp",
-            "usr",
-            "usr/bin",
-            "usr/lib",
-            "usr/lib/os-release",
-            "usr/sbin",
-            "usr/share",
-            "usr/share/doc/base-files/copyright",
-            "var",
-            "var/cache",
-            "var/lib",
-            "var/log",
-            "var/spool",
-            "var/tmp",
-        ]),
-        "base-passwd" => Some(&[]),
-        "libc-bin" => Some(&[
-            "etc/ld.so.conf",
-            "etc/ld.so.conf.d",
-            "etc/ld.so.conf.d/libc.conf",
-            "usr/lib/locale",
-            "usr/lib/locale/C.utf8",
-            "usr/lib/locale/C.utf8/LC_ADDRESS",
-            "usr/lib/locale/C.utf8/LC_COLLATE",
-            "usr/lib/locale/C.utf8/LC_CTYPE",
-            "usr/lib/locale/C.utf8/LC_IDENTIFICATION",
-            "usr/lib/locale/C.utf8/LC_MEASUREMENT",
-            "usr/lib/locale/C.utf8/LC_MESSAGES",
-            "usr/lib/locale/C.utf8/LC_MESSAGES/SYS_LC_MESSAGES",
-            "usr/lib/locale/C.utf8/LC_MONETARY",
-            "usr/lib/locale/C.utf8/LC_NAME",
-            "usr/lib/locale/C.utf8/LC_NUMERIC",
-            "usr/lib/locale/C.utf8/LC_PAPER",
-            "usr/lib/locale/C.utf8/LC_TELEPHONE",
-            "usr/lib/locale/C.utf8/LC_TIME",
-            "usr/share/doc/libc-bin",
-            "usr/share/doc/libc-bin/copyright",
-        ]),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,13 +177,5 @@ mod tests {
         ] {
             assert_eq!(class(path).as_str(), expected, "{path}");
         }
-    }
-
-    #[test]
-    fn implicit_packages_keep_their_list() {
-        assert!(implicit_keeps("base-files").is_some_and(|list| list.is_sorted() && list.contains(&"etc/os-release")));
-        assert!(implicit_keeps("libc-bin").is_some_and(<[_]>::is_sorted));
-        assert_eq!(implicit_keeps("base-passwd"), Some(&[][..]));
-        assert_eq!(implicit_keeps("dash"), None);
     }
 }

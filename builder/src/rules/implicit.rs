@@ -1,22 +1,17 @@
 //! Packages that nothing depends on and images need all the same; each rule says why in a sentence.
 //!
-//! Essential packages stand in nobody's dependencies, yet kept code uses a few of their files (Debian policy 3.8).
+//! Essential packages stand in nobody's dependencies, yet kept code uses a few of their files (Debian policy 3.8). The
+//! rules are those of [`closure`](super::closure) with `implicit`.
 
-/// What makes a rule hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trigger {
-    /// Any package at all.
-    Always,
-    /// The package of this name.
-    Package(&'static str),
-    /// The package of this name, or the name, a dash and digits (`postgresql`, `postgresql-17`).
-    Numbered(&'static str),
-}
+use std::sync::LazyLock;
+
+use super::closure::{Rule, built_in};
+use super::glob::component;
 
 /// A package that comes without being asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Implicit {
-    trigger: Trigger,
+    rule: &'static Rule,
     /// The package that comes.
     pub package: &'static str,
     /// Why, as a sentence.
@@ -24,80 +19,46 @@ pub struct Implicit {
 }
 
 impl Implicit {
-    /// Returns the rule's name, as a lock writes it: `always`, or the package that brings it.
+    /// Returns the rule's name, as a lock writes it: `always`, or the first package that brings it.
     pub fn rule(&self) -> &'static str {
-        match self.trigger {
-            Trigger::Always => "always",
-            Trigger::Package(name) | Trigger::Numbered(name) => name,
-        }
+        self.rule.with.first().map_or("always", String::as_str)
     }
 
     /// Returns whether it comes with every image that has packages.
     pub fn is_always(&self) -> bool {
-        self.trigger == Trigger::Always
+        self.rule.always
     }
 
     /// Returns whether the package `name` brings it.
     pub fn is_brought_by(&self, name: &str) -> bool {
-        match self.trigger {
-            Trigger::Always => false,
-            Trigger::Package(package) => name == package,
-            Trigger::Numbered(package) => name.strip_prefix(package).is_some_and(|rest| {
-                rest.is_empty()
-                    || rest
-                        .strip_prefix('-')
-                        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
-            }),
-        }
+        self.rule.with.iter().any(|pattern| component(pattern, name))
     }
 }
 
-/// The table, in the order in which rules are tried.
-pub const IMPLICIT: &[Implicit] = &[
-    Implicit {
-        trigger: Trigger::Always,
-        package: "base-files",
-        sentence: "it holds os-release, debian_version and the modes of the base directories",
-    },
-    Implicit {
-        trigger: Trigger::Always,
-        package: "base-passwd",
-        sentence: "it holds the users and groups that packages take for granted",
-    },
-    Implicit {
-        trigger: Trigger::Package("libc6"),
-        package: "libc-bin",
-        sentence: "it holds the C.utf8 locale and the name service and loader configuration that libc6 reads",
-    },
-    Implicit {
-        trigger: Trigger::Package("libtinfo6"),
-        package: "ncurses-base",
-        sentence: "it holds the terminal descriptions that libtinfo6 reads",
-    },
-    Implicit {
-        trigger: Trigger::Package("git"),
-        package: "dash",
-        sentence: "git runs its shell commands and hooks with /bin/sh",
-    },
-    Implicit { trigger: Trigger::Package("git"), package: "sed", sentence: "git's shell commands run sed" },
-    Implicit {
-        trigger: Trigger::Package("git"),
-        package: "coreutils",
-        sentence: "git's shell commands run basename, cat, uname and the like",
-    },
-    Implicit {
-        trigger: Trigger::Numbered("postgresql"),
-        package: "dash",
-        sentence: "initdb and the server run their commands with /bin/sh",
-    },
-];
+/// Returns the table, in the order in which rules are tried.
+pub fn implicit() -> &'static [Implicit] {
+    static TABLE: LazyLock<Vec<Implicit>> = LazyLock::new(|| {
+        let named = built_in().iter().filter_map(|rule| {
+            let package = rule.implicit.as_deref()?;
+            Some(Implicit { rule, package, sentence: &rule.why })
+        });
+        named.collect()
+    });
+    &TABLE
+}
+
+/// Returns whether an implicit package keeps this path (no leading slash) whether something needs it or not.
+pub fn lists(package: &str, path: &str) -> bool {
+    let of = implicit().iter().filter(|implicit| implicit.package == package);
+    of.flat_map(|implicit| &implicit.rule.files).any(|pattern| pattern.fits(path))
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn brought_by(name: &str) -> Vec<&'static str> {
-        IMPLICIT.iter().filter(|rule| rule.is_brought_by(name)).map(|rule| rule.package).collect()
+        implicit().iter().filter(|rule| rule.is_brought_by(name)).map(|rule| rule.package).collect()
     }
 
     #[test]
@@ -112,7 +73,20 @@ mod tests {
     }
 
     #[test]
+    fn implicit_packages_keep_their_list() {
+        for (package, path, kept) in [
+            ("base-files", "etc/os-release", true),
+            ("base-files", "usr/share/common-licenses/GPL-2", false),
+            ("libc-bin", "usr/lib/locale/C.utf8/LC_MESSAGES/SYS_LC_MESSAGES", true),
+            ("libc-bin", "usr/bin/ldd", false),
+            ("base-passwd", "usr/sbin/update-passwd", false),
+        ] {
+            assert_eq!(lists(package, path), kept, "{path} of {package}");
+        }
+    }
+
+    #[test]
     fn every_rule_says_why() {
-        assert!(IMPLICIT.iter().all(|rule| rule.sentence.len() > 20 && !rule.sentence.ends_with('.')));
+        assert!(implicit().iter().all(|rule| rule.sentence.len() > 20 && !rule.sentence.ends_with('.')));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::account::{AccountKind, AccountRequest};
+use super::closure::Closure;
 use super::error::Error;
 use super::merge::{Deed, Node, Owner, Tree, What};
 use super::pam;
@@ -23,6 +24,7 @@ pub(super) fn apply(
     scripted: &Scripted,
     accounts: &Accounts,
     keep: Keep,
+    closure: &Closure<'_>,
     source_date: i64,
 ) -> Result<(), Error> {
     let mut alternatives: BTreeMap<&str, Vec<(&Alternative, Deed)>> = BTreeMap::new();
@@ -63,6 +65,8 @@ pub(super) fn apply(
         let by = Owner::Script(tree.deeds.len());
         let changed = match effect {
             Effect::Directory { mode, .. } => directory(tree, &path, *mode, by)?,
+            // What it leads to is shipped, and not kept.
+            Effect::Link { target, .. } if closure.is_lost(&beside(&path, target)) => continue,
             Effect::Link { target, .. } => {
                 let what = What::Symlink(target.clone().into());
                 put(tree, &path, Node { owner: by, meta: Meta::root(0o777, source_date), what })?
@@ -102,6 +106,14 @@ pub(super) fn apply(
         choose(tree, name, &candidates, keep, source_date)?;
     }
     Ok(())
+}
+
+/// Returns where a link's target begins to be looked for, as a path from the root.
+fn beside(link: &ImagePath, target: &str) -> String {
+    match target.strip_prefix('/') {
+        Some(target) => target.to_owned(),
+        None => format!("{}/{target}", link.as_str().rsplit_once('/').map_or("", |(parent, _)| parent)),
+    }
 }
 
 /// Makes the home of a user where it is asked for, so that what comes later finds it.

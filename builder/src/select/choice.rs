@@ -38,6 +38,11 @@ impl Choice {
         })
     }
 
+    /// Returns whether the spec says nothing of paths.
+    pub(super) fn is_empty(&self) -> bool {
+        self.also.texts.is_empty() && self.never.texts.is_empty()
+    }
+
     /// Returns which `also` keeps `path`.
     pub(super) fn also(&mut self, path: &str) -> Option<usize> {
         self.also.fitting(path).first().copied()

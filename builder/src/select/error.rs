@@ -167,9 +167,60 @@ pub enum Error {
         /// The entry.
         place: Option<Place>,
     },
+    /// A kept ELF file needs what is not there.
+    #[error("cannot keep {path} of `{owner}`: it needs `{name}`, {}", match wrong {
+        Some(other) => format!("and {other} is for another machine"),
+        None => "which nothing in the lock ships".to_owned(),
+    })]
+    Needed {
+        /// The file.
+        path: ImagePath,
+        /// Whose it is.
+        owner: String,
+        /// SONAME or path.
+        name: String,
+        /// A file of that name that it cannot load.
+        wrong: Option<ImagePath>,
+    },
+    /// A script that must run has nothing to run it.
+    #[error("cannot keep {path} of `{owner}`: it is run by `{interpreter}`, which nothing in the lock ships")]
+    Interpreter {
+        /// The script.
+        path: ImagePath,
+        /// Whose it is.
+        owner: String,
+        /// What its first line says.
+        interpreter: String,
+    },
+    /// A feature that no rule knows.
+    #[error("cannot select by feature `{name}`: no rule knows it")]
+    Feature {
+        /// Its name.
+        name: String,
+        /// Those that are known, with what they keep.
+        known: Vec<(String, String)>,
+        /// The entry.
+        place: Option<Place>,
+    },
+    /// A character set that the C library of the lock does not know.
+    #[error("cannot keep what converts `{charset}`: the C library knows no such character set")]
+    Charset {
+        /// Its name.
+        charset: String,
+        /// How many it knows.
+        known: usize,
+    },
     /// Symbolic links that lead in a circle.
     #[error("cannot follow {0}: too many symbolic links")]
     Loop(ImagePath),
+    /// Slices that cannot be followed.
+    #[error("cannot select by slices: {error}")]
+    Slice {
+        /// Why.
+        error: crate::rules::slices::Error,
+        /// Where the spec asks for them.
+        place: Option<Place>,
+    },
     /// A part of the input that does not fit the rest.
     #[error("cannot select local files: {0}")]
     Local(String),
@@ -183,10 +234,19 @@ impl Error {
             | Self::Number { place, .. }
             | Self::Field { place, .. }
             | Self::Certificate { place, .. }
+            | Self::Feature { place, .. }
+            | Self::Slice { place, .. }
             | Self::Never { place, .. } => place.as_ref(),
             _ => None,
         }
     }
+}
+
+/// Returns the package that ships a library of this name, as Debian policy 8.1 has it: `libfoo.so.1` is in `libfoo1`.
+fn package_of(soname: &str) -> Option<String> {
+    let (name, version) = soname.split_once(".so.")?;
+    let between = if name.ends_with(|last: char| last.is_ascii_digit()) { "-" } else { "" };
+    (!name.contains('/')).then(|| format!("{name}{between}{version}").to_lowercase().replace('_', "-"))
 }
 
 impl Diagnose for Error {
@@ -208,7 +268,12 @@ impl Diagnose for Error {
             Self::Unmerged(_) => "select::unmerged-base",
             Self::Glob { .. } => "select::glob",
             Self::Never { .. } => "select::never",
+            Self::Needed { .. } => "select::needed",
+            Self::Interpreter { .. } => "select::interpreter",
+            Self::Feature { .. } => "select::feature",
+            Self::Charset { .. } => "select::charset",
             Self::Loop(_) => "select::loop",
+            Self::Slice { .. } => "select::slice",
             Self::Local(_) => "select::local",
         }
     }
@@ -223,7 +288,7 @@ impl Diagnose for Error {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Platform(_) | Self::Layer { .. } => vec!["run `tarsia lock`".to_owned()],
-            Self::Keep(_) => vec!["use `keep: runtime` or `keep: all`".to_owned()],
+            Self::Keep(_) => vec!["use `keep: needed`, `keep: runtime` or `keep: all`".to_owned()],
             Self::Conflict { path, .. } => {
                 vec![format!("put a file of your own at `{path}` with `files:`, or leave one of the packages out")]
             }
@@ -237,6 +302,27 @@ impl Diagnose for Error {
                 "drop what needs it as well".to_owned(),
                 format!("or drop it even so: `{{path: {path}, force: true}}`"),
             ],
+            Self::Needed { name, owner, .. } => {
+                let mut hints: Vec<String> = package_of(name)
+                    .map(|package| format!("its package is likely `{package}`: `tarsia add {package}`"))
+                    .into_iter()
+                    .collect();
+                if !owner.starts_with("files[") {
+                    hints.push("or leave the file out with `never:`".to_owned());
+                }
+                hints
+            }
+            Self::Interpreter { interpreter, .. } => {
+                let name = interpreter.rsplit('/').next().unwrap_or(interpreter);
+                let package = match name {
+                    "sh" => "dash",
+                    "python" => "python3",
+                    other => other,
+                };
+                vec![format!("`tarsia add {package}`")]
+            }
+            Self::Feature { known, .. } => known.iter().map(|(name, why)| format!("`{name}`: {why}")).collect(),
+            Self::Charset { .. } => vec!["`iconv -l` lists those of a whole system".to_owned()],
             Self::Taken { line, .. } => vec![format!("write `{line}` into the spec")],
             Self::Number { kind, .. } => vec![format!("give the {kind} another number")],
             _ => Vec::new(),

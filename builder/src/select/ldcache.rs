@@ -111,11 +111,6 @@ fn cache(tree: &Tree<'_>, platform: Platform, version: &str) -> (Vec<u8>, Vec<(I
     (write(&entries, strings, version), links)
 }
 
-/// Returns where libraries are looked for, in order.
-pub(super) fn search_path(tree: &Tree<'_>, platform: Platform) -> Vec<String> {
-    directories(tree, platform).into_iter().map(|directory| directory.real.as_str().to_owned()).collect()
-}
-
 /// Returns the directories in `ldconfig`'s order: configuration, then Debian's defaults; each once, by where it is.
 fn directories(tree: &Tree<'_>, platform: Platform) -> Vec<Directory> {
     let triplet = match platform {

@@ -1,9 +1,10 @@
 //! All packages' kept entries as one tree: classes, the merged-/usr rewrite, one owner for every path.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::choice::Choice;
+use super::closure::{Closure, Verdict};
 use super::error::{Error, Place};
 use super::scripted::Scripted;
 use super::{Report, SelectInput, paths, replaces};
@@ -29,7 +30,12 @@ pub(super) struct Package<'a> {
     /// Directories that it ships empty and keeps.
     pub(super) bare: Vec<ImagePath>,
     pub(super) reason: String,
+    /// The closure says of each file why it is kept.
+    pub(super) by_need: bool,
 }
+
+/// Paths (no leading slash, rewritten) that a package moves aside for another: where to, and whose stays.
+pub(super) type Diversions = BTreeMap<String, (String, Option<String>)>;
 
 /// Who put a node where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,20 +129,27 @@ pub(super) struct Tree<'a> {
     pub(super) local: &'a PackIndex,
     pub(super) report: Report,
     pub(super) choice: Choice,
-    /// What an `also` alone keeps, with its number.
-    pub(super) also: BTreeMap<ImagePath, usize>,
     /// What would stand in the tree but for a `never`.
     pub(super) refused: BTreeMap<ImagePath, Refused<'a>>,
     /// What [`Owner::Script`] points at.
     pub(super) deeds: Vec<Deed>,
-    /// Paths (no leading slash, rewritten) that a package moves aside for another: where to, and whose stays.
-    diversions: BTreeMap<String, (String, Option<String>)>,
+    diversions: Diversions,
 }
 
 impl<'a> Tree<'a> {
     /// Merges the kept entries of all packages of the lock.
-    pub(super) fn merge(input: &SelectInput<'a>, keep: Keep, scripted: &Scripted) -> Result<Self, Error> {
+    pub(super) fn merge(
+        input: &SelectInput<'a>,
+        keep: Keep,
+        scripted: &Scripted,
+        closure: &Closure<'a>,
+        diversions: Diversions,
+        choice: Choice,
+        mut report: Report,
+    ) -> Result<Self, Error> {
         let platform = input.platform_lock()?;
+        let Report { unhandled, handled, .. } = scripted.report();
+        (report.unhandled, report.handled) = (unhandled, handled);
         let mut tree = Self {
             packages: Vec::new(),
             nodes: BTreeMap::new(),
@@ -144,23 +157,19 @@ impl<'a> Tree<'a> {
             below: BTreeMap::new(),
             base: input.base,
             local: &input.local.index,
-            report: scripted.report(),
-            choice: Choice::of(input.spec, !platform.packages.is_empty())?,
-            also: BTreeMap::new(),
+            report,
+            choice,
             refused: BTreeMap::new(),
             deeds: Vec::new(),
-            diversions: scripted.diversions(),
+            diversions,
         };
         tree.add_base()?;
-        let mut locked: Vec<&LockedPackage> = platform.packages.iter().collect();
-        locked.sort_by(|a, b| a.name.cmp(&b.name));
-        for locked in locked {
-            let missing = || Error::Missing(locked.name.clone());
-            let index = input.packs.get(&locked.name).ok_or_else(missing)?;
-            let key = *input.pack_keys.get(&locked.name).ok_or_else(missing)?;
-            if locked.script_only && locked.why != Why::Requested && !tree.brings(index) {
+        for (number, pack) in closure.universe.packages.iter().enumerate() {
+            let (locked, index) = (pack.locked, pack.index);
+            if !closure.takes_part(pack.name) {
+                let class = if pack.falls_away { "script-only" } else { "not needed" };
                 for entry in &index.entries {
-                    tree.drop_entry("script-only", entry);
+                    tree.drop_entry(class, entry);
                 }
                 continue;
             }
@@ -169,12 +178,8 @@ impl<'a> Tree<'a> {
                 .iter()
                 .position(|name| *name == locked.layer)
                 .ok_or_else(|| Error::Layer { package: locked.name.clone(), layer: locked.layer.clone() })?;
-            let keep = match locked.keep.as_deref() {
-                None => keep,
-                Some("runtime") => Keep::Runtime,
-                Some("all") => Keep::All,
-                Some(other) => return Err(Error::Keep(other.to_owned())),
-            };
+            let keep = locked.keep.as_deref().and_then(Keep::from_word).unwrap_or(keep);
+            let by_need = keep == Keep::Needed || pack.falls_away;
             let reason = match &locked.why {
                 Why::Implicit(rule) => format!("implicit: {rule}"),
                 _ => format!("keep: {}", keep.as_str()),
@@ -183,43 +188,34 @@ impl<'a> Tree<'a> {
                 name: &locked.name,
                 locked,
                 index,
-                key,
+                key: pack.key,
                 layer,
                 keeps: false,
                 bare: Vec::new(),
                 reason,
+                by_need,
             });
-            tree.add_package(keep)?;
+            tree.add_package(&closure.verdicts[number])?;
         }
         tree.add_ancestors()?;
         Ok(tree)
     }
 
-    /// Returns whether an `also` keeps something of a package that falls away otherwise.
-    fn brings(&mut self, index: &PackIndex) -> bool {
-        let mut files = index.entries.iter().filter(|entry| entry.kind != EntryKind::Directory);
-        files.any(|entry| {
-            let path = paths::rewrite(&entry.path, false);
-            self.choice.also(path.as_deref().unwrap_or(&entry.path)).is_some()
-        })
-    }
-
-    /// Adds the entries of the last package.
-    fn add_package(&mut self, keep: Keep) -> Result<(), Error> {
+    /// Adds the entries of the last package of which something becomes.
+    fn add_package(&mut self, verdicts: &[Verdict]) -> Result<(), Error> {
         let number = self.packages.len() - 1;
         let package = &self.packages[number];
         let (name, index) = (package.name, package.index);
         let requested = package.locked.why == Why::Requested;
-        let falls_away = package.locked.script_only && !requested;
-        let list = match &package.locked.why {
-            _ if falls_away => Some(&[][..]),
-            Why::Implicit(_) => classes::implicit_keeps(name),
-            _ => None,
-        };
+        let implicit = matches!(package.locked.why, Why::Implicit(_));
         let wrong = |problem: String| Error::Path { package: name.to_owned(), problem };
+        // A package of which `never` drops everything is not in the image; one that ships nothing is, where it is named.
+        let refused = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Refused(_)));
+        let keeps = verdicts.contains(&Verdict::Kept) || requested && !refused;
+        self.packages[number].keeps = keeps;
 
         let mut entries = Vec::with_capacity(index.entries.len());
-        for (at, entry) in index.entries.iter().enumerate() {
+        for ((at, entry), verdict) in index.entries.iter().enumerate().zip(verdicts) {
             if entry.path.is_empty() {
                 continue;
             }
@@ -233,80 +229,27 @@ impl<'a> Tree<'a> {
             if entry.kind == EntryKind::Directory {
                 self.ship(number, &path, entry);
             }
-            entries.push((path, at, entry));
+            entries.push((path, at, entry, *verdict));
         }
-        let parents: BTreeSet<&str> =
-            entries.iter().filter_map(|(path, ..)| Some(path.as_str().rsplit_once('/')?.0)).collect();
 
-        let mut kept = vec![false; entries.len()];
-        let mut licences = Vec::new();
-        for (number, (path, _, entry)) in entries.iter().enumerate() {
-            let directory = entry.kind == EntryKind::Directory;
-            if falls_away && classes::class(path.as_str()) == Class::Copyright {
-                licences.push(number);
-            }
-            kept[number] = if let Some(list) = list {
-                list.binary_search(&path.as_str()).is_ok() && !(directory && parents.contains(path.as_str()))
-            } else if directory && parents.contains(path.as_str()) {
-                // It comes back as an ancestor where something below it is kept.
-                false
-            } else if keep == Keep::All {
-                true
+        let originals: BTreeMap<&str, usize> =
+            if entries.iter().any(|(.., e, _)| matches!(e.kind, EntryKind::Hardlink(_))) {
+                index.entries.iter().enumerate().map(|(at, entry)| (entry.path.as_str(), at)).collect()
             } else {
-                let doc_link = matches!(entry.kind, EntryKind::Symlink(_))
-                    && path.as_str().strip_prefix("usr/share/doc/").is_some_and(|rest| !rest.contains('/'));
-                match classes::class(path.as_str()) {
-                    Class::Payload => true,
-                    Class::Doc if doc_link => {
-                        licences.push(number);
-                        false
-                    }
-                    Class::Doc | Class::Admin => false,
-                    Class::Copyright => {
-                        licences.push(number);
-                        false
-                    }
-                }
+                BTreeMap::new()
             };
-        }
-        let (mut dropped, mut payload) = (vec![None; entries.len()], kept.contains(&true));
-        for (number, (path, _, entry)) in entries.iter().enumerate() {
-            if entry.kind == EntryKind::Directory && parents.contains(path.as_str()) {
-                continue;
-            }
-            let also = self.choice.also(path.as_str());
-            if let Some(also) = also.filter(|_| !kept[number]) {
-                self.also.insert((*path).clone(), also);
-                (kept[number], payload) = (true, true);
-            }
-            let never = self.choice.never(path.as_str());
-            if let Some(never) = never.filter(|_| kept[number] || licences.contains(&number)) {
-                (kept[number], dropped[number]) = (false, Some(never));
-            }
-        }
-        // A package of which `never` drops everything is not in the image; one that ships nothing is, where it is named.
-        let keeps = kept.contains(&true) || requested && !payload;
-        if keeps {
-            for number in licences.into_iter().filter(|number| dropped[*number].is_none()) {
-                kept[number] = true;
-            }
-        }
-        self.packages[number].keeps = keeps;
-
-        let originals: BTreeMap<&str, usize> = if entries.iter().any(|(.., e)| matches!(e.kind, EntryKind::Hardlink(_)))
-        {
-            index.entries.iter().enumerate().map(|(at, entry)| (entry.path.as_str(), at)).collect()
-        } else {
-            BTreeMap::new()
-        };
-        for (((path, at, entry), kept), dropped) in entries.iter().zip(kept).zip(dropped) {
-            if !kept {
+        for (path, at, entry, verdict) in &entries {
+            let dropped = match verdict {
+                Verdict::Refused(never) => Some(*never),
+                _ => None,
+            };
+            if *verdict != Verdict::Kept {
                 if entry.kind != EntryKind::Directory {
-                    let class = match list {
+                    let class = match classes::class(path.as_str()) {
                         _ if dropped.is_some() => "never",
-                        _ if falls_away => "script-only",
-                        Some(_) => "implicit",
-                        None => classes::class(path.as_str()).as_str(),
+                        _ if implicit => "implicit",
+                        Class::Payload => "not needed",
+                        class => class.as_str(),
                     };
                     self.drop_entry(class, entry);
                 }
@@ -347,6 +290,11 @@ impl<'a> Tree<'a> {
             }
         }
         Ok(())
+    }
+
+    fn replaces(&self, winner: usize, loser: usize) -> bool {
+        let loser = &self.packages[loser];
+        replaces::replaces(self.packages[winner].index, loser.name, &loser.locked.version)
     }
 
     fn drop_entry(&mut self, class: &str, entry: &Entry) {
@@ -431,10 +379,10 @@ impl<'a> Tree<'a> {
         let (Owner::Package(first), Owner::Package(second)) = (known.owner, node.owner) else {
             return Ok(());
         };
-        if same || replaces::replaces(&self.packages[first], &self.packages[second]) {
+        if same || self.replaces(first, second) {
             return Ok(());
         }
-        if first != second && replaces::replaces(&self.packages[second], &self.packages[first]) {
+        if first != second && self.replaces(second, first) {
             self.nodes.insert(path.clone(), node);
             return Ok(());
         }

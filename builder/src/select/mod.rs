@@ -8,21 +8,23 @@ mod base;
 mod caches;
 mod certificates;
 mod choice;
+mod closure;
 mod error;
 mod follow;
 mod keystore;
 mod ldcache;
 mod local;
 mod merge;
-mod needs;
 mod pam;
 mod paths;
 mod plan;
 mod replaces;
 mod scripted;
 mod scripts;
+mod slices;
 mod state;
 mod status;
+mod suggest;
 mod systemd;
 mod sysusers;
 #[cfg(test)]
@@ -41,7 +43,10 @@ use crate::package::local::LocalPack;
 use crate::spec::{Keep, Platform, Spec};
 use crate::tree::{ImagePath, Meta, Origin};
 
+pub use closure::{Cause, Reason, Reasons};
 pub use error::{Error, Place};
+pub use slices::{Forgotten, forgotten};
+pub use suggest::{MAX_SUGGESTIONS, Suggestion, suggestions};
 
 /// What selection works on: indexes and texts, never a file's bytes.
 #[derive(Debug, Clone, Copy)]
@@ -76,14 +81,15 @@ impl<'a> SelectInput<'a> {
 /// A package layer's plan depends on the packages of the lock, and on what the spec says of their paths; the lock's `source_date` and the spec's files
 /// reach `state` and `files`, and take entries out of package layers only where a spec's file stands in their place.
 pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
-    let keep = match input.lock.keep.as_str() {
-        "runtime" => Keep::Runtime,
-        "all" => Keep::All,
-        other => return Err(Error::Keep(other.to_owned())),
-    };
+    let keep = Keep::from_word(&input.lock.keep).ok_or_else(|| Error::Keep(input.lock.keep.clone()))?;
     let source_date = input.lock.source_date;
-    let scripted = scripted::Scripted::read(input)?;
-    let mut tree = merge::Tree::merge(input, keep, &scripted)?;
+    let mut scripted = scripted::Scripted::read(input)?;
+    let (mut choice, mut report) = (choice::Choice::of(input.spec, has_packages(input)?)?, Report::default());
+    let diversions = scripted.diversions();
+    let sliced = slices::Sliced::of(input)?;
+    let closure = closure::Closure::of(input, keep, &scripted, &diversions, &mut choice, &sliced, &mut report)?;
+    scripted.retain(|package| closure.takes_part(package));
+    let mut tree = merge::Tree::merge(input, keep, &scripted, &closure, diversions, choice, report)?;
     let mut requests = scripted.requests();
     requests.extend(sysusers::requests(&mut tree, input.platform));
     let accounts = users::Accounts::gather(input.spec, &tree, &requests)?;
@@ -92,8 +98,9 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
         Some(base) if !base.says("user") => accounts.ids(Some("nonroot"), None, None).unwrap_or((65532, 65532)),
         _ => run_user(input.spec, &accounts)?,
     };
+    sliced.derive(&mut tree, source_date)?;
     state::links(&mut tree, input.platform, source_date)?;
-    apply::apply(&mut tree, &scripted, &accounts, keep, source_date)?;
+    apply::apply(&mut tree, &scripted, &accounts, keep, &closure, source_date)?;
     local::overlay(&mut tree, input, &accounts, source_date)?;
     tmpfiles::derive(&mut tree, &accounts, input.platform, source_date)?;
     state::defaults(&mut tree, &accounts, source_date)?;
@@ -102,18 +109,37 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     caches::report(&mut tree);
     status::derive(&mut tree, input.spec.sbom.dpkg_db, source_date)?;
     state::drop_derived(&mut tree);
-    needs::check(&tree, input)?;
     let layers = plan::layers(&tree, input, &input.platform_lock()?.layers)?;
-    let nodes = plan::nodes(&tree);
+    let reasons = closure.reasons;
+    let nodes = plan::nodes(&tree, &reasons);
     let dropped = tree.refused.iter().filter(|(path, _)| !tree.nodes.contains_key(path.as_str()));
     let dropped = dropped.map(|(path, refused)| (path.clone(), format!("never[{}]", refused.never))).collect();
     let packages =
         tree.packages.iter().filter(|package| package.keeps).map(|package| package.name.to_owned()).collect();
     let mut report = tree.report;
     report.notes.sort();
-    report.unmatched = tree.choice.unmatched();
+    report.unmatched.extend(tree.choice.unmatched());
+    report.unmatched.sort();
     report.unhandled.sort();
-    Ok(Selection { layers, nodes, dropped, packages, user, report })
+    Ok(Selection { layers, nodes, dropped, reasons, packages, user, report })
+}
+
+/// Returns, for something that packages ship and the image does not hold, each package with why it does not bring it.
+///
+/// # Errors
+/// As of [`select`].
+pub fn absent(input: &SelectInput<'_>, path: &ImagePath) -> Result<Vec<(String, String)>, Error> {
+    let keep = Keep::from_word(&input.lock.keep).ok_or_else(|| Error::Keep(input.lock.keep.clone()))?;
+    let scripted = scripted::Scripted::read(input)?;
+    let (mut choice, mut report) = (choice::Choice::of(input.spec, has_packages(input)?)?, Report::default());
+    let sliced = slices::Sliced::of(input)?;
+    let diversions = scripted.diversions();
+    let closure = closure::Closure::of(input, keep, &scripted, &diversions, &mut choice, &sliced, &mut report)?;
+    Ok(closure.absent(path.as_str()))
+}
+
+fn has_packages(input: &SelectInput<'_>) -> Result<bool, Error> {
+    Ok(!input.platform_lock()?.packages.is_empty())
 }
 
 /// Reads the maintainer scripts of packages, by name, as if they were installed together into a fresh root.
@@ -141,6 +167,8 @@ pub struct Selection {
     pub nodes: BTreeMap<ImagePath, Kept>,
     /// What would be in the image but for an entry of `never`, with that entry (`never[1]`).
     pub dropped: BTreeMap<ImagePath, String>,
+    /// Why each file and each package is kept.
+    pub reasons: Reasons,
     /// Names of the locked packages that the image has: those of which something is kept, sorted.
     pub packages: Vec<String>,
     /// `uid:gid` of `run.user`.
@@ -178,6 +206,15 @@ pub struct Report {
     /// Maintainer scripts that rules cover, or that have no effect in a fresh root.
     #[serde(default)]
     pub handled: Vec<HandledScript>,
+    /// Programs that are left out because what runs them is: (path, package, first line).
+    #[serde(default)]
+    pub scripts: Vec<(String, String, String)>,
+    /// What kept files name and nothing keeps: (path, who names it).
+    #[serde(default)]
+    pub suggestions: Vec<(String, String)>,
+    /// Rules of the spec that fit nothing.
+    #[serde(default)]
+    pub idle: Vec<String>,
     /// Notes for a person, sorted.
     pub notes: Vec<String>,
 }

@@ -24,6 +24,19 @@ pub(super) fn rewrite(path: &str, is_directory: bool) -> Option<String> {
     })
 }
 
+/// As [`rewrite`], in two parts that are not copied: the target of the alias, and what is below.
+pub(super) fn alias(path: &str, is_directory: bool) -> Option<(&'static str, &str)> {
+    ALIASES.iter().find_map(|(alias, target)| {
+        let rest = path.strip_prefix(alias)?;
+        if rest.is_empty() && is_directory { Some((*target, "")) } else { Some((*target, rest.strip_prefix('/')?)) }
+    })
+}
+
+/// Returns where a top-level directory of this name is a link to.
+pub(super) fn alias_directory(name: &str) -> Option<&'static str> {
+    ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, target)| *target)
+}
+
 /// Returns the link text of an alias, as base-files of Debian 13 ships it and its script makes it.
 pub(super) fn alias_target(alias: &str) -> Option<&'static str> {
     match alias {

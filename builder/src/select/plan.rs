@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Error;
 use super::merge::{Owner, Tree, What};
-use super::{Body, Kept, LayerPlan, PlanEntry, PlanGroup, SelectInput};
+use super::{Body, Kept, LayerPlan, PlanEntry, PlanGroup, Reasons, SelectInput};
 use crate::digest::{Digest, Sha1};
 use crate::tree::{ImagePath, Meta};
 
@@ -111,11 +111,15 @@ pub(super) fn layers(tree: &Tree<'_>, input: &SelectInput<'_>, names: &[String])
 }
 
 /// Returns every node with its origin and reason.
-pub(super) fn nodes(tree: &Tree<'_>) -> BTreeMap<ImagePath, Kept> {
+pub(super) fn nodes(tree: &Tree<'_>, reasons: &Reasons) -> BTreeMap<ImagePath, Kept> {
     let kept = tree.nodes.iter().map(|(path, node)| {
         let origin = tree.origin(node.owner);
         let reason = match node.owner {
-            Owner::Package(_) if tree.also.contains_key(path) => format!("also[{}]", tree.also[path]),
+            Owner::Package(number) if tree.packages[number].by_need => reasons
+                .files
+                .get(path)
+                .and_then(|all| all.first())
+                .map_or_else(|| tree.packages[number].reason.clone(), ToString::to_string),
             Owner::Package(number) | Owner::Status(number) => tree.packages[number].reason.clone(),
             Owner::Derived(rule) => format!("rule {rule}"),
             Owner::Script(number) => {

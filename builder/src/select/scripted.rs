@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::account::AccountRequest;
 use super::error::Error;
+use super::merge::Diversions;
 use super::scripts::{self, Effect, Findings, Root, Scripts, Thing};
 use super::{HandledScript, Report, SelectInput, paths};
 use crate::deb822::parse_dependencies;
@@ -71,6 +72,11 @@ impl Scripted {
         Self { readings }
     }
 
+    /// Leaves out the scripts of packages that take no part after all.
+    pub(super) fn retain(&mut self, takes_part: impl Fn(&str) -> bool) {
+        self.readings.retain(|reading| takes_part(&reading.package));
+    }
+
     /// Returns every effect with who has it.
     pub(super) fn effects(&self) -> impl Iterator<Item = (&Reading, &'static str, &Effect)> {
         let of = |reading| move |(rule, effect)| (reading, rule, effect);
@@ -89,7 +95,7 @@ impl Scripted {
     }
 
     /// Returns where files are moved aside to, by path, and the package whose file stays.
-    pub(super) fn diversions(&self) -> BTreeMap<String, (String, Option<String>)> {
+    pub(super) fn diversions(&self) -> Diversions {
         let rewritten = |path: &str| {
             let path = path.trim_start_matches('/');
             paths::rewrite(path, false).unwrap_or_else(|| path.to_owned())

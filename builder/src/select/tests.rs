@@ -1,5 +1,6 @@
 //! The whole stage on packages built by code.
 
+mod closure;
 mod configuration;
 
 use std::collections::BTreeMap;
@@ -110,6 +111,10 @@ impl World {
             entry_of: Vec::new(),
             sha512: BTreeMap::new(),
             certificates: Vec::new(),
+            rules: Vec::new(),
+            rules_digest: Digest::of(b""),
+            slices: Default::default(),
+            slices_digest: Digest::of(b""),
             sources: Vec::new(),
         };
         Self { packs: BTreeMap::new(), keys: BTreeMap::new(), lock, spec, local }

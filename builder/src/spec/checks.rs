@@ -1,5 +1,6 @@
 //! `checks`: the contract of an image, and documents that hold nothing else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -135,16 +136,35 @@ pub struct FileRule {
 }
 
 /// A run of the image, and what it must show.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Trial {
+    /// The program in place of `entrypoint`, with its fixed arguments; `cmd` does not follow it.
+    pub entrypoint: Option<Vec<String>>,
     /// Arguments in place of `cmd`.
-    pub args: Vec<String>,
-    /// A text that standard output must hold.
-    pub stdout: Option<String>,
-    /// A text that standard error must hold.
-    pub stderr: Option<String>,
-    /// Exit status.
-    pub exit: u8,
+    pub args: Option<Vec<String>>,
+    /// Variables over the image's own.
+    pub env: BTreeMap<String, String>,
+    /// What it reads from standard input; without it, nothing.
+    pub stdin: Option<String>,
+    /// Texts that standard output must hold.
+    pub stdout: Vec<String>,
+    /// Texts that standard error must hold.
+    pub stderr: Vec<String>,
+    /// Exit status; 0 where absent, and any for one that listens.
+    pub exit: Option<u8>,
+    /// Seconds that it may take; [`Trial::TIMEOUT`] where absent.
+    pub timeout: Option<u32>,
+    /// TCP port of its own loopback that it must listen on; it is stopped afterwards.
+    pub listen: Option<u16>,
+    /// What is sent to that port.
+    pub send: Option<String>,
+    /// Texts that what comes back must hold.
+    pub answer: Vec<String>,
+}
+
+impl Trial {
+    /// Seconds that a run may take where it does not say.
+    pub const TIMEOUT: u32 = 60;
 }
 
 /// A contract that stands in a file of its own.
@@ -241,12 +261,41 @@ pub(super) fn checks(root: &Node, report: &mut Report) -> Option<Checks> {
         checks.files.push(Spanned { value: FileRule { path: key.text.clone(), present }, span: key.span });
     }
     for item in items(node, "run") {
-        let text = |key: &str| item.get(key).and_then(Node::text).map(str::to_owned);
-        let exit = item.get("exit").and_then(Node::int).and_then(|exit| u8::try_from(exit).ok()).unwrap_or(0);
-        let value = Trial { args: texts(item.get("args")), stdout: text("stdout"), stderr: text("stderr"), exit };
-        checks.run.push(Spanned { value, span: item.span });
+        checks.run.push(Spanned { value: trial(item, report), span: item.span });
     }
     Some(checks)
+}
+
+fn trial(item: &Node, report: &mut Report) -> Trial {
+    let text = |key: &str| item.get(key).and_then(Node::text).map(str::to_owned);
+    // One text, or a list of them.
+    let held = |key: &str| text(key).map_or_else(|| texts(item.get(key)), |text| vec![text]);
+    let listen = item.get("listen").and_then(Node::int).and_then(|port| u16::try_from(port).ok());
+    for key in ["send", "answer"] {
+        if let Some(node) = item.get(key).filter(|_| item.get("listen").is_none()) {
+            report
+                .add(Error::Conflict, node.span, format!("`{key}` needs a port to speak to"))
+                .hint("add `listen:` with the TCP port that the program listens on");
+        }
+    }
+    if let Some(node) = item.get("stdin").filter(|_| listen.is_some()) {
+        report
+            .add(Error::Conflict, node.span, "a program that listens is given no `stdin`")
+            .hint("say with `send` what it is sent over its port");
+    }
+    Trial {
+        entrypoint: item.get("entrypoint").map(|node| texts(Some(node))),
+        args: item.get("args").map(|node| texts(Some(node))),
+        env: super::lower::texts_by_key(item.get("env")),
+        stdin: text("stdin"),
+        stdout: held("stdout"),
+        stderr: held("stderr"),
+        exit: item.get("exit").and_then(Node::int).and_then(|exit| u8::try_from(exit).ok()),
+        timeout: super::lower::number(item.get("timeout")),
+        listen,
+        send: text("send"),
+        answer: held("answer"),
+    }
 }
 
 fn license_rules(node: &Node, report: &mut Report) -> LicenseRules {
@@ -330,7 +379,7 @@ mod tests {
         assert_eq!(checks.allow[0].value.finding, Finding::Setuid);
         assert_eq!(checks.max_size.as_ref().map(|size| size.value), Some(2 << 20));
         assert_eq!((checks.files[0].value.present, checks.files[1].value.present), (false, true));
-        assert_eq!((checks.run[0].value.exit, &checks.run[0].value.args[..]), (3, &["-v".to_owned()][..]));
+        assert_eq!((checks.run[0].value.exit, &checks.run[0].value.args), (Some(3), &Some(vec!["-v".to_owned()])));
     }
 
     #[test]
@@ -351,6 +400,32 @@ mod tests {
         ] {
             let found = policy(text).unwrap_err();
             assert!(found.contains(expected), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_trial_says_what_is_run_and_what_it_must_show() {
+        let text = "version: 1\nchecks:\n  run:\n    - {entrypoint: [/bin/x], env: {A: b}, stdin: \"in\", stdout: [a, b], \
+                    stderr: c, timeout: 5}\n    - {listen: 80, send: \"GET / HTTP/1.0\\r\\n\\r\\n\", answer: [\"200\"]}\n";
+        let Policy { checks, .. } = policy(text).unwrap();
+        let expected = Trial {
+            entrypoint: Some(vec!["/bin/x".into()]),
+            env: [("A".to_owned(), "b".to_owned())].into(),
+            stdin: Some("in".into()),
+            stdout: vec!["a".into(), "b".into()],
+            stderr: vec!["c".into()],
+            timeout: Some(5),
+            ..Trial::default()
+        };
+        assert_eq!(checks.run[0].value, expected);
+        assert_eq!(checks.run[1].value.send.as_deref(), Some("GET / HTTP/1.0\r\n\r\n"));
+        assert_eq!((checks.run[1].value.listen, &checks.run[1].value.answer[..]), (Some(80), &["200".to_owned()][..]));
+        for (run, expected) in [
+            ("{send: x}", "`send` needs a port to speak to"),
+            ("{listen: 1, stdin: x}", "a program that listens is given no `stdin`"),
+        ] {
+            let problem = policy(&format!("version: 1\nchecks:\n  run: [{run}]\n")).unwrap_err();
+            assert!(problem.contains(expected), "{problem}");
         }
     }
 

@@ -41,7 +41,8 @@ impl PackageWord {
             let name = text.strip_prefix("./").unwrap_or(text).to_owned();
             return Some(Self { text: text.to_owned(), name, kind: Kind::File, version: None });
         }
-        let (excluded, name, version) = form::parse_package(text)?;
+        let slice = || super::SliceName::parse(text).is_some().then_some((false, text, None));
+        let (excluded, name, version) = form::parse_package(text).or_else(slice)?;
         Some(Self {
             text: text.to_owned(),
             name: name.to_owned(),

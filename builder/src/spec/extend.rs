@@ -352,8 +352,8 @@ mod tests {
           specs/common.yaml: `ca-certificates` first here
         spec::ambiguous-scalar cannot read spec `specs/common.yaml`: `8080` is a number to YAML, not a text
           specs/common.yaml: `8080` expected a text
-        spec::value cannot read spec `specs/common.yaml`: `X` is not a package: a name, perhaps with a relation and a version, or `!name`
-          specs/common.yaml: `X` expected a package: a name, perhaps with a relation and a version, or `!name`
+        spec::value cannot read spec `specs/common.yaml`: `X` is not a package: a name, perhaps with a relation and a version, or with a slice, or `!name`
+          specs/common.yaml: `X` expected a package: a name, perhaps with a relation and a version, or with a slice, or `!name`
         ");
     }
 

@@ -2,6 +2,7 @@
 //!
 //! A test holds pattern and check together.
 
+use super::SliceName;
 use crate::digest::Digest;
 
 /// The form a text must have.
@@ -31,6 +32,8 @@ macro_rules! url_tail {
 
 /// Any text.
 pub(super) const TEXT: Form = Form { what: "a text", pattern: r"^[^\u0000]*$", valid: has_no_nul, example: "" };
+/// Any text, NUL characters among it: what goes through a pipe or a socket.
+pub(super) const RAW: Form = Form { what: "a text", pattern: r"^[\s\S]*$", valid: |_| true, example: "" };
 /// A text that is not empty.
 pub(super) const WORD: Form = Form {
     what: "a text that is not empty",
@@ -57,19 +60,22 @@ pub(super) const LABEL: Form = Form {
 };
 /// An entry of `packages` as a text.
 pub(super) const PACKAGE: Form = Form {
-    what: "a package: a name, perhaps with a relation and a version, or `!name`",
+    what: "a package: a name, perhaps with a relation and a version, or with a slice, or `!name`",
     pattern: concat!(
         r"^(![a-z0-9][a-z0-9+.-]+|[a-z0-9][a-z0-9+.-]+",
-        r"( *(<<|<=|=|>=|>>) *([0-9]+:)?[0-9][0-9A-Za-z.+~-]*)?)$"
+        r"( *(<<|<=|=|>=|>>) *([0-9]+:)?[0-9][0-9A-Za-z.+~-]*|_[a-z](-?[a-z0-9]){2,})?)$"
     ),
-    valid: |text| parse_package(text).is_some(),
+    valid: |text| parse_package(text).is_some() || SliceName::parse(text).is_some(),
     example: "nginx-light >= 1.22",
 };
 /// A package with its version, without exclusion.
 pub(super) const REQUEST: Form = Form {
-    what: "a package name, perhaps with a relation and a version",
-    pattern: r"^[a-z0-9][a-z0-9+.-]+( *(<<|<=|=|>=|>>) *([0-9]+:)?[0-9][0-9A-Za-z.+~-]*)?$",
-    valid: |text| parse_package(text).is_some_and(|(excluded, ..)| !excluded),
+    what: "a package name, perhaps with a relation and a version, or with a slice",
+    pattern: concat!(
+        r"^[a-z0-9][a-z0-9+.-]+",
+        r"( *(<<|<=|=|>=|>>) *([0-9]+:)?[0-9][0-9A-Za-z.+~-]*|_[a-z](-?[a-z0-9]){2,})?$"
+    ),
+    valid: |text| parse_package(text).is_some_and(|(excluded, ..)| !excluded) || SliceName::parse(text).is_some(),
     example: "nginx-light >= 1.22",
 };
 /// Address of an archive.
@@ -213,12 +219,12 @@ pub(super) const BASE: Form = Form {
 /// A feature.
 pub(super) const FEATURE: Form = Form {
     what: "a feature, as `iconv:utf-16`",
-    pattern: r"^[a-z0-9-]+(:[A-Za-z0-9._@-]+)?$",
+    pattern: r"^[a-z0-9-]+(:[A-Za-z0-9._@+/-]+)?$",
     valid: |text| {
         let (name, value) = text.split_once(':').map_or((text, None), |(name, value)| (name, Some(value)));
         let all = |text: &str, fits: fn(u8) -> bool| !text.is_empty() && text.bytes().all(fits);
         all(name, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && value.is_none_or(|value| all(value, |b| b.is_ascii_alphanumeric() || b"._@-".contains(&b)))
+            && value.is_none_or(|value| all(value, |b| b.is_ascii_alphanumeric() || b"._@+/-".contains(&b)))
     },
     example: "locales:C.utf8",
 };
@@ -361,7 +367,7 @@ pub(super) fn parse_package(text: &str) -> Option<PackageText<'_>> {
     (!excluded && is_version(version)).then_some((false, name, Some((relation, version))))
 }
 
-fn is_package_name(text: &str) -> bool {
+pub(super) fn is_package_name(text: &str) -> bool {
     text.len() >= 2
         && text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+.-".contains(&b))
@@ -381,6 +387,7 @@ mod tests {
     /// Every form, for the test that compares patterns and checks.
     const FORMS: &[&Form] = &[
         &TEXT,
+        &RAW,
         &WORD,
         &NAME,
         &LABEL,
@@ -443,6 +450,12 @@ mod tests {
         "nginx>=1",
         "nginx > 1",
         "!libelogind0",
+        "libc6_libs",
+        "libc6_li-bs",
+        "libc6_l-s",
+        "libc6_libs-",
+        "!libc6_libs",
+        "libc6_libs >= 1",
         "! x",
         "!a >= 1",
         "libc6:arm64",

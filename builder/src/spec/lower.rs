@@ -10,8 +10,8 @@ use super::form;
 use super::node::{Key, Node, Value};
 use super::shape::not_yet;
 use super::{
-    ArchiveSpec, Compression, Distro, DpkgDb, Keep, LayerSpec, LocalPackage, Never, PackageRequest, Platform, Run,
-    SbomSpec, Spanned, Spec, base, checks, files, users,
+    ArchiveSpec, Compression, Distro, DpkgDb, Feature, Keep, LayerSpec, LocalPackage, Never, PackageRequest, Platform,
+    Run, SbomSpec, SliceName, Spanned, Spec, base, checks, files, users,
 };
 use crate::diag::Span;
 use crate::digest::Digest;
@@ -34,7 +34,7 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
         Some(Spanned { value, span: node.span })
     });
     let archives = archives(root, distro.is_some(), report);
-    let (packages, excluded) = packages(root, distro.is_some(), report);
+    let Requests { requests: packages, excluded, sliced } = packages(root, distro.is_some(), report);
     let debs = debs(root, report);
     let users = users::users(root, report);
     let groups = users::groups(root, &users, report);
@@ -61,7 +61,11 @@ pub(super) fn lower(root: &Node, stem: &str, report: &mut Report) -> Spec {
         packages,
         debs,
         excluded,
-        keep: keep(root.get("keep"), report).unwrap_or(Keep::Runtime),
+        keep: keep(root.get("keep")).unwrap_or_default(),
+        features: features(root, report),
+        slices: local(root.get("slices")),
+        sliced,
+        rules: local(root.get("rules")),
         also: also(root, report),
         never: never(root, report),
         files: files::files(root, report),
@@ -162,17 +166,46 @@ fn archives(root: &Node, distro: bool, report: &mut Report) -> BTreeMap<String, 
     all
 }
 
-type Requests = (Vec<Spanned<PackageRequest>>, Vec<Spanned<String>>);
+/// What `packages` asks for.
+struct Requests {
+    requests: Vec<Spanned<PackageRequest>>,
+    excluded: Vec<Spanned<String>>,
+    sliced: Vec<Spanned<SliceName>>,
+}
 
 fn packages(root: &Node, distro: bool, report: &mut Report) -> Requests {
     let mut requests: Vec<Spanned<PackageRequest>> = Vec::new();
     let mut excluded: Vec<Spanned<String>> = Vec::new();
+    let mut sliced: Vec<Spanned<SliceName>> = Vec::new();
     let mut seen: BTreeMap<String, (Span, bool)> = BTreeMap::new();
     let declared = root.get("archives").map(Node::entries).unwrap_or_default();
     let names: BTreeSet<&str> = declared.iter().map(|(key, _)| key.text.as_str()).collect();
     for node in root.get("packages").map(Node::items).unwrap_or_default() {
         let text_node = node.get("name").unwrap_or(node);
-        let Some((exclude, name, version)) = text_node.text().and_then(form::parse_package) else { continue };
+        let slice = text_node.text().and_then(SliceName::parse);
+        if let Some(name) = &slice {
+            if root.get("slices").is_none() {
+                report
+                    .add(Error::MissingKey, text_node.span, format!("`{name}` names a slice, and nothing defines it"))
+                    .hint("add `slices:` with a directory of definitions");
+            }
+            if let Some(keep) = node.get("keep") {
+                report.add(Error::Conflict, keep.span, "a slice says itself what of its package is kept");
+            }
+            if let Some(first) = sliced.iter().find(|known| known.value == *name) {
+                twice(report, text_node.span, first.span, &format!("slice `{name}`"));
+                continue;
+            }
+            let others = sliced.iter().any(|known| known.value.package == name.package);
+            sliced.push(Spanned { value: name.clone(), span: text_node.span });
+            if others {
+                continue;
+            }
+        }
+        let slice = slice.as_ref().map(|name| (false, name.package.as_str(), None));
+        let Some((exclude, name, version)) = slice.or_else(|| text_node.text().and_then(form::parse_package)) else {
+            continue;
+        };
         if let Some((first, was_excluded)) = seen.insert(name.to_owned(), (text_node.span, exclude)) {
             if was_excluded == exclude {
                 twice(report, text_node.span, first, &format!("package `{name}`"));
@@ -202,7 +235,7 @@ fn packages(root: &Node, distro: bool, report: &mut Report) -> Requests {
             Some(text.to_owned())
         });
         let version = version.map(|(relation, version)| (relation.to_owned(), version.to_owned()));
-        let keep = keep(node.get("keep"), report);
+        let keep = keep(node.get("keep"));
         let value = PackageRequest { name: name.to_owned(), version, from, keep };
         requests.push(Spanned { value, span: node.span });
     }
@@ -216,7 +249,7 @@ fn packages(root: &Node, distro: bool, report: &mut Report) -> Requests {
             .label("from where?")
             .hint("add `distro: debian/13`, or name an archive under `archives`");
     }
-    (requests, excluded)
+    Requests { requests, excluded, sliced }
 }
 
 fn debs(root: &Node, report: &mut Report) -> Vec<Spanned<LocalPackage>> {
@@ -226,7 +259,7 @@ fn debs(root: &Node, report: &mut Report) -> Vec<Spanned<LocalPackage>> {
         match all.iter().find(|known| known.value.path == path.value) {
             Some(first) => twice(report, path.span, first.span, &format!("package file `{}`", path.value)),
             None => {
-                let keep = keep(node.get("keep"), report);
+                let keep = keep(node.get("keep"));
                 all.push(Spanned { value: LocalPackage { path: path.value, keep }, span: path.span });
             }
         }
@@ -234,18 +267,29 @@ fn debs(root: &Node, report: &mut Report) -> Vec<Spanned<LocalPackage>> {
     all
 }
 
-fn keep(node: Option<&Node>, report: &mut Report) -> Option<Keep> {
-    let node = node?;
-    let keep = Keep::from_word(node.text()?)?;
-    if keep == Keep::Needed {
-        not_yet(report, node.span, "keep: needed");
-    }
-    Some(keep)
+fn keep(node: Option<&Node>) -> Option<Keep> {
+    Keep::from_word(node?.text()?)
 }
 
 fn also(root: &Node, report: &mut Report) -> Vec<Spanned<String>> {
     let nodes = root.get("also").map(Node::items).unwrap_or_default();
     nodes.iter().filter_map(|node| Some(Spanned { value: glob(node, report)?, span: node.span })).collect()
+}
+
+fn features(root: &Node, report: &mut Report) -> Vec<Spanned<Feature>> {
+    let mut all: Vec<Spanned<Feature>> = Vec::new();
+    for node in root.get("features").map(Node::items).unwrap_or_default() {
+        let Some(text) = node.text().filter(|text| (form::FEATURE.valid)(text)) else { continue };
+        let (name, value) = text.split_once(':').map_or((text, None), |(name, value)| (name, Some(value)));
+        // `iconv:all` is `iconv`.
+        let value = value.filter(|value| *value != "all").map(str::to_owned);
+        let feature = Feature { name: name.to_owned(), value };
+        match all.iter().find(|known| known.value == feature) {
+            Some(first) => twice(report, node.span, first.span, &format!("feature `{text}`")),
+            None => all.push(Spanned { value: feature, span: node.span }),
+        }
+    }
+    all
 }
 
 fn never(root: &Node, report: &mut Report) -> Vec<Spanned<Never>> {
@@ -384,7 +428,7 @@ pub(super) fn texts(node: Option<&Node>) -> Vec<String> {
     node.map(Node::items).unwrap_or_default().iter().filter_map(Node::text).map(str::to_owned).collect()
 }
 
-fn texts_by_key(node: Option<&Node>) -> BTreeMap<String, String> {
+pub(super) fn texts_by_key(node: Option<&Node>) -> BTreeMap<String, String> {
     let entries: &[(Key, Node)] = node.map(Node::entries).unwrap_or_default();
     entries.iter().filter_map(|(key, node)| Some((key.text.clone(), node.text()?.to_owned()))).collect()
 }

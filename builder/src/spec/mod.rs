@@ -14,9 +14,11 @@ mod files;
 mod form;
 mod lower;
 mod node;
+mod plain;
 mod scalar;
 mod schema;
 mod shape;
+mod slice;
 mod starter;
 mod table;
 #[cfg(test)]
@@ -32,7 +34,9 @@ pub use base::BaseImage;
 pub use checks::{Checks, Exception, FileRule, Finding, LicenseException, LicenseRules, Policy, Trial};
 pub use edit::{EditError, PackageWord, add, remove};
 pub use error::{Error, IoError, Problem};
+pub use plain::{Plain, PlainValue, read_plain};
 pub use schema::schema;
+pub use slice::SliceName;
 pub use starter::starter;
 
 use crate::canon;
@@ -82,6 +86,14 @@ pub struct Spec {
     pub also: Vec<Spanned<String>>,
     /// `never`: globs of what is dropped.
     pub never: Vec<Spanned<Never>>,
+    /// `features`: named things that no static reading can see.
+    pub features: Vec<Spanned<Feature>>,
+    /// `slices`: directory of slice definitions beneath the spec's directory.
+    pub slices: Option<Spanned<String>>,
+    /// Slices that `packages` names, in the spec's order; `packages` has their packages.
+    pub sliced: Vec<Spanned<SliceName>>,
+    /// `rules`: directory of own closure rules beneath the spec's directory.
+    pub rules: Option<Spanned<String>>,
     /// `files`, in the spec's order.
     pub files: Vec<Spanned<FileEntry>>,
     /// `users` of the spec alone (the built-in ones are added in selection).
@@ -282,6 +294,15 @@ pub struct Never {
     pub force: bool,
 }
 
+/// One entry of `features`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feature {
+    /// Its name, one of those that rules know.
+    pub name: String,
+    /// What of it, after a colon; all of it where absent.
+    pub value: Option<String>,
+}
+
 /// `sbom`: what is told of the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SbomSpec {
@@ -319,9 +340,10 @@ pub struct Component {
 }
 
 /// How much of the packages is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Keep {
     /// The closure of what is needed.
+    #[default]
     Needed,
     /// Whole packages less documentation and administration.
     Runtime,

@@ -2,7 +2,7 @@
 
 use super::form::{
     BASE, DEB, FEATURE, FILE_URL, FINGERPRINT, GLOB, LABEL, LICENSE, LOCAL, MODE, NAME, OWNER, PACKAGE, PATH, PORT,
-    REQUEST, RUN_USER, SHA256, SIGNAL, SIZE, SUITE, SUITE_PATH, TEXT, URL, USER, VARIABLE, WORD,
+    RAW, REQUEST, RUN_USER, SHA256, SIGNAL, SIZE, SUITE, SUITE_PATH, TEXT, URL, USER, VARIABLE, WORD,
 };
 use super::shape::{Field, Fields, Shape};
 
@@ -242,13 +242,30 @@ const LICENSES: Fields = Fields {
     ],
 };
 
+const HELD: Shape = Shape::Either(&[Shape::Text(WORD), Shape::Some(&Shape::Text(WORD))]);
+
 const TRIAL: Fields = Fields {
     what: "a trial run",
     keys: &[
+        key!(
+            "entrypoint",
+            Shape::Some(&Shape::Text(TEXT)),
+            "The program in place of `entrypoint`; `cmd` does not follow it."
+        ),
         key!("args", TEXTS, "Arguments in place of `cmd`."),
-        key!("stdout", Shape::Text(WORD), "A text that standard output must hold."),
-        key!("stderr", Shape::Text(WORD), "A text that standard error must hold."),
-        key!("exit", Shape::Int(0, 255), "Exit status (0)."),
+        key!("env", Shape::Free(VARIABLE, &Shape::Text(TEXT)), "Variables over the image's own."),
+        key!("stdin", Shape::Text(RAW), "What it reads from standard input (nothing)."),
+        key!("stdout", HELD, "A text that standard output must hold, or a list of them."),
+        key!("stderr", HELD, "A text that standard error must hold, or a list of them."),
+        key!("exit", Shape::Int(0, 255), "Exit status (0; any of a program that listens)."),
+        key!("timeout", Shape::Int(1, 3600), "Seconds that it may take (60)."),
+        key!(
+            "listen",
+            Shape::Int(1, 65535),
+            "TCP port of its own loopback that it must listen on; then it is stopped."
+        ),
+        key!("send", Shape::Text(RAW), "What is sent to that port."),
+        key!("answer", HELD, "A text that the answer from that port must hold, or a list of them."),
     ],
 };
 
@@ -272,12 +289,12 @@ macro_rules! common {
             key!("platforms", PLATFORMS, "Platforms to build for; without it, the host's."),
             key!("archives", Shape::Free(LABEL, &Shape::Map(&ARCHIVE)), "Archives beside the distro's own."),
             key!("packages", PACKAGES, "Packages to install, and `\"!name\"` for those that never are."),
-            key!("keep", KEEP, "How much of the packages is kept (runtime)."),
-            key!(later "features", Shape::List(&Shape::Text(FEATURE)), "Named things that no static reading can see."),
+            key!("keep", KEEP, "How much of the packages is kept (needed)."),
+            key!("features", Shape::List(&Shape::Text(FEATURE)), "Named things that no static reading can see."),
             key!("also", Shape::List(&Shape::Text(GLOB)), "Globs of what packages ship that is kept whatever `keep` says."),
             key!("never", Shape::List(&Shape::Either(&[Shape::Text(GLOB), Shape::Map(&NEVER)])), "Globs of what packages ship or tarsia derives that is dropped."),
-            key!(later "rules", Shape::Text(LOCAL), "Directory of own closure rules."),
-            key!(later "slices", Shape::Text(LOCAL), "Directory of slice definitions in chisel's format."),
+            key!("rules", Shape::Text(LOCAL), "Directory of own closure rules."),
+            key!("slices", Shape::Text(LOCAL), "Directory of slice definitions in chisel's format; `packages` names PACKAGE_SLICE then."),
             key!("files", FILES, "Files of your own."),
             key!("users", Shape::Free(USER, &Shape::Map(&USER_FIELDS)), "Users beside nonroot (65532) and nobody (65534)."),
             key!("groups", Shape::Free(USER, &Shape::Map(&GROUP_FIELDS)), "Groups."),

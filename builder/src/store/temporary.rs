@@ -4,13 +4,14 @@
 //! a signal ends the process. What ends the process without a word (`SIGKILL`, a crash of the machine) leaves them;
 //! they are swept away later, by the next writer of the same output or by `gc`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 /// What this process would leave behind.
 struct Live {
@@ -18,9 +19,12 @@ struct Live {
     closed: bool,
     paths: BTreeSet<PathBuf>,
     children: BTreeSet<u32>,
+    /// Processes that are killed, by a number of our own.
+    processes: BTreeMap<u64, OwnedFd>,
 }
 
-static LIVE: Mutex<Live> = Mutex::new(Live { closed: false, paths: BTreeSet::new(), children: BTreeSet::new() });
+static LIVE: Mutex<Live> =
+    Mutex::new(Live { closed: false, paths: BTreeSet::new(), children: BTreeSet::new(), processes: BTreeMap::new() });
 
 /// How often the removal of a directory that others still write to is tried.
 const TRIES: usize = 20;
@@ -31,11 +35,15 @@ const TRIES: usize = 20;
 /// From then on nothing is put in its place any more: whoever would make, place or remove such a file waits for ever,
 /// and so does [`proceed`]. The caller must end the process.
 pub fn abandon() {
-    let (paths, children) = {
+    let (paths, children, processes) = {
         let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
         live.closed = true;
-        (std::mem::take(&mut live.paths), std::mem::take(&mut live.children))
+        let Live { paths, children, processes, .. } = &mut *live;
+        (std::mem::take(paths), std::mem::take(children), std::mem::take(processes))
     };
+    for process in processes.values() {
+        let _ = pidfd_send_signal(process, Signal::KILL);
+    }
     for child in children {
         if let Some(pid) = i32::try_from(child).ok().and_then(Pid::from_raw) {
             // One that has ended needs no end.
@@ -192,6 +200,14 @@ impl TemporaryDirectory {
         Ok(Self { directory, _listed: listed })
     }
 
+    /// Makes one, which the user alone may enter, inside `directory`; its name begins with `prefix`.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn beneath(directory: &Path, prefix: &str) -> io::Result<Self> {
+        Self::new(tempfile::Builder::new().prefix(prefix), directory)
+    }
+
     /// Returns its path.
     pub fn path(&self) -> &Path {
         self.directory.path()
@@ -230,5 +246,38 @@ impl ListedChild {
 impl Drop for ListedChild {
     fn drop(&mut self) {
         live().children.remove(&self.0);
+    }
+}
+
+/// A process, no child of this one, that is killed where a signal ends this one: the first of a container, with which all
+/// others in it end.
+#[derive(Debug)]
+pub struct ListedProcess(u64);
+
+impl ListedProcess {
+    /// Lists the process of that number, which the caller knows to be there.
+    ///
+    /// # Errors
+    /// There is no such process any more.
+    pub fn of(id: u32) -> io::Result<Self> {
+        let id = i32::try_from(id).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+        let mut live = live();
+        let process = pidfd_open(id, PidfdFlags::empty())?;
+        let number = live.processes.last_key_value().map_or(0, |(last, _)| last + 1);
+        live.processes.insert(number, process);
+        Ok(Self(number))
+    }
+
+    /// Kills it; one that has ended needs no end.
+    pub fn kill(&self) {
+        if let Some(process) = live().processes.get(&self.0) {
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for ListedProcess {
+    fn drop(&mut self) {
+        live().processes.remove(&self.0);
     }
 }

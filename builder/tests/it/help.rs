@@ -33,6 +33,8 @@ fn the_program() {
       fetch        Download locked inputs into the store
       vendor       Write all inputs of a lock into a directory
       build        Build images from specs
+      test         Run a spec's checks in its built image
+      learn        Propose files that a run of the image asked for
       why          Explain why a file is, or is not, in an image
       inspect      Show layers, packages, files and surface of an image
       diff         Explain how two images or locks differ
@@ -369,13 +371,15 @@ fn why() {
     assert_snapshot!(help(&["why", "-h"]), @r"
     Explain why a file is, or is not, in an image
 
-    Usage: tarsia why [OPTIONS] <SPEC> <PACKAGE|PATH>
+    Usage: tarsia why [OPTIONS] <SPEC|IMAGE> [PACKAGE|PATH]
 
     Arguments:
-      <SPEC>          Spec to explain
-      <PACKAGE|PATH>  Package, or path in the image
+      <SPEC|IMAGE>    Spec to explain, or an image with its evidence beside it
+      [PACKAGE|PATH]  Package, or path in the image
 
     Options:
+          --package <PACKAGE>   Tell how far this package is kept, and why
+          --all                 Print every chain of reasons, not the shortest alone
           --variant <NAME>      Variant of the spec to work on
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help

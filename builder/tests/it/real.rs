@@ -58,6 +58,14 @@ pub(crate) fn built() -> &'static Place {
     home()
 }
 
+/// Builds a spec of `place` in the store of the examples, and returns its image.
+pub(crate) fn built_in_store(place: &Place, name: &str) -> PathBuf {
+    let image = place.path(&format!("{name}.oci"));
+    let mut build = place.tarsia(["build", &format!("{name}.yaml"), "-o", image.to_str().unwrap()]);
+    must(build.env("TARSIA_STORE", home().path("store")));
+    image
+}
+
 #[test]
 fn a_library_that_is_needed_is_dropped_by_force_alone() {
     let place = Place::new();

@@ -260,12 +260,12 @@ fn postgres_makes_a_cluster_and_answers_over_tcp() {
     ok("create table t as select n, md5(n::text) as h from generate_series(1, 10000) n");
     assert_eq!(ok("select count(distinct h), sum(n) from t"), "10000|50005000");
     assert_eq!(ok("select timestamptz '2024-07-01 12:00Z' at time zone 'Europe/Rome'"), "2024-07-01 14:00:00");
-    // A module of its own, libxml2, ICU, and LLVM, each loaded when it is asked for.
+    // A module of its own, libxml2, ICU, each loaded when it is asked for; without LLVM nothing is compiled.
     assert_eq!(ok("create extension pg_trgm; select similarity('word', 'word')"), "1");
     assert_eq!(ok("select xmlelement(name a, 'b')"), "<a>b</a>");
     assert_eq!(ok("select 'a' < 'B' collate \"en-x-icu\""), "t");
     let plan = ok("set jit_above_cost = 0; explain analyze select sum(n) from t");
-    assert!(plan.contains("JIT:"), "{plan}");
+    assert!(plan.contains("Aggregate") && !plan.contains("JIT:"), "{plan}");
     assert!(said(&psql("wrong", "select 1")).contains("password authentication failed"));
 
     let output = server.stop();

@@ -56,6 +56,14 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
                 }
                 report.notes.iter().for_each(|note| session.detail(note));
             }
+            for (platform, suggestions) in &found.suggestions {
+                for suggestion in suggestions {
+                    session.note(&format!(
+                        "hint: {}: {suggestion}; `tarsia learn` tells whether it is asked for",
+                        platform.oci()
+                    ));
+                }
+            }
             let proved = if found.proved { ", proved" } else { "" };
             session.finished(&match found.packages {
                 Some(count) => format!("Checked {}: {count} packages{proved}", named(spec, variant.as_deref())),
@@ -64,7 +72,13 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
             let reports: Vec<_> = found
                 .reports
                 .iter()
-                .map(|(platform, report)| json!({"platform": platform.oci(), "report": report}))
+                .zip(found.suggestions.iter().zip(&found.forgotten))
+                .map(|((platform, report), ((_, suggestions), (_, forgotten)))| {
+                    json!({
+                        "platform": platform.oci(), "report": report,
+                        "suggestions": suggestions, "forgotten": forgotten,
+                    })
+                })
                 .collect();
             answers.push(json!({
                 "spec": spec.display().to_string(),

@@ -15,13 +15,21 @@ use crate::cli::size::human_size;
 /// Flags of `why`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Spec to explain
-    #[arg(value_name = "SPEC")]
+    /// Spec to explain, or an image with its evidence beside it
+    #[arg(value_name = "SPEC|IMAGE")]
     pub(crate) spec: PathBuf,
 
     /// Package, or path in the image
-    #[arg(value_name = "PACKAGE|PATH")]
-    pub(crate) subject: String,
+    #[arg(value_name = "PACKAGE|PATH", required_unless_present = "package")]
+    pub(crate) subject: Option<String>,
+
+    /// Tell how far this package is kept, and why
+    #[arg(long, value_name = "PACKAGE", conflicts_with = "subject")]
+    pub(crate) package: Option<String>,
+
+    /// Print every chain of reasons, not the shortest alone
+    #[arg(long)]
+    pub(crate) all: bool,
 
     #[command(flatten)]
     pub(crate) variant: VariantFlag,
@@ -35,13 +43,23 @@ pub(crate) struct Arguments {
 
 /// Prints the chain of reasons; the answer is no where what was asked for is not in.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
-    let options =
-        WhyOptions { platforms: arguments.platform.platforms.clone(), variant: arguments.variant.variant.clone() };
-    session.in_world(&arguments.world, &arguments.spec, |world| {
-        let found = ops::why(world, &arguments.spec, &arguments.subject, &options)?;
+    let options = WhyOptions {
+        platforms: arguments.platform.platforms.clone(),
+        variant: arguments.variant.variant.clone(),
+        all: arguments.all,
+        package: arguments.package.is_some(),
+    };
+    let subject = arguments.package.as_ref().or(arguments.subject.as_ref()).map_or("", String::as_str);
+    let tell = |found: &WhyOutcome| {
         session.warnings(&found.warnings);
-        session.answer(&found, &text(&found))?;
+        session.answer(found, &text(found))?;
         Ok(if found.is_in() { Answer::Yes } else { Answer::No })
+    };
+    if let Some(image) = ops::image_path(&arguments.spec) {
+        return tell(&ops::why_image(&image, subject, &options)?);
+    }
+    session.in_world(&arguments.world, &arguments.spec, |world| {
+        tell(&ops::why(world, &arguments.spec, subject, &options)?)
     })
 }
 
@@ -62,7 +80,7 @@ fn text(found: &WhyOutcome) -> String {
         }
         match answer {
             ops::Answer::Package(package) => {
-                let _ = writeln!(text, "{} {}", package.package, package.version);
+                let _ = writeln!(text, "{}", format!("{} {}", package.package, package.version).trim_end());
                 lines(&mut text, &of_package(package));
             }
             ops::Answer::NoPackage { hints } => {
@@ -88,11 +106,15 @@ fn text(found: &WhyOutcome) -> String {
 fn of_package(package: &PackageReason) -> Vec<(&'static str, String)> {
     let mut pairs = vec![("why", package.why.clone())];
     pairs.extend(package.rule.iter().map(|rule| ("rule", rule.clone())));
-    pairs.extend([
-        ("source", package.source.clone()),
-        ("archive", package.archive.clone()),
-        ("layer", package.layer.clone()),
-    ]);
+    let told = [("source", &package.source), ("archive", &package.archive), ("layer", &package.layer)];
+    pairs.extend(told.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.clone())));
+    if let Some(kept) = &package.kept {
+        let size = if kept.size > 0 { format!(", {}", human_size(kept.size)) } else { String::new() };
+        let files = if kept.files == 1 { "file" } else { "files" };
+        pairs.push(("kept", format!("{} {files}{size}", kept.files)));
+        pairs.extend(kept.reasons.iter().map(|reason| ("reason", reason.clone())));
+        pairs.extend(chain(&kept.chain));
+    }
     if package.script_only {
         pairs.push(("note", "only maintainer scripts use it: none of its files are kept".to_owned()));
     }
@@ -109,6 +131,9 @@ fn of_path(path: &PathReason) -> Vec<(&'static str, String)> {
         pairs.extend(package.rule.iter().map(|rule| ("rule", rule.clone())));
     }
     pairs.push(("kept by", path.reason.clone()));
+    for steps in &path.chains {
+        pairs.extend(chain(steps));
+    }
     if let Some(digest) = &path.digest {
         pairs.push(("size", human_size(path.size)));
         pairs.push(("digest", digest.clone()));
@@ -118,6 +143,14 @@ fn of_path(path: &PathReason) -> Vec<(&'static str, String)> {
         pairs.push(("instead of", format!("the same path in {}", path.replaced.join(", "))));
     }
     pairs
+}
+
+/// Returns a chain as lines; one of a single step says no more than the reason does.
+fn chain(steps: &[ops::Step]) -> Vec<(&'static str, String)> {
+    let word = |number: usize| if number == 0 { "chain" } else { "" };
+    let lines =
+        steps.iter().enumerate().map(|(number, step)| (word(number), format!("{}: {}", step.what, step.because)));
+    if steps.len() > 1 { lines.collect() } else { Vec::new() }
 }
 
 fn lines(text: &mut String, pairs: &[(&str, String)]) {
@@ -149,6 +182,7 @@ mod tests {
             archive: "debian".to_owned(),
             layer: "base".to_owned(),
             script_only: false,
+            kept: None,
         }));
         assert!(found.is_in());
         insta::assert_snapshot!(text(&found), @r"

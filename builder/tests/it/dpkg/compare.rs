@@ -7,6 +7,7 @@ use std::process::Command;
 
 use tarsia::lock::{LockedPackage, Why};
 use tarsia::rules::classes::{self, Class};
+use tarsia::rules::implicit::lists;
 
 use super::tree::{Node, Tree, What};
 use crate::container::must;
@@ -190,10 +191,7 @@ fn kept<'a>(package: &LockedPackage, paths: &'a [String], tree: &Tree, all: bool
         return Vec::new();
     }
     let parents: BTreeSet<&str> = paths.iter().filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
-    let list = match &package.why {
-        Why::Implicit(_) => classes::implicit_keeps(&package.name),
-        _ => None,
-    };
+    let implicit = matches!(package.why, Why::Implicit(_));
     let (mut kept, mut licences) = (Vec::new(), Vec::new());
     for path in paths {
         // A conffile that dpkg removed, a pid file: what the scripts took away is not there to be compared.
@@ -201,8 +199,8 @@ fn kept<'a>(package: &LockedPackage, paths: &'a [String], tree: &Tree, all: bool
         if parents.contains(&**path) && matches!(node.what, What::Directory) {
             continue;
         }
-        if let Some(list) = list {
-            if list.contains(&&**path) {
+        if implicit {
+            if lists(&package.name, path) {
                 kept.push(&**path);
             }
         } else if all || !is_dropped(path, node) {

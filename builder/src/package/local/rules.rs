@@ -1,0 +1,56 @@
+//! The spec's own closure rules: YAML files in one directory beneath the spec's.
+
+use std::path::Path;
+
+use super::walk::{Globs, Kind, Root, refused};
+use super::{Error, read};
+use crate::diag::Source;
+use crate::digest::{Digest, Hasher};
+use crate::rules::closure::{self, Rule};
+use crate::spec::Spec;
+
+/// The largest file of rules.
+const MAX_RULES: u64 = 1 << 20;
+
+/// Returns the paths of the spec's files of rules, below its directory, sorted.
+pub fn rule_files(spec: &Spec, directory: &Path) -> Result<Vec<String>, Error> {
+    let Some(path) = &spec.rules else { return Ok(Vec::new()) };
+    let mut files = Vec::new();
+    Root::open(directory)?.walk(&path.value, &globs(&path.value)?, &mut |found| {
+        if matches!(found.kind, Kind::File) {
+            files.push(found.shown.to_owned());
+        }
+        Ok(())
+    })?;
+    files.sort();
+    Ok(files)
+}
+
+pub(super) fn globs(path: &str) -> Result<Globs, Error> {
+    Globs::new(&["*.yaml".to_owned(), "*.yml".to_owned()], &[], path)
+}
+
+/// Returns the spec's own rules, and the digest of their texts.
+pub(super) fn parse(spec: &Spec, directory: &Path) -> Result<(Vec<Rule>, Digest), Error> {
+    let (mut rules, mut hasher): (Vec<Rule>, Hasher) = (Vec::new(), Hasher::new());
+    for path in rule_files(spec, directory)? {
+        let bytes = read(directory, &path, MAX_RULES)?;
+        let digest = Digest::of(&bytes);
+        hasher.update(digest.as_bytes());
+        let text = String::from_utf8(bytes).map_err(|_| refused(&path, "it is not UTF-8"))?;
+        let parsed = closure::parse(&Source::new(path.clone(), text)).map_err(|problems| {
+            let first = problems.iter().next().map(|problem| (problem.to_string(), problem.labels()));
+            let (message, labels) = first.unwrap_or_default();
+            Error::Rules { message, labels }
+        })?;
+        for rule in parsed {
+            let taken = rules.iter().chain(closure::built_in()).any(|known| known.name == rule.name);
+            if taken || rule.implicit.is_some() {
+                let problem = if taken { "has the name of another" } else { "brings a package: name it in `packages`" };
+                return Err(refused(&path, &format!("rule `{}` {problem}", rule.name)));
+            }
+            rules.push(rule);
+        }
+    }
+    Ok((rules, hasher.digest()))
+}
