@@ -103,6 +103,11 @@ pub enum Answer {
         /// Why each package that ships it does not bring it, as sentences; empty where none ships it.
         dropped: Vec<String>,
     },
+    /// A path that the image does not hold, where nobody can tell what ships it.
+    Unknown {
+        /// The path.
+        path: String,
+    },
 }
 
 /// Why a package is in.
@@ -311,7 +316,8 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-fn of_path(
+/// Explains a path in the image of one platform, also one that is not there.
+pub(super) fn of_path(
     world: &World<'_>,
     project: &Project,
     lock: &Lock,

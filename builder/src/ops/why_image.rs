@@ -1,39 +1,54 @@
 //! `why` of an image: what the evidence beside it says.
+//!
+//! The reasons tell of what is kept. What is not there, or stands behind a link, is looked for in a selection made again
+//! from the rebuild kit.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::diag::Problems;
+use crate::diag::{Problems, Warning};
 use crate::evidence::{self, Document, Evidence, Reasons};
-use crate::image::Destination;
+use crate::image::{self, Destination};
+use crate::kit::Kit;
+use crate::lock::RULES;
+use crate::spec::Platform;
 use crate::tree::ImagePath;
 
-use super::Error;
 use super::evidence::graph as read_graph;
-use super::why::{Answer, Kept, PackageReason, PathReason, WhyOptions, WhyOutcome, chains, steps};
+use super::why::{self, Answer, Kept, PackageReason, PathReason, WhyOptions, WhyOutcome, chains, steps};
+use super::{Error, World, kit, supply::supply};
 
-/// Returns where on the disk an image of this name stands, where it names one and not a spec.
-pub fn image_path(name: &Path) -> Option<std::path::PathBuf> {
+/// Returns the image on the disk of this name, where it names one and not a spec.
+pub fn image_path(name: &Path) -> Option<Destination> {
     let text = name.to_str()?;
     if matches!(name.extension().and_then(|extension| extension.to_str()), Some("yaml" | "yml")) {
         return None;
     }
-    match Destination::parse(text).ok()? {
-        Destination::Layout(path, _) if path.is_dir() => Some(path),
-        Destination::Archive(path, _) | Destination::DockerArchive(path, _) if path.exists() => Some(path),
-        _ => None,
-    }
+    let found = Destination::parse(text).ok()?;
+    let stands = match &found {
+        Destination::Layout(path, _) => path.is_dir(),
+        Destination::Archive(path, _) | Destination::DockerArchive(path, _) => path.exists(),
+        _ => false,
+    };
+    stands.then_some(found)
 }
 
-/// Explains `subject` in the image at `path` by the evidence beside it.
+/// Explains `subject` in `image`, which stands on the disk, by the evidence beside it.
 ///
 /// # Errors
 /// No evidence beside the image, or evidence that does not hold together.
-pub fn why_image(path: &Path, subject: &str, options: &WhyOptions) -> Result<WhyOutcome, Problems> {
+pub fn why_image(
+    world: &World<'_>,
+    image: &Destination,
+    subject: &str,
+    options: &WhyOptions,
+) -> Result<WhyOutcome, Problems> {
+    let mut warnings = Vec::new();
+    let path = image.path().unwrap_or(Path::new(""));
     let found = Evidence::open(&Evidence::beside(path))?;
     let mut answers = BTreeMap::new();
     for manifest in found.manifests() {
-        let wanted = |platform: &crate::spec::Platform| platform.oci() == manifest.platform;
+        let wanted = |platform: &Platform| platform.oci() == manifest.platform;
         if !options.platforms.is_empty() && !options.platforms.iter().any(wanted) {
             continue;
         }
@@ -47,7 +62,18 @@ pub fn why_image(path: &Path, subject: &str, options: &WhyOptions) -> Result<Why
                 problem: format!("it {}", error.problem),
             })?;
             match document.paths.get(&path.to_string()) {
-                None => Answer::NoPath { path: path.to_string(), dropped: Vec::new() },
+                None => match selected_again(world, &found, image, &manifest.platform, &path, options) {
+                    Ok(answer) => answer,
+                    Err(problems) => {
+                        let said = problems.iter().map(|problem| problem.to_string()).collect::<Vec<_>>().join("; ");
+                        warnings.push(Warning {
+                            code: "why::unknown",
+                            message: format!("`{path}`: {said}"),
+                            hints: vec![format!("`tarsia why SPEC {path}` tells of the image that a spec gives")],
+                        });
+                        Answer::Unknown { path: path.to_string() }
+                    }
+                },
                 Some(reason) => Answer::Path(PathReason {
                     path: path.to_string(),
                     links: Vec::new(),
@@ -90,7 +116,32 @@ pub fn why_image(path: &Path, subject: &str, options: &WhyOptions) -> Result<Why
         let problem = "the evidence beside it does not say why its files are in it".to_owned();
         return Err(evidence::Error::Invalid { path: path.display().to_string(), problem }.into());
     }
-    Ok(WhyOutcome { subject: subject.to_owned(), answers, warnings: Vec::new() })
+    warnings.extend(world.store.take_warnings());
+    Ok(WhyOutcome { subject: subject.to_owned(), answers, warnings })
+}
+
+/// Selects what the image was made of again, and explains a path that its reasons do not name.
+fn selected_again(
+    world: &World<'_>,
+    evidence: &Evidence,
+    image: &Destination,
+    platform: &str,
+    path: &ImagePath,
+    options: &WhyOptions,
+) -> Result<Answer, Problems> {
+    let invalid = |problem: &str| evidence::Error::Invalid { path: evidence.name().to_owned(), problem: problem.into() };
+    let (file, _) = evidence.kit().ok_or_else(|| invalid("it holds no rebuild kit, and so no lock"))?;
+    let kit = Kit::open(&file, world.store.root())?;
+    let (place, room) = (world.store.temporary_directory()?, world.store.temporary_directory()?);
+    let mut project = kit::unpacked(&kit, place.path())?;
+    supply(&mut project, &image::open(image)?, room.path())?;
+    let lock = project.locked()?.clone();
+    let platform = Platform::from_oci(platform).filter(|platform| lock.platform.contains_key(platform.oci()));
+    let platform = platform.ok_or_else(|| invalid("its lock does not hold the image's platform"))?;
+    if lock.rules != RULES {
+        return Err(invalid("it was selected by the rules of another release").into());
+    }
+    why::of_path(world, &project, &lock, platform, &path.to_string(), options.all)
 }
 
 fn origin(reason: &crate::evidence::Reason) -> String {

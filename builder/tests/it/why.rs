@@ -78,8 +78,19 @@ fn an_image_is_explained_by_the_evidence_beside_it() {
     assert!(path.contains("package hello: named by the spec"), "{path}");
     let package = place.ok(&["why", "oci:web.oci", "--package", "hello-data"]);
     assert!(package.contains("of the same source as `hello`"), "{package}");
+    // What is not there is told as of the spec, and what stands behind a link is there.
     let ran = place.run(&["why", "web.oci", "/usr/bin/tool"]);
-    assert_eq!(ran.status, 1, "{}", ran.err);
+    assert_eq!((ran.status, &ran.out), (1, &place.run(&["why", "web.yaml", "/usr/bin/tool"]).out), "{}", ran.err);
+    assert!(ran.out.contains("ships it: "), "{}", ran.out);
+    let linked = place.ok(&["why", "web.oci", "/bin/hello"]);
+    assert!(linked.contains("/bin -> usr/bin") && linked.contains("named by the spec"), "{linked}");
+    let ran = place.run(&["why", "web.oci", "/nowhere/at/all"]);
+    assert!(ran.status == 1 && ran.out.contains("no package of the lock ships it"), "{}{}", ran.out, ran.err);
+    // Without a kit that is all that can be said.
+    std::fs::remove_file(place.path("web.oci.evidence/kit.tar.zst")).unwrap();
+    let ran = place.run(&["why", "web.oci", "/usr/bin/tool"]);
+    assert!(ran.status == 1 && ran.out.contains("cannot be told"), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("tarsia why SPEC"), "{}", ran.err);
     std::fs::remove_dir_all(place.path("web.oci.evidence")).unwrap();
     let ran = place.run(&["why", "web.oci", "/usr/bin/hello"]);
     assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{}", ran.err);

@@ -56,7 +56,9 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         Ok(if found.is_in() { Answer::Yes } else { Answer::No })
     };
     if let Some(image) = ops::image_path(&arguments.spec) {
-        return tell(&ops::why_image(&image, subject, &options)?);
+        return session.in_world(&arguments.world, &arguments.spec, |world| {
+            tell(&ops::why_image(world, &image, subject, &options)?)
+        });
     }
     session.in_world(&arguments.world, &arguments.spec, |world| {
         tell(&ops::why(world, &arguments.spec, subject, &options)?)
@@ -93,6 +95,9 @@ fn text(found: &WhyOutcome) -> String {
             }
             ops::Answer::NoPath { path, dropped } if dropped.is_empty() => {
                 let _ = writeln!(text, "{path} is not in the image: no package of the lock ships it");
+            }
+            ops::Answer::Unknown { path } => {
+                let _ = writeln!(text, "{path} is not in the image, and which package ships it cannot be told");
             }
             ops::Answer::NoPath { path, dropped } => {
                 let _ = writeln!(text, "{path} is not in the image");

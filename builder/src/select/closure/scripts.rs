@@ -3,6 +3,8 @@
 //! A script in a directory of programs is kept where its interpreter is kept anyway. It brings its interpreter where
 //! nothing of its source is an ELF program; what the image runs and what the spec puts there itself always do.
 
+use std::collections::BTreeSet;
+
 use super::graph::{How, Root, Why};
 use super::role::{PATH, Role};
 use super::universe::{Body, Holder, Item, Place, ROOT};
@@ -108,13 +110,23 @@ impl Closer<'_, '_> {
 
     /// Brings what a script needs that the image runs, or that the spec puts there itself.
     pub(super) fn pull(&mut self, item: Item) {
-        let Some(script) = self.script(item) else { return };
+        // Scripts may run each other in a ring, or in a chain too long for the stack.
+        let (mut seen, mut next) = (BTreeSet::from([item]), vec![item]);
+        while let Some(item) = next.pop() {
+            next.extend(self.pull_one(item).into_iter().filter(|found| seen.insert(*found)));
+        }
+    }
+
+    /// Brings what one script needs, and returns the programs that were not kept before.
+    fn pull_one(&mut self, item: Item) -> Vec<Item> {
+        let mut more = Vec::new();
+        let Some(script) = self.script(item) else { return more };
         if script.interpreter.is_none() {
             self.no_interpreter(item, &script.word);
-            return;
+            return more;
         }
         self.keep_interpreter(&script);
-        let Some(scan) = self.universe.scan(script.text) else { return };
+        let Some(scan) = self.universe.scan(script.text) else { return more };
         let own = self.universe.pack(script.text);
         let near = |closer: &Self, found: Item| match (closer.universe.pack(found), own) {
             (Some(package), Some(own)) => {
@@ -146,10 +158,11 @@ impl Closer<'_, '_> {
             via.into_iter().for_each(|link| self.keep(link, why));
             let known = self.state.kept[item as usize];
             self.keep(item, why);
-            if !known {
-                self.pull(item);
+            if !known && self.state.kept[item as usize] {
+                more.push(item);
             }
         }
+        more
     }
 
     fn no_interpreter(&mut self, item: Item, word: &str) {

@@ -362,6 +362,23 @@ fn an_entrypoint_brings_the_programs_that_it_runs_from_near() {
 }
 
 #[test]
+fn scripts_that_run_each_other_come_to_an_end() {
+    let runs = |name: &str| Scan { commands: vec![name.into()], ..Scan::default() };
+    let world = || {
+        Needed::new()
+            .named("app", "dash", vec![script("usr/bin/one", "/bin/sh"), script("usr/bin/two", "/bin/sh")])
+            .pulled("dash", "", vec![link("usr/bin/sh", "dash"), binary("usr/bin/dash", elf(&[]))])
+            .scan("app", "usr/bin/one", runs("two"))
+            .scan("app", "usr/bin/two", runs("one"))
+            .entrypoint(&["/usr/bin/one"])
+    };
+    assert!(world().kept().contains(&"usr/bin/two".to_owned()));
+    // What is dropped is still asked for, and asks for nothing.
+    let kept = world().never("/usr/bin/two", true).never("/usr/bin/one", true).kept();
+    assert_eq!(kept, ["usr/bin/dash", "usr/bin/sh"]);
+}
+
+#[test]
 fn plugins_wait_for_a_library_of_their_source_and_for_what_they_need() {
     let world = |needs: &[&str]| {
         Needed::new()
