@@ -83,7 +83,7 @@ fn an_image_is_explained_by_the_evidence_beside_it() {
     assert_eq!((ran.status, &ran.out), (1, &place.run(&["why", "web.yaml", "/usr/bin/tool"]).out), "{}", ran.err);
     assert!(ran.out.contains("ships it: "), "{}", ran.out);
     let linked = place.ok(&["why", "web.oci", "/bin/hello"]);
-    assert!(linked.contains("/bin -> usr/bin") && linked.contains("named by the spec"), "{linked}");
+    assert!(linked.contains("/bin -> usr/bin") && linked.contains("run.entrypoint"), "{linked}");
     let ran = place.run(&["why", "web.oci", "/nowhere/at/all"]);
     assert!(ran.status == 1 && ran.out.contains("no package of the lock ships it"), "{}{}", ran.out, ran.err);
     // Without a kit that is all that can be said.
