@@ -217,7 +217,7 @@ pub enum Error {
     #[error("cannot select by slices: {error}")]
     Slice {
         /// Why.
-        error: crate::rules::slices::Error,
+        error: Box<crate::rules::slices::Error>,
         /// Where the spec asks for them.
         place: Option<Place>,
     },

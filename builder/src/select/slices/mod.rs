@@ -44,7 +44,7 @@ impl Sliced {
             };
             let at = input.spec.sliced.iter().find(|name| name.value == *named).or(input.spec.sliced.first());
             let place = at.map(|name| Place { source: input.spec.source.clone(), span: name.span });
-            Error::Slice { error, place }
+            Error::Slice { error: Box::new(error), place }
         })?;
         let mut wanted: BTreeMap<String, Vec<(Name, String, Content)>> = BTreeMap::new();
         for (name, contents) in &chosen.slices {
