@@ -39,14 +39,9 @@ pub(crate) const RULES: [(&str, Rule); 9] = [
     ("bins of even size", bins),
     ("chunkah's tiers", chunkah),
     ("ours", |units, max, day| ours(units, max, day)),
-    ("ours, 256 KiB alone", |units, max, day| variant(units, max, day, &Variant { large: 256 << 10, ..Variant::OURS })),
-    ("ours, 256 KiB alone, nothing free", |units, max, day| {
-        variant(units, max, day, &Variant { large: 256 << 10, reserve: 0, ..Variant::OURS })
-    }),
-    ("ours, 256 KiB alone by size and heat, 3 small by size, 1 hot", |units, max, day| {
-        let numbers = Variant { large: 256 << 10, by_size: true, hot: 1, by_heat: true, reserve: 0, small: 3, hots: 1 };
-        variant(units, max, day, &numbers)
-    }),
+    ("ours before: 3 MiB alone", |units, max, day| variant(units, max, day, &Variant::BEFORE)),
+    ("ours, by size alone", |units, max, day| variant(units, max, day, &Variant { by_heat: false, ..Variant::OURS })),
+    ("ours, one free", |units, max, day| variant(units, max, day, &Variant { reserve: 1, ..Variant::OURS })),
 ];
 
 /// apko, `pkg/build/layers.go`: by origin, the largest alone, the rest together. `replaces` is left out of account.
@@ -160,7 +155,8 @@ struct Variant {
 const CLASSES: [u64; 2] = [96 << 10, 384 << 10];
 
 impl Variant {
-    const OURS: Self = Self { large: 3 << 20, hot: 2, small: 2, hots: 2, reserve: 1, by_size: false, by_heat: false };
+    const OURS: Self = Self { large: 256 << 10, by_size: true, hot: 1, by_heat: true, reserve: 0, small: 3, hots: 1 };
+    const BEFORE: Self = Self { large: 3 << 20, hot: 2, small: 2, hots: 2, reserve: 1, by_size: false, by_heat: false };
 }
 
 /// tarsia's rule with other numbers.

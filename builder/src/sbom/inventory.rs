@@ -216,7 +216,11 @@ impl<'a> Maker<'a> {
         self.inventory.components[0].depends = roots.into_iter().map(|on| Depends { on, relation: None }).collect();
 
         self.add_files(first, &spec.of_entry);
+        let before = self.inventory.components.len();
         languages::add(&mut self.inventory, language_texts(input));
+        // Nothing says what they depend on or what depends on them; in the graph they hang on the image.
+        let added = before..self.inventory.components.len();
+        self.inventory.components[0].depends.extend(added.map(|on| Depends { on, relation: None }));
         self.inventory.license_texts = copyright::texts(self.refs);
         copyright::of_the_whole(&mut self.inventory);
         Ok(self.inventory)

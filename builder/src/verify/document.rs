@@ -212,8 +212,8 @@ fn cyclonedx(document: &Value, digest: &Digest) -> Read {
     let sums = sums.filter(|sum| text(sum, "alg") == "SHA-256").filter_map(|sum| hex(text(sum, "content")));
     speaks_of(image_of(text(root, "purl")).into_iter().chain(sums), digest)?;
     let components = list(document, "components").count();
-    if components == 0 {
-        return Err("its CycloneDX document has no component".to_owned());
+    if components == 0 && root.is_null() {
+        return Err("its CycloneDX document describes nothing".to_owned());
     }
     Ok(format!("CycloneDX {version}: {}", counted(components, "component")))
 }

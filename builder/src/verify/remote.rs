@@ -3,6 +3,7 @@
 //! What cannot be read is noted as that and stops nothing: whoever may write to a registry may put rubbish beside a good
 //! signature, and must not gain more by it than that it is told of.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use base64ct::{Base64, Encoding as _};
@@ -55,10 +56,11 @@ pub fn hear_repository(repository: &Repository<'_>, findings: &mut Findings<'_>)
         Ok(referrers) => referrers,
         Err(error) => return findings.unread(causes(&error)),
     };
+    let mut unsigned = BTreeSet::new();
     for referrer in referrers {
         let kind = referrer.artifact_type.as_str();
         if !may_hold_claims(kind) {
-            findings.note(format!("`{kind}` {} is attached, and not signed itself", referrer.digest));
+            unsigned.insert(format!("`{kind}`"));
             continue;
         }
         let document = match repository.document(&referrer.digest.to_string()) {
@@ -73,6 +75,10 @@ pub fn hear_repository(repository: &Repository<'_>, findings: &mut Findings<'_>)
             }
         };
         hear_referrer(&referrer.digest, &document.bytes, &mut blobs, findings);
+    }
+    if !unsigned.is_empty() {
+        let unsigned: Vec<String> = unsigned.into_iter().collect();
+        findings.note(format!("attached without a signature of its own: {}", unsigned.join(", ")));
     }
 }
 

@@ -138,13 +138,16 @@ fn attach() {
     assert_snapshot!(help(&["attach", "-h"]), @r"
     Add documents to a published image
 
-    Usage: tarsia attach [OPTIONS] <IMAGE> <FILE>...
+    Usage: tarsia attach [OPTIONS] <IMAGE> [FILE]...
 
     Arguments:
       <IMAGE>    Published image, whoever built it: docker://HOST/NAME[:TAG|@DIGEST]
-      <FILE>...  Documents to attach
+      [FILE]...  Documents to attach
 
     Options:
+          --sbom                Attach SBOMs of every platform: those of --evidence, or ones made of
+                                what is in the image
+          --evidence <DIR>      Evidence of the image, as `build` wrote it
           --media-type <TYPE>   Media type of the documents [default: as their content tells]
           --type <TYPE>         With a key, what the documents are attested as: spdx, spdx3, cyclonedx,
                                 provenance, or a URI [default: as their content tells]
@@ -155,6 +158,10 @@ fn attach() {
     Key options:
           --key <KEY>  Private key: a file, env://VARIABLE, ssh-agent:[FINGERPRINT|COMMENT] or
                        exec:PROGRAM [env: TARSIA_KEY]
+
+    Store options:
+          --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
+          --paranoid     Hash everything that is read from the store again
 
     Network options:
           --ca <FILE>          Trust the authorities in this PEM file too [env: TARSIA_CA]

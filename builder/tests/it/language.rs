@@ -265,7 +265,7 @@ fn keep_also_and_never_say_what_is_kept() {
     ");
 
     // A package of which nothing is left is not in the image.
-    spec(&place, "web", "packages: [hello]\nnever: [\"/usr/bin/greet\"]\n");
+    spec(&place, "web", "packages: [hello]\nnever: [{path: /usr/bin/greet, force: true}]\n");
     place.ok(&["build", "web.yaml"]);
     let found = files(&place, "web.oci");
     assert!(!found.iter().any(|path| path.contains("libgreet1")), "{found:?}");
@@ -281,9 +281,13 @@ fn keep_also_and_never_say_what_is_kept() {
     needed("{path: /usr/bin/hello, force: true}", "", &[]);
     needed("\"/bin/h*\"", "", &[]);
     let run = "run: {entrypoint: [/usr/bin/hi]}\n";
-    needed("\"/bin/h*\"", run, &["cannot drop /usr/bin/hi of `hello`", "the image runs `/usr/bin/hi`"]);
-    needed("/usr/bin/greet", run, &["cannot drop /usr/bin/greet of `libgreet1`", "it runs `/usr/bin/hi`"]);
-    needed("/usr/bin/greet", "run: {entrypoint: [hello]}\n", &["cannot drop /usr/bin/greet", "it runs `hello`"]);
+    needed("\"/bin/h*\"", run, &["cannot drop /usr/bin/hello of `hello`", "the image runs `/usr/bin/hi`"]);
+    needed(
+        "/usr/bin/greet",
+        run,
+        &["cannot drop /usr/bin/greet of `libgreet1`", "/usr/bin/hello of `hello` is run by it"],
+    );
+    needed("/usr/bin/greet", "run: {entrypoint: [hello]}\n", &["cannot drop /usr/bin/greet", "is run by it"]);
     needed("{path: /usr/bin/greet, force: true}", run, &[]);
 }
 

@@ -11,7 +11,7 @@ use tarsia::digest::Digest;
 use crate::distribution::Distribution;
 use crate::judges::{accepts, judge};
 use crate::program::{Place, Ran, names};
-use crate::publish::{ONE, TWO, contents, kill_at, place};
+use crate::publish::{Held, ONE, TWO, contents, kill_at, place};
 use crate::server::{Manners, Server};
 
 /// A place with an image on disk, its evidence beside it, and a key.
@@ -88,7 +88,7 @@ fn two_empty_registries_get_the_same_digests() {
     let (signatures, others) = (named(&first.1), named(&second.1));
     assert_eq!((signatures.len(), others.len()), (3, 3));
     assert!(signatures.iter().all(|digest| !others.contains(digest)));
-    let without = |all: &(std::collections::BTreeSet<(String, Digest)>, _), named: &[Digest]| {
+    let without = |all: &Held, named: &[Digest]| {
         all.0.iter().filter(|(_, digest)| !named.contains(digest)).cloned().collect::<Vec<_>>()
     };
     assert_eq!(without(&first, &signatures), without(&second, &others));

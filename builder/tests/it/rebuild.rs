@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tarsia::compare::{Class, Comparison};
+use tarsia::compare::{Class, Comparison, Inside};
 use tarsia::diag::{Problems, Silent};
 use tarsia::fetch::{FetchOptions, HttpOptions, HttpTransport, MachineClock};
 use tarsia::image::{self, Destination};
@@ -16,6 +16,7 @@ use tarsia::store::{Store, StoreOptions};
 
 use crate::deb::deb;
 use crate::program::{Place, names};
+use crate::real;
 use crate::tamper::{self, Change};
 use crate::world::{Archive, spec};
 
@@ -309,4 +310,29 @@ fn local_files_taken_from_the_image_make_no_match() {
     let context = place.path("elsewhere");
     let source = RebuildSource::Spec { spec: &spec, lock: None, context: Some(&context), variant: None };
     assert!(is_same(&again(&place, "store", true, "web.oci", source).unwrap()));
+}
+
+#[test]
+fn real_python_is_the_same_and_a_changed_section_of_its_program_is_named() {
+    real::image("python");
+    let home = real::home();
+    let kit = home.path("python.oci.evidence/kit.tar.zst");
+    let rebuilt = from_kit(home, "store", "python.oci", &kit).unwrap();
+    assert!(is_same(&rebuilt) && rebuilt.proved, "{rebuilt:?}");
+    // Whole, with nothing but the kit.
+    let place = Place::new();
+    let full = place.path("full.tar.zst");
+    let made = in_world(home, "store", true, |world| ops::full_kit(world, &kit, &full, true)).unwrap();
+    assert!(made.proved, "{made:?}");
+    let changed = place.path("changed.oci");
+    let program = "/usr/bin/python3.13";
+    // In the middle of the file stands code.
+    tamper::apply(&home.path("python.oci"), &changed, Change::Byte(program, 2 << 20));
+    let rebuilt = from_kit(&place, "store", "changed.oci", &full).unwrap();
+    let RebuildVerdict::Different(comparison) = &rebuilt.verdict else { panic!("{rebuilt:?}") };
+    let [one] = &*comparison.all().collect::<Vec<_>>() else { panic!("{comparison:?}") };
+    assert_eq!((one.class, one.at.as_deref()), (Class::Content, Some(program)));
+    assert_eq!(one.package.as_deref(), Some("python3.13-minimal"));
+    let Some(Inside::Elf { sections, more: 0 }) = &one.inside else { panic!("{one:?}") };
+    assert_eq!(sections.len(), 1, "{sections:?}");
 }

@@ -180,7 +180,7 @@ fn text(found: &Verification, all: bool) -> String {
         let outcome = word(check.outcome);
         let _ = writeln!(
             text,
-            "  {outcome:<8} {:<10} {:<width$}  {}",
+            "  {outcome:<8} {:<10}  {:<width$}  {}",
             check.requirement.as_str(),
             plain(&check.platform),
             plain(&check.says)

@@ -363,6 +363,6 @@ pub(super) fn needed(universe: &Universe<'_>, why: &Why, words: &Words, run: &Ru
             format!("{who} needs `{}`", words.word(*word))
         }
         How::Link => format!("{who} links to it"),
-        _ => format!("it runs {who}"),
+        _ => format!("{who} is run by it"),
     }
 }

@@ -158,3 +158,30 @@ fn what_oras_copies_with_its_referrers_is_verified_on_disk() {
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
     assert_eq!(ran.out.matches("yes      signature").count(), 3, "{}", ran.out);
 }
+
+#[test]
+fn a_verdict_is_read_by_cosign_and_is_no_signature() {
+    let Some(stage) = Stage::new() else { return };
+    let image = format!("docker://{}:v1", stage.name());
+    for name in ["k", "verifier"] {
+        stage.place.ok(&["keygen", "-o", name]);
+    }
+    stage.place.write("web.yaml", TWO.replace(", linux/arm64", ""));
+    stage.place.ok(&["build", "web.yaml", "-o", "web.oci"]);
+    stage.place.ok(&["release", "web.oci", &image, "--key", "k.key", "--assets", "assets"]);
+    let ran = stage.verify(&["--key", "k.pub", "--rebuild", "--verifier-key", "verifier.key"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    let ran = stage.verify(&["--key", "k.pub", "--key", "verifier.pub", "--require", "rebuild"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(stage.verify(&["--key", "verifier.pub", "--identity", "any"]).status, 1);
+    let name = format!("{}:v1", stage.name());
+    let plain = ["--insecure-ignore-tlog=true", "--allow-http-registry", "--allow-insecure-registry"];
+    for cosign in ["bin/cosign-2", "bin/cosign-3"] {
+        let Some(cosign) = judge(cosign) else { return };
+        for kind in [tarsia::attest::VERIFICATION, tarsia::attest::PROVENANCE] {
+            let mut reading = stage.judge(&cosign);
+            reading.args(["verify-attestation", "--key", "verifier.pub", "--type", kind]).args(plain).arg(&name);
+            accepts(&mut reading);
+        }
+    }
+}

@@ -26,7 +26,7 @@ fn an_index_and_every_manifest_are_signed() {
     let of = |number: usize| index["manifests"][number]["digest"].as_str().unwrap().parse::<Digest>().unwrap();
     world.sign(&world.digest, &[&key(1)]);
     world.sign(&of(0), &[&key(1)]);
-    world.no(&KEY, "no       signature  linux/arm64  no signature: nothing is signed");
+    world.no(&KEY, "no       signature   linux/arm64  no signature: nothing is signed");
     world.yes(&[&KEY[..], &["--platform", "linux/amd64"]].concat());
     world.sign(&of(1), &[&key(1)]);
     world.yes(&KEY);
@@ -34,7 +34,7 @@ fn an_index_and_every_manifest_are_signed() {
     // Documents are of each manifest.
     let sbom = [&KEY[..], &["--require", "sbom"]].concat();
     world.attest(&of(0), &key(1), &Statement::new("web", of(0), attest::SPDX, spdx(&of(0))));
-    world.no(&sbom, "no       sbom       linux/arm64  no SBOM");
+    world.no(&sbom, "no       sbom        linux/arm64  no SBOM");
     // An SBOM that speaks of the other one.
     world.attest(&of(1), &key(1), &Statement::new("web", of(1), attest::SPDX, spdx(&of(0))));
     world.no(&sbom, "inside it speaks of another image");
@@ -57,7 +57,7 @@ fn what_is_required_must_be_signed() {
     let subject = world.descriptor(&world.digest);
     let manifest = ReferrerManifest::new("application/spdx+json", &subject, raw, BTreeMap::new());
     world.repository().attach(&manifest).unwrap();
-    world.no(&require("sbom"), "is attached, and not signed itself");
+    world.no(&require("sbom"), "attached without a signature of its own: `application/spdx+json`");
     // Cosign's older form.
     let statement = Statement::new("web", world.digest, attest::SPDX, spdx(&world.digest));
     let envelope = Envelope::sign(&statement, &key(1)).unwrap().to_bytes();
