@@ -129,7 +129,11 @@ fn beside(name: &str, path: &Path, one: &Opened, document: Document) -> Result<V
 }
 
 /// Reads the document that is attached to the manifest as it is, the first of its kind in the registry's list.
-fn attached(repository: &Repository<'_>, one: &Opened, document: Document) -> Result<Option<Vec<u8>>, Problems> {
+pub(super) fn attached(
+    repository: &Repository<'_>,
+    one: &Opened,
+    document: Document,
+) -> Result<Option<Vec<u8>>, Problems> {
     let kind = document.media_type();
     for referrer in repository.referrers(&one.descriptor.digest, Some(kind))? {
         let Some(manifest) = repository.document(&referrer.digest.to_string())? else { continue };

@@ -1,4 +1,4 @@
-//! `why` of an image: what the evidence beside it says.
+//! `why` of an image: what the evidence beside it, or attached to it, says.
 //!
 //! The reasons tell of what is kept. What is not there, or stands behind a link, is looked for in a selection made again
 //! from the rebuild kit.
@@ -15,12 +15,18 @@ use crate::spec::Platform;
 use crate::tree::ImagePath;
 
 use super::evidence::graph as read_graph;
+use super::inspect::{chosen, platform_name};
+use super::sbom::attached;
+use super::source::ImageSource;
 use super::why::{self, Answer, Kept, PackageReason, PathReason, WhyOptions, WhyOutcome, chains, steps};
 use super::{Error, World, kit, supply::supply};
 
-/// Returns the image on the disk of this name, where it names one and not a spec.
+/// Returns the image of this name, where it names one that can be explained, and not a spec.
 pub fn image_path(name: &Path) -> Option<Destination> {
     let text = name.to_str()?;
+    if text.starts_with("docker://") {
+        return Destination::parse(text).ok();
+    }
     if matches!(name.extension().and_then(|extension| extension.to_str()), Some("yaml" | "yml")) {
         return None;
     }
@@ -33,10 +39,10 @@ pub fn image_path(name: &Path) -> Option<Destination> {
     stands.then_some(found)
 }
 
-/// Explains `subject` in `image`, which stands on the disk, by the evidence beside it.
+/// Explains `subject` in `image` by the evidence beside it, or attached to it in a registry.
 ///
 /// # Errors
-/// No evidence beside the image, or evidence that does not hold together.
+/// No evidence of the image, or evidence that does not hold together.
 pub fn why_image(
     world: &World<'_>,
     image: &Destination,
@@ -44,16 +50,11 @@ pub fn why_image(
     options: &WhyOptions,
 ) -> Result<WhyOutcome, Problems> {
     let mut warnings = Vec::new();
-    let path = image.path().unwrap_or(Path::new(""));
-    let found = Evidence::open(&Evidence::beside(path))?;
+    let name = image.to_string();
+    let (found, documents) = documents(world, image, &options.platforms)?;
     let mut answers = BTreeMap::new();
-    for manifest in found.manifests() {
-        let wanted = |platform: &Platform| platform.oci() == manifest.platform;
-        if !options.platforms.is_empty() && !options.platforms.iter().any(wanted) {
-            continue;
-        }
-        let Some(bytes) = found.read(&manifest.digest, Document::Reasons)? else { continue };
-        let invalid = |problem: String| evidence::Error::Invalid { path: path.display().to_string(), problem };
+    for (platform, bytes) in documents {
+        let invalid = |problem: String| evidence::Error::Invalid { path: name.clone(), problem };
         let document = Reasons::parse(&bytes).map_err(invalid)?;
         let graph = read_graph(&document);
         let answer = if subject.contains('/') && !options.package {
@@ -62,7 +63,7 @@ pub fn why_image(
                 problem: format!("it {}", error.problem),
             })?;
             match document.paths.get(&path.to_string()) {
-                None => match selected_again(world, &found, image, &manifest.platform, &path, options) {
+                None => match selected_again(world, found.as_ref(), image, &platform, &path, options) {
                     Ok(answer) => answer,
                     Err(problems) => {
                         let said = problems.iter().map(|problem| problem.to_string()).collect::<Vec<_>>().join("; ");
@@ -74,7 +75,7 @@ pub fn why_image(
                         Answer::Unknown { path: path.to_string() }
                     }
                 },
-                Some(reason) => Answer::Path(PathReason {
+                Some(reason) => Answer::Path(Box::new(PathReason {
                     path: path.to_string(),
                     links: Vec::new(),
                     target: None,
@@ -86,13 +87,13 @@ pub fn why_image(
                     size: 0,
                     digest: None,
                     layer: None,
-                }),
+                })),
             }
         } else {
             let files = document.paths.values().filter(|reason| reason.package.as_deref() == Some(subject)).count();
             match graph.packages.get(subject) {
                 None if files == 0 => Answer::NoPackage { hints: Vec::new() },
-                reasons => Answer::Package(PackageReason {
+                reasons => Answer::Package(Box::new(PackageReason {
                     package: subject.to_owned(),
                     version: String::new(),
                     why: reasons.and_then(|all| all.first()).map(ToString::to_string).unwrap_or_default(),
@@ -107,30 +108,63 @@ pub fn why_image(
                         chain: steps(&graph.package_chain(subject)),
                         reasons: reasons.into_iter().flatten().map(ToString::to_string).collect(),
                     }),
-                }),
+                })),
             }
         };
-        answers.insert(manifest.platform.clone(), answer);
+        answers.insert(platform, answer);
     }
     if answers.is_empty() {
-        let problem = "the evidence beside it does not say why its files are in it".to_owned();
-        return Err(evidence::Error::Invalid { path: path.display().to_string(), problem }.into());
+        let where_looked = if found.is_some() { "beside it" } else { "attached to it" };
+        let problem = format!("no evidence {where_looked} says why its files are in it");
+        return Err(evidence::Error::Invalid { path: name, problem }.into());
     }
     warnings.extend(world.store.take_warnings());
     Ok(WhyOutcome { subject: subject.to_owned(), answers, warnings })
 }
 
+/// Returns the reasons of an image by platform, and the evidence beside it where it stands on the disk.
+///
+/// Those in a registry are as somebody attached them; whether they are to be believed is `verify`'s to say.
+fn documents(
+    world: &World<'_>,
+    image: &Destination,
+    platforms: &[Platform],
+) -> Result<(Option<Evidence>, Vec<(String, Vec<u8>)>), Problems> {
+    let mut documents = Vec::new();
+    let Some(path) = image.path() else {
+        let source = ImageSource::in_world(world, &image.to_string())?;
+        for one in chosen(&source.open, platforms)? {
+            let (repository, _) = source.remote().ok_or_else(|| evidence::Error::Invalid {
+                path: image.to_string(),
+                problem: "images of engines have none".to_owned(),
+            })?;
+            documents.extend(attached(repository, one, Document::Reasons)?.map(|bytes| (platform_name(one), bytes)));
+        }
+        return Ok((None, documents));
+    };
+    let found = Evidence::open(&Evidence::beside(path))?;
+    for manifest in found.manifests() {
+        let wanted = |platform: &Platform| platform.oci() == manifest.platform;
+        if platforms.is_empty() || platforms.iter().any(wanted) {
+            let bytes = found.read(&manifest.digest, Document::Reasons)?;
+            documents.extend(bytes.map(|bytes| (manifest.platform.clone(), bytes)));
+        }
+    }
+    Ok((Some(found), documents))
+}
+
 /// Selects what the image was made of again, and explains a path that its reasons do not name.
 fn selected_again(
     world: &World<'_>,
-    evidence: &Evidence,
+    evidence: Option<&Evidence>,
     image: &Destination,
     platform: &str,
     path: &ImagePath,
     options: &WhyOptions,
 ) -> Result<Answer, Problems> {
-    let invalid = |problem: &str| evidence::Error::Invalid { path: evidence.name().to_owned(), problem: problem.into() };
-    let (file, _) = evidence.kit().ok_or_else(|| invalid("it holds no rebuild kit, and so no lock"))?;
+    let invalid = |problem: &str| evidence::Error::Invalid { path: image.to_string(), problem: problem.into() };
+    let (file, _) =
+        evidence.and_then(Evidence::kit).ok_or_else(|| invalid("there is no rebuild kit beside it, and so no lock"))?;
     let kit = Kit::open(&file, world.store.root())?;
     let (place, room) = (world.store.temporary_directory()?, world.store.temporary_directory()?);
     let mut project = kit::unpacked(&kit, place.path())?;

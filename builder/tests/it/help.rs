@@ -374,7 +374,7 @@ fn why() {
     Usage: tarsia why [OPTIONS] <SPEC|IMAGE> [PACKAGE|PATH]
 
     Arguments:
-      <SPEC|IMAGE>    Spec to explain, or an image with its evidence beside it
+      <SPEC|IMAGE>    Spec to explain, or an image with its evidence beside it or attached to it
       [PACKAGE|PATH]  Package, or path in the image
 
     Options:

@@ -150,6 +150,12 @@ fn push_attaches_what_stands_beside_the_image_and_nothing_of_another() {
     let to = format!("docker://{}/web:1", server.host);
     let said: serde_json::Value = serde_json::from_str(&place.ok(&["push", "web.oci", &to, "--json"])).unwrap();
     assert!(said[0]["attached"].as_u64().unwrap() >= 2, "{said}");
+    // What is attached says why, with nothing of the image on the disk.
+    let elsewhere = Place::new();
+    let why = |path: &str| elsewhere.run(&["why", &to, path]);
+    assert!(why("/srv/motd").out.contains("of the spec"), "{}{}", why("/srv/motd").out, why("/srv/motd").err);
+    let absent = why("/nowhere");
+    assert!(absent.status == 1 && absent.out.contains("cannot be told"), "{}{}", absent.out, absent.err);
     place.write("web.yaml", TWO.replace("hi", "ho"));
     place.ok(&["build", "web.yaml", "-o", "other.oci"]);
     for arguments in [["--evidence", "other.oci.evidence"], ["--evidence", "none.evidence"]] {

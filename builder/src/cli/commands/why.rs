@@ -1,7 +1,7 @@
 //! `tarsia why`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tarsia::diag::Problems;
@@ -15,7 +15,7 @@ use crate::cli::size::human_size;
 /// Flags of `why`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Spec to explain, or an image with its evidence beside it
+    /// Spec to explain, or an image with its evidence beside it or attached to it
     #[arg(value_name = "SPEC|IMAGE")]
     pub(crate) spec: PathBuf,
 
@@ -56,9 +56,9 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         Ok(if found.is_in() { Answer::Yes } else { Answer::No })
     };
     if let Some(image) = ops::image_path(&arguments.spec) {
-        return session.in_world(&arguments.world, &arguments.spec, |world| {
-            tell(&ops::why_image(world, &image, subject, &options)?)
-        });
+        let beside = image.path().unwrap_or(Path::new("."));
+        return session
+            .in_world(&arguments.world, beside, |world| tell(&ops::why_image(world, &image, subject, &options)?));
     }
     session.in_world(&arguments.world, &arguments.spec, |world| {
         tell(&ops::why(world, &arguments.spec, subject, &options)?)
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_package_is_told_with_its_chain() {
-        let found = outcome(ops::Answer::Package(PackageReason {
+        let found = outcome(ops::Answer::Package(Box::new(PackageReason {
             package: "libgreet1".to_owned(),
             version: "1.0".to_owned(),
             why: "hello > libgreet1".to_owned(),
@@ -188,7 +188,7 @@ mod tests {
             layer: "base".to_owned(),
             script_only: false,
             kept: None,
-        }));
+        })));
         assert!(found.is_in());
         insta::assert_snapshot!(text(&found), @r"
         libgreet1 1.0
