@@ -122,6 +122,9 @@ pub fn why_image(
     Ok(WhyOutcome { subject: subject.to_owned(), answers, warnings })
 }
 
+/// A document's bytes by platform.
+type ByPlatform = Vec<(String, Vec<u8>)>;
+
 /// Returns the reasons of an image by platform, and the evidence beside it where it stands on the disk.
 ///
 /// Those in a registry are as somebody attached them; whether they are to be believed is `verify`'s to say.
@@ -129,8 +132,8 @@ fn documents(
     world: &World<'_>,
     image: &Destination,
     platforms: &[Platform],
-) -> Result<(Option<Evidence>, Vec<(String, Vec<u8>)>), Problems> {
-    let mut documents = Vec::new();
+) -> Result<(Option<Evidence>, ByPlatform), Problems> {
+    let mut documents = ByPlatform::new();
     let Some(path) = image.path() else {
         let source = ImageSource::in_world(world, &image.to_string())?;
         for one in chosen(&source.open, platforms)? {
