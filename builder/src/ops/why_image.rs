@@ -5,32 +5,36 @@ use std::path::Path;
 
 use crate::diag::Problems;
 use crate::evidence::{self, Document, Evidence, Reasons};
-use crate::image::Destination;
+use crate::image::{self, Destination};
 use crate::tree::ImagePath;
 
 use super::Error;
 use super::evidence::graph as read_graph;
 use super::why::{Answer, Kept, PackageReason, PathReason, WhyOptions, WhyOutcome, chains, steps};
 
-/// Returns where on the disk an image of this name stands, where it names one and not a spec.
-pub fn image_path(name: &Path) -> Option<std::path::PathBuf> {
+/// Returns the image on disk of this name, where it names one and not a spec.
+pub fn image_named(name: &Path) -> Option<Destination> {
     let text = name.to_str()?;
     if matches!(name.extension().and_then(|extension| extension.to_str()), Some("yaml" | "yml")) {
         return None;
     }
-    match Destination::parse(text).ok()? {
-        Destination::Layout(path, _) if path.is_dir() => Some(path),
-        Destination::Archive(path, _) | Destination::DockerArchive(path, _) if path.exists() => Some(path),
-        _ => None,
-    }
+    let destination = Destination::parse(text).ok()?;
+    let stands = match &destination {
+        Destination::Layout(path, _) => path.is_dir(),
+        Destination::Archive(path, _) | Destination::DockerArchive(path, _) => path.exists(),
+        _ => false,
+    };
+    stands.then_some(destination)
 }
 
-/// Explains `subject` in the image at `path` by the evidence beside it.
+/// Explains `subject` in an image on disk by the evidence beside it.
 ///
 /// # Errors
-/// No evidence beside the image, or evidence that does not hold together.
-pub fn why_image(path: &Path, subject: &str, options: &WhyOptions) -> Result<WhyOutcome, Problems> {
-    let found = Evidence::open(&Evidence::beside(path))?;
+/// No image; no evidence beside it, evidence of another image, or evidence that does not hold together.
+pub fn why_image(image: &Destination, subject: &str, options: &WhyOptions) -> Result<WhyOutcome, Problems> {
+    let (path, _) = super::sign::on_disk(image)?;
+    let digest = image::open(image)?.descriptor().digest;
+    let found = Evidence::open_for(&Evidence::beside(&path), &digest)?;
     let mut answers = BTreeMap::new();
     for manifest in found.manifests() {
         let wanted = |platform: &crate::spec::Platform| platform.oci() == manifest.platform;

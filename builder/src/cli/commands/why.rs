@@ -55,7 +55,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         session.answer(found, &text(found))?;
         Ok(if found.is_in() { Answer::Yes } else { Answer::No })
     };
-    if let Some(image) = ops::image_path(&arguments.spec) {
+    if let Some(image) = ops::image_named(&arguments.spec) {
         return tell(&ops::why_image(&image, subject, &options)?);
     }
     session.in_world(&arguments.world, &arguments.spec, |world| {
