@@ -81,7 +81,8 @@ fn an_image_is_explained_by_the_evidence_beside_it() {
     let ran = place.run(&["why", "web.oci", "/usr/bin/tool"]);
     assert_eq!(ran.status, 1, "{}", ran.err);
     // The evidence of another image says nothing of this one.
-    place.write("other.yaml", "version: 1\nname: o\nplatforms: [linux/amd64]\nfiles: [{text: x, to: /usr/bin/hello}]\n");
+    place
+        .write("other.yaml", "version: 1\nname: o\nplatforms: [linux/amd64]\nfiles: [{text: x, to: /usr/bin/hello}]\n");
     place.ok(&["build", "other.yaml", "-o", "other.oci"]);
     std::fs::remove_dir_all(place.path("web.oci.evidence")).unwrap();
     std::fs::rename(place.path("other.oci.evidence"), place.path("web.oci.evidence")).unwrap();
