@@ -56,6 +56,9 @@ pub(super) struct Ready<'a> {
     pub(super) bundle: Bundle,
 }
 
+/// What is done with each image; what is worth saying goes to the list.
+pub(super) type Work<'w> = dyn FnMut(&Ready<'_>, &mut Vec<Warning>) -> Result<(), Problems> + 'w;
+
 /// Builds the spec of `project` into the store, and hands each platform's image, unpacked, to `work`. `tracing` asks for
 /// a runtime whose containers can be traced.
 ///
@@ -67,7 +70,7 @@ pub(super) fn each(
     mut project: Project,
     options: &RunOptions<'_>,
     tracing: bool,
-    work: &mut dyn FnMut(&Ready<'_>, &mut Vec<Warning>) -> Result<(), Problems>,
+    work: &mut Work<'_>,
 ) -> Result<Prepared, Problems> {
     let machine = options.machine;
     // Before anything is built: without one, all else is in vain.

@@ -88,14 +88,14 @@ impl WhyOutcome {
 #[serde(rename_all = "kebab-case", tag = "answer")]
 pub enum Answer {
     /// A package of the lock.
-    Package(PackageReason),
+    Package(Box<PackageReason>),
     /// A package that the lock does not hold.
     NoPackage {
         /// What might be meant, as sentences.
         hints: Vec<String>,
     },
     /// A path in the image.
-    Path(PathReason),
+    Path(Box<PathReason>),
     /// A path that the image does not hold.
     NoPath {
         /// The path with links followed.
@@ -211,7 +211,7 @@ fn platforms(lock: &Lock, wanted: &[Platform]) -> Result<Vec<Platform>, Error> {
 
 fn of_package(world: &World<'_>, project: &Project, held: &PlatformLock, name: &str) -> Answer {
     if let Some(package) = find(held, name) {
-        return Answer::Package(explain(held, package));
+        return Answer::Package(Box::new(explain(held, package)));
     }
     let mut hints = Vec::new();
     if project.spec.excluded.iter().any(|excluded| excluded.value == name) {
@@ -336,13 +336,16 @@ fn of_path(
     Ok(explain_path(&lock.platform[platform.oci()], &selected, &absent, &path, all))
 }
 
+/// What is asked of a selection beside what it is.
+type More<'a, T> = &'a dyn Fn((&Selected, &local::BuildInput<'_>)) -> Result<T, Problems>;
+
 /// Selects what a build would select, and asks more of it.
 fn selected<T>(
     world: &World<'_>,
     project: &Project,
     lock: &Lock,
     platform: Platform,
-    more: &dyn Fn((&Selected, &local::BuildInput<'_>)) -> Result<T, Problems>,
+    more: More<'_, T>,
 ) -> Result<(Selected, T), Problems> {
     fetch::locked_inputs(world, project, lock, &|name| name == platform.oci())?;
     let workers = Workers::new(world.threads, world.memory)?;
@@ -438,7 +441,7 @@ fn explain_path(
             && !falls_away(package)
             && indexes.get(&package.name).and_then(|index| ships(index, path.as_str())) == Some(false)
     });
-    Answer::Path(PathReason {
+    Answer::Path(Box::new(PathReason {
         path: path.to_string(),
         links,
         target: match place.map(|place| place.body) {
@@ -458,7 +461,7 @@ fn explain_path(
         size: kept.size,
         digest: kept.digest.map(|digest| digest.to_string()),
         layer: place.map(|place| place.layer.to_owned()),
-    })
+    }))
 }
 
 /// Returns whether a package ships `path`, before or after the merge of /usr: `Some(true)` as a directory.

@@ -52,7 +52,7 @@ pub fn why_image(image: &Destination, subject: &str, options: &WhyOptions) -> Re
             })?;
             match document.paths.get(&path.to_string()) {
                 None => Answer::NoPath { path: path.to_string(), dropped: Vec::new() },
-                Some(reason) => Answer::Path(PathReason {
+                Some(reason) => Answer::Path(Box::new(PathReason {
                     path: path.to_string(),
                     links: Vec::new(),
                     target: None,
@@ -64,13 +64,13 @@ pub fn why_image(image: &Destination, subject: &str, options: &WhyOptions) -> Re
                     size: 0,
                     digest: None,
                     layer: None,
-                }),
+                })),
             }
         } else {
             let files = document.paths.values().filter(|reason| reason.package.as_deref() == Some(subject)).count();
             match graph.packages.get(subject) {
                 None if files == 0 => Answer::NoPackage { hints: Vec::new() },
-                reasons => Answer::Package(PackageReason {
+                reasons => Answer::Package(Box::new(PackageReason {
                     package: subject.to_owned(),
                     version: String::new(),
                     why: reasons.and_then(|all| all.first()).map(ToString::to_string).unwrap_or_default(),
@@ -85,7 +85,7 @@ pub fn why_image(image: &Destination, subject: &str, options: &WhyOptions) -> Re
                         chain: steps(&graph.package_chain(subject)),
                         reasons: reasons.into_iter().flatten().map(ToString::to_string).collect(),
                     }),
-                }),
+                })),
             }
         };
         answers.insert(manifest.platform.clone(), answer);

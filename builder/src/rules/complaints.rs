@@ -41,7 +41,7 @@ pub fn complaints(text: &str) -> Vec<Vec<String>> {
     let mut all = Vec::new();
     for complaint in &COMPLAINTS {
         for rest in text.split(complaint.before).skip(1) {
-            let end = rest.find(|c: char| c == complaint.behind || c == '\n').unwrap_or(rest.len());
+            let end = rest.find([complaint.behind, '\n']).unwrap_or(rest.len());
             let name = rest[..end].trim().trim_start_matches('/');
             let plain = |c: char| c.is_ascii_alphanumeric() || "._-+/@".contains(c);
             if name.is_empty() || name.len() > 255 || !name.chars().all(plain) || all.len() >= MAX_NAMES {

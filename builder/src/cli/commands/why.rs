@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_package_is_told_with_its_chain() {
-        let found = outcome(ops::Answer::Package(PackageReason {
+        let found = outcome(ops::Answer::Package(Box::new(PackageReason {
             package: "libgreet1".to_owned(),
             version: "1.0".to_owned(),
             why: "hello > libgreet1".to_owned(),
@@ -183,7 +183,7 @@ mod tests {
             layer: "base".to_owned(),
             script_only: false,
             kept: None,
-        }));
+        })));
         assert!(found.is_in());
         insta::assert_snapshot!(text(&found), @r"
         libgreet1 1.0

@@ -269,7 +269,8 @@ fn the_order_of_input_means_nothing() {
     other.0.lock.platform.get_mut("linux/amd64").unwrap().packages.reverse();
     let mut kept = other.kept();
     let mut wanted = expected.0;
-    (kept.sort(), wanted.sort());
+    kept.sort();
+    wanted.sort();
     assert_eq!(kept, wanted);
     assert_eq!(other.select().reasons, expected.1);
 }
