@@ -159,7 +159,10 @@ fn a_full_kit_builds_where_nothing_else_is_left() {
 #[test]
 fn rules_and_slices_are_in_a_kit() {
     let place = place();
-    place.write("rules/own.yaml", "- {rule: mine, why: it is read by name, with: libgreet1, keep: /usr/lib/*.so.1}\n");
+    place.write(
+        "rules/own.yaml",
+        "- {rule: mine, why: it is read by name, when: /usr/bin/hello, keep: \"/usr/lib/*.so.1\"}\n",
+    );
     place.write("slices/slices/hello.yaml", "package: hello\nslices:\n  bin:\n    contents:\n      /usr/bin/hello:\n");
     let rest = "packages: [hello_bin, {deb: dist/own.deb}]\nrules: ./rules/\nslices: ./slices/\n";
     spec(&place, "web", rest);
