@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 
 use super::{Document, Error, INDEX, Index, KIT, KIT_MEDIA_TYPE, ManifestEvidence, VERSION, directory_of, place};
 use crate::attest::Statement;
-use crate::digest::Digest;
+use crate::digest::{Digest, HashingReader};
 
 /// The most bytes of the index.
 const MAX_INDEX: u64 = 4 << 20;
@@ -160,6 +160,28 @@ impl Evidence {
     /// Returns the path and the digest of the rebuild kit; its bytes are not checked.
     pub fn kit(&self) -> Option<(PathBuf, Digest)> {
         self.index.kit.as_ref().map(|kit| (self.directory.join(KIT), kit.digest))
+    }
+
+    /// As [`Evidence::kit`], of a kit that is read and is what the index says.
+    ///
+    /// # Errors
+    /// A kit that is listed and not there, or has other bytes.
+    pub fn checked_kit(&self) -> Result<Option<(PathBuf, Digest)>, Error> {
+        let Some((path, digest)) = self.kit() else { return Ok(None) };
+        let directory = self.directory.display().to_string();
+        let hashed = self.file(KIT).and_then(|mut file| {
+            let mut hashing = HashingReader::new(&mut file);
+            io::copy(&mut hashing, &mut io::sink())?;
+            Ok(hashing.finish().0)
+        });
+        match hashed {
+            Ok(found) if found == digest => Ok(Some((path, digest))),
+            Ok(found) => {
+                let problem = format!("`{KIT}` is {found}, and its index says {digest}");
+                Err(Error::Invalid { path: directory, problem })
+            }
+            Err(source) => Err(Error::Read { path: directory, source: named(KIT, &source) }),
+        }
     }
 
     /// Opens a file of the evidence; no link is followed, also not on the way to it.

@@ -24,8 +24,9 @@ use crate::{fetch, lock::Lock, spec::Spec};
 use super::Project;
 use super::kit::stored_kit;
 
-/// Version of what is kept in the store; part of its key.
-const FORMAT: u32 = 2;
+/// Version of what is kept in the store and of how documents are written; part of its key, so that no store hides a writer
+/// that was mended. Between two releases it is raised with every change of a document.
+const FORMAT: u32 = 3;
 
 /// What documents say beside what the image is.
 #[derive(Debug, Clone, Copy)]
@@ -247,4 +248,27 @@ fn byproducts(documents: &BTreeMap<Document, Stored>) -> Vec<Byproduct> {
         digest: stored.digest,
     });
     all.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The number and the digest of the golden documents that are written under it.
+    const WRITTEN: (u32, &str) = (3, "sha256:d1ce1714b2b28339ea0ce339e1742fdf1352a29f1243a74c109c4090afe1f223");
+
+    #[test]
+    fn documents_that_change_raise_their_number() {
+        let mut hasher = Hasher::new();
+        for golden in [
+            include_str!("../../tests/it/snapshots/it__sbom__spdx.snap"),
+            include_str!("../../tests/it/snapshots/it__sbom__cyclonedx.snap"),
+            include_str!("../../tests/it/snapshots/it__sbom__spdx3.snap"),
+        ] {
+            // The head says where the snapshot was taken.
+            hasher.update(golden.splitn(3, "---\n").last().unwrap_or_default().as_bytes());
+        }
+        let found = hasher.digest().to_string();
+        assert_eq!((FORMAT, found.as_str()), WRITTEN, "raise `FORMAT`, and write both here");
+    }
 }

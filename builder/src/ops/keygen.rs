@@ -37,6 +37,7 @@ pub struct KeyPair {
 /// # Errors
 /// Where one of the files exists or cannot be written; then neither is there.
 pub fn keygen(name: &Path, options: &KeygenOptions) -> Result<KeyPair, Problems> {
+    named(name)?;
     let key = PrivateKey::generate(options.algorithm, &options.random)?;
     let (private, public) = (with_ending(name, "key"), with_ending(name, "pub"));
     free(&private)?;
@@ -59,6 +60,7 @@ pub fn keygen(name: &Path, options: &KeygenOptions) -> Result<KeyPair, Problems>
 /// # Errors
 /// Where the file exists or cannot be written.
 pub fn keygen_public(name: &Path, key: &PublicKey) -> Result<KeyPair, Problems> {
+    named(name)?;
     let public = with_ending(name, "pub");
     free(&public)?;
     Staging::new_file(&public, key.to_pem().as_bytes(), false)?;
@@ -70,6 +72,15 @@ fn with_ending(name: &Path, ending: &str) -> PathBuf {
     name.push(".");
     name.push(ending);
     name.into()
+}
+
+/// Refuses what names no file: `keys/` would become `keys/.key`.
+fn named(name: &Path) -> Result<(), Error> {
+    let whole = name.as_os_str().as_encoded_bytes();
+    if name.file_name().is_none() || whole.ends_with(b"/") || whole.ends_with(b"/.") {
+        return Err(Error::KeyName { name: shown(name) });
+    }
+    Ok(())
 }
 
 fn free(path: &Path) -> Result<(), Error> {

@@ -157,6 +157,12 @@ pub enum Error {
         /// As the user wrote it.
         path: String,
     },
+    /// A name of a key pair that names a directory.
+    #[error("cannot name a key pair `{name}`: it names no file")]
+    KeyName {
+        /// As the user wrote it.
+        name: String,
+    },
     /// No lock where one is needed.
     #[error("cannot use `{path}`: there is no such lock")]
     NoLock {
@@ -361,6 +367,7 @@ impl Diagnose for Error {
             Self::Read { .. } => "ops::read",
             Self::Write { .. } => "ops::write",
             Self::Exists { .. } => "ops::exists",
+            Self::KeyName { .. } => "ops::key-name",
             Self::NoLock { .. } => "lock::absent",
             Self::Stale { .. } => "lock::stale",
             Self::Contradicted { .. } => "lock::contradicted",
@@ -428,6 +435,7 @@ impl Diagnose for Error {
             Self::LockAndImage { .. } => "name two images, or two locks (`*.lock`)",
             Self::NoOutput(_) => "name a directory, a `.tar` or a `.tar.zst` with `-o`",
             Self::Exists { .. } => "choose another path, or remove the file",
+            Self::KeyName { .. } => "`-o keys/release` writes `keys/release.key` and `keys/release.pub`",
             Self::OutputTwice { .. } => "give each its own path",
             Self::NoTrials { .. } => {
                 "say under `checks: run:` what is run and what it must show, as `- {args: [--version]}`"

@@ -124,7 +124,7 @@ fn kit(
     room: &Path,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<(PathBuf, Digest)>, Problems> {
-    let own = evidence.kit();
+    let own = evidence.checked_kit()?;
     if !options.full_kit {
         return Ok(own);
     }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use crate::diag::{Diagnose, Problems};
+use crate::digest::Digest;
 use crate::evidence::{self, Document, Evidence};
 use crate::image::Opened;
-use crate::registry::{ReferrerManifest, Repository};
+use crate::registry::{self, ReferrerManifest, Repository};
 use crate::sbom::{Version, cyclonedx_as};
 use crate::spec::Platform;
 use crate::store::output::Staging;
@@ -128,24 +129,38 @@ fn beside(name: &str, path: &Path, one: &Opened, document: Document) -> Result<V
     Ok(found.ok_or_else(none)?)
 }
 
-/// Reads the document that is attached to the manifest as it is, the first of its kind in the registry's list.
+/// Reads the document that is attached to the manifest as it is: the first of its kind in the registry's list that names
+/// the manifest, else the first. Anybody may attach another, and one that cannot be read stands before none that can.
 pub(super) fn attached(
     repository: &Repository<'_>,
     one: &Opened,
     document: Document,
 ) -> Result<Option<Vec<u8>>, Problems> {
-    let kind = document.media_type();
+    let (kind, own) = (document.media_type(), one.descriptor.digest.hex());
+    let (mut first, mut broken) = (None, None);
     for referrer in repository.referrers(&one.descriptor.digest, Some(kind))? {
-        let Some(manifest) = repository.document(&referrer.digest.to_string())? else { continue };
-        let Ok(manifest) = serde_json::from_slice::<ReferrerManifest>(&manifest.bytes) else { continue };
-        let blob = manifest.layers.into_iter().find(|blob| blob.media_type == kind && blob.size <= MAX_SBOM);
-        if let Some(blob) = blob {
-            let mut bytes = Vec::new();
-            repository.blob(&blob, &mut bytes)?;
-            return Ok(Some(bytes));
+        match blob_of(repository, &referrer.digest, kind) {
+            Ok(Some(bytes)) if memchr::memmem::find(&bytes, own.as_bytes()).is_some() => return Ok(Some(bytes)),
+            Ok(found) => first = first.or(found),
+            Err(error) => broken = broken.or(Some(error)),
         }
     }
-    Ok(None)
+    match (first, broken) {
+        (None, Some(error)) => Err(error.into()),
+        (first, _) => Ok(first),
+    }
+}
+
+/// Returns the document of type `kind` that a referrer holds.
+fn blob_of(repository: &Repository<'_>, referrer: &Digest, kind: &str) -> Result<Option<Vec<u8>>, registry::Error> {
+    let Some(manifest) = repository.document(&referrer.to_string())? else { return Ok(None) };
+    let Ok(manifest) = serde_json::from_slice::<ReferrerManifest>(&manifest.bytes) else { return Ok(None) };
+    let Some(blob) = manifest.layers.into_iter().find(|blob| blob.media_type == kind && blob.size <= MAX_SBOM) else {
+        return Ok(None);
+    };
+    let mut bytes = Vec::new();
+    repository.blob(&blob, &mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// Writes a document to a file, whole or not at all.

@@ -145,7 +145,8 @@ fn documents(
         }
         return Ok((None, documents));
     };
-    let found = Evidence::open(&Evidence::beside(path))?;
+    // Evidence of another image says nothing of this one.
+    let found = Evidence::open_for(&Evidence::beside(path), &image::open(image)?.descriptor().digest)?;
     for manifest in found.manifests() {
         let wanted = |platform: &Platform| platform.oci() == manifest.platform;
         if platforms.is_empty() || platforms.iter().any(wanted) {

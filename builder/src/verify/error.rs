@@ -11,6 +11,14 @@ pub enum Error {
         /// The image as the user named it.
         image: String,
     },
+    /// A requirement that only a key can meet, and no key.
+    #[error("cannot verify `{image}`: `{requirement}` is required, and no key was named")]
+    NoKey {
+        /// The image as the user named it.
+        image: String,
+        /// What is required.
+        requirement: &'static str,
+    },
     /// An image that nothing can be signed of.
     #[error("cannot verify `{image}`: {problem}")]
     Image {
@@ -47,6 +55,7 @@ impl Diagnose for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::NothingAsked { .. } => "verify::nothing-asked",
+            Self::NoKey { .. } => "verify::no-key",
             Self::Image { .. } => "verify::image",
             Self::File { .. } => "verify::file",
             Self::VerifierKey { .. } => "verify::verifier-key",
@@ -57,6 +66,7 @@ impl Diagnose for Error {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::NothingAsked { .. } => "name the public key of who signs it with `--key PUB`, or ask for `--rebuild`",
+            Self::NoKey { .. } => "name the public key of who says it with `--key PUB`",
             Self::Image { .. } => return Vec::new(),
             Self::File { .. } => "it holds a Sigstore bundle, or bundles or envelopes line by line",
             Self::VerifierKey { .. } => "`tarsia keygen -o verifier` makes one for verdicts alone",

@@ -51,6 +51,12 @@ fn a_key_is_its_owners_from_the_start_and_is_never_written_over_or_shown() {
         assert!(!path.exists());
         assert_eq!(read(&place, &format!("{algorithm}.pub")), public);
     }
+    std::fs::create_dir(place.path("keys")).unwrap();
+    for name in ["keys/", "keys/.", "..", ""] {
+        let ran = place.run(&["keygen", "-o", name]);
+        assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{name}: {}", ran.err);
+    }
+    assert_eq!(std::fs::read_dir(place.path("keys")).unwrap().count(), 0, "no `.key` that nobody sees");
     place.ok(&["keygen", "-o", "a"]);
     place.ok(&["keygen", "-o", "b"]);
     assert_ne!(read(&place, "a.key"), read(&place, "b.key"));

@@ -165,6 +165,19 @@ fn what_should_not_be_released_is_not() {
     refused(&["--assets", "mine"], "a directory with `thesis.txt` in it stands there");
     assert_eq!(names(&place.path("mine")), ["thesis.txt"]);
     refused(&["--assets", "assets", "--evidence", "none"], "there is none at `none`");
+    // A kit that is cut short or leads elsewhere is no registry's fault.
+    let kit = place.path("web.oci.evidence/kit.tar.zst");
+    let whole = std::fs::read(&kit).unwrap();
+    std::fs::write(&kit, &whole[..whole.len() / 2]).unwrap();
+    refused(&["--assets", "assets"], "`kit.tar.zst` is sha256:");
+    std::fs::remove_file(&kit).unwrap();
+    refused(&["--assets", "assets"], "kit.tar.zst");
+    std::fs::write(place.path("elsewhere"), &whole).unwrap();
+    std::os::unix::fs::symlink(place.path("elsewhere"), &kit).unwrap();
+    refused(&["--assets", "assets"], "kit.tar.zst");
+    std::fs::remove_file(&kit).unwrap();
+    std::fs::write(&kit, &whole).unwrap();
+    assert!(server.contents.lock().unwrap().blobs.is_empty());
     // As `build` writes it where signed metadata can no longer be had.
     let directory = place.path("web.oci.evidence");
     let provenance = std::fs::read_to_string(directory.join("provenance.json")).unwrap();

@@ -157,6 +157,34 @@ fn a_full_kit_builds_where_nothing_else_is_left() {
 }
 
 #[test]
+fn rules_and_slices_are_in_a_kit() {
+    let place = place();
+    place.write(
+        "rules/own.yaml",
+        "- {rule: mine, why: it is read by name, when: /usr/bin/hello, keep: \"/usr/lib/*.so.1\"}\n",
+    );
+    place.write("slices/slices/hello.yaml", "package: hello\nslices:\n  bin:\n    contents:\n      /usr/bin/hello:\n");
+    let rest = "packages: [hello_bin, {deb: dist/own.deb}]\nrules: ./rules/\nslices: ./slices/\n";
+    spec(&place, "web", rest);
+    place.ok(&["build", "web.yaml", "-o", "web.oci"]);
+    let listed = std::process::Command::new("tar").args(["--zstd", "-tf"]).arg(self::kit(&place)).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    for name in ["image/rules/own.yaml", "image/slices/slices/hello.yaml"] {
+        assert!(listed.contains(name), "{name} is missing in\n{listed}");
+    }
+    let provenance = fs::read_to_string(place.path("web.oci.evidence/provenance.json")).unwrap();
+    assert!(provenance.contains("rules/own.yaml") && provenance.contains("slices/slices/hello.yaml"));
+    let kit = full_kit(&place);
+    for name in ["rules", "slices"] {
+        fs::remove_dir_all(place.path(name)).unwrap();
+    }
+    let rebuilt = from_kit(&place, "empty-store", "web.oci", &kit).unwrap();
+    assert!(is_same(&rebuilt), "{rebuilt:?}");
+    let tree = place.ok(&["inspect", "web.oci", "--tree"]);
+    assert!(tree.contains("libgreet.so.1") && !tree.contains("share/hello"), "{tree}");
+}
+
+#[test]
 fn kits_have_the_same_bytes_wherever_they_are_made() {
     let (one, other) = (place(), place());
     for place in [&one, &other] {

@@ -274,6 +274,16 @@ fn a_published_image_s_sbom_is_what_is_attached_to_it() {
         let published = place.ok(&["sbom", &name, "--format", format]);
         assert_eq!(published.into_bytes(), std::fs::read(place.path(file)).unwrap(), "{format}");
     }
+    // Others that somebody attached, of which some stand before it in the list, speak of something else.
+    for number in 0..8 {
+        let other = format!(
+            r#"{{"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "{number}",
+                "packages": [{{"SPDXID": "SPDXRef-a", "name": "a"}}]}}"#
+        );
+        place.write("other.json", other);
+        place.ok(&["attach", &name, "other.json"]);
+    }
+    assert_eq!(place.ok(&["sbom", &name]).into_bytes(), std::fs::read(place.path("a.json")).unwrap());
     // Without evidence there is nothing to print, until somebody attaches it.
     let bare = format!("docker://{}/team/bare:1", registry.host);
     std::fs::rename(place.path("web.oci.evidence"), place.path("gone")).unwrap();

@@ -91,6 +91,15 @@ fn an_image_is_explained_by_the_evidence_beside_it() {
     let ran = place.run(&["why", "web.oci", "/usr/bin/tool"]);
     assert!(ran.status == 1 && ran.out.contains("cannot be told"), "{}{}", ran.out, ran.err);
     assert!(ran.err.contains("tarsia why SPEC"), "{}", ran.err);
+    // The evidence of another image says nothing of this one.
+    place
+        .write("other.yaml", "version: 1\nname: o\nplatforms: [linux/amd64]\nfiles: [{text: x, to: /usr/bin/hello}]\n");
+    place.ok(&["build", "other.yaml", "-o", "other.oci"]);
+    std::fs::remove_dir_all(place.path("web.oci.evidence")).unwrap();
+    std::fs::rename(place.path("other.oci.evidence"), place.path("web.oci.evidence")).unwrap();
+    let ran = place.run(&["why", "web.oci", "/usr/bin/hello"]);
+    assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{}", ran.err);
+    assert!(ran.err.contains("it is about sha256:"), "{}", ran.err);
     std::fs::remove_dir_all(place.path("web.oci.evidence")).unwrap();
     let ran = place.run(&["why", "web.oci", "/usr/bin/hello"]);
     assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{}", ran.err);

@@ -11,7 +11,7 @@ use crate::attest::Statement;
 use crate::compare::Comparison;
 use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
-use crate::evidence::{Evidence, KIT_MEDIA_TYPE};
+use crate::evidence::{self, Evidence, KIT_MEDIA_TYPE};
 use crate::image::{Opened, Reference};
 use crate::registry::{ReferrerManifest, Repository};
 use crate::sign::{Bundle, Envelope, Signer};
@@ -111,12 +111,13 @@ pub(super) fn again(
             rebuild(world, from, &source.open, &options)
         }
         (kit, _) => {
-            let kits = match kit {
-                Some(kit) => vec![kit.clone()],
+            let (kits, unread) = match kit {
+                Some(kit) => (vec![kit.clone()], Vec::new()),
                 None => kits(world, source, images)?,
             };
             if kits.is_empty() {
-                let says = "it has no rebuild kit; name one with `--kit`, or a spec with `--spec`".to_owned();
+                let none = "it has no rebuild kit; name one with `--kit`, or a spec with `--spec`".to_owned();
+                let says = unread.into_iter().next().unwrap_or(none);
                 return Ok(Again::unknown(images, says, Vec::new()));
             }
             source.fetch(images)?;
@@ -203,40 +204,59 @@ fn check(one: &Opened, outcome: Outcome, says: String) -> Check {
     Check::new(Requirement::Rebuild, &platform, &one.descriptor.digest.to_string(), outcome, says)
 }
 
+/// Kits that can be tried, and what is wrong with others.
+type Kits = (Vec<PathBuf>, Vec<String>);
+
 /// Returns the kits that stand with the image: beside it on disk, or attached to it in its registry.
-fn kits(world: &World<'_>, source: &ImageSource<'_>, images: &[&Opened]) -> Result<Vec<PathBuf>, Problems> {
+fn kits(world: &World<'_>, source: &ImageSource<'_>, images: &[&Opened]) -> Result<Kits, Problems> {
     let whole = source.open.descriptor().digest;
     if let Some((repository, _)) = source.remote() {
         let digests = std::iter::once(whole).chain(images.iter().map(|one| one.descriptor.digest));
-        let mut found: Vec<PathBuf> = Vec::new();
+        let (mut found, mut unread) = Kits::default();
         for digest in digests {
-            for kit in attached(world, repository, &digest)? {
+            let (kits, mut problems) = attached(world, repository, &digest)?;
+            unread.append(&mut problems);
+            for kit in kits {
                 if !found.contains(&kit) && found.len() < MAX_KITS {
                     found.push(kit);
                 }
             }
         }
-        return Ok(found);
+        return Ok((found, unread));
     }
-    let Some(path) = source.destination.path() else { return Ok(Vec::new()) };
+    let Some(path) = source.destination.path() else { return Ok(Kits::default()) };
     let beside = Evidence::beside(path);
     Ok(match Evidence::open_for(&beside, &whole) {
-        Ok(evidence) => evidence.kit().map(|(path, _)| path).into_iter().collect(),
-        Err(_) => Vec::new(),
+        Ok(evidence) => (evidence.kit().map(|(path, _)| path).into_iter().collect(), Vec::new()),
+        Err(evidence::Error::Absent { .. }) => Kits::default(),
+        Err(error) => (Vec::new(), vec![crate::diag::causes(&error)]),
     })
 }
 
-/// Brings the kits attached to one digest into the store, and returns where they are.
-fn attached(world: &World<'_>, repository: &Repository<'_>, digest: &Digest) -> Result<Vec<PathBuf>, Problems> {
-    let mut kits = Vec::new();
-    for referrer in repository.referrers(digest, Some(KIT_MEDIA_TYPE))?.into_iter().take(MAX_KITS) {
-        let Some(document) = repository.document(&referrer.digest.to_string())? else { continue };
+/// Brings the kits attached to one digest into the store, and returns where they are. One that cannot be had is passed by:
+/// anybody may attach one, and it must not stand before a good one.
+fn attached(world: &World<'_>, repository: &Repository<'_>, digest: &Digest) -> Result<Kits, Problems> {
+    let (mut kits, mut unread) = Kits::default();
+    for referrer in repository.referrers(digest, Some(KIT_MEDIA_TYPE))? {
+        if kits.len() == MAX_KITS {
+            break;
+        }
+        let document = match repository.document(&referrer.digest.to_string()) {
+            Ok(Some(document)) => document,
+            Ok(None) => continue,
+            Err(error) => {
+                unread.push(crate::diag::causes(&error));
+                continue;
+            }
+        };
         let Ok(manifest) = serde_json::from_slice::<ReferrerManifest>(&document.bytes) else { continue };
         let Some(layer) = manifest.layers.first().filter(|layer| layer.size <= MAX_KIT) else { continue };
-        repository.pull_layers(std::iter::once(layer), world.store, world.progress)?;
-        kits.push(world.store.blob_path(&layer.digest));
+        match repository.pull_layers(std::iter::once(layer), world.store, world.progress) {
+            Ok(()) => kits.push(world.store.blob_path(&layer.digest)),
+            Err(error) => unread.push(crate::diag::causes(&error)),
+        }
     }
-    Ok(kits)
+    Ok((kits, unread))
 }
 
 /// Refuses a key that must not sign a verdict on this image: one that signed the image itself. Whoever reads signatures

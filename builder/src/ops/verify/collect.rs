@@ -5,7 +5,10 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::diag::Problems;
 use crate::verify::{Findings, MAX_FILE, hear_file, hear_layout, hear_repository};
@@ -17,6 +20,10 @@ use super::ImageSource;
 /// Claims from files: what messages call it, and the bytes.
 pub(super) struct Claims {
     files: Vec<(String, Vec<u8>)>,
+    /// Those beside the image, which nobody named.
+    beside: Vec<(String, Vec<u8>)>,
+    /// What is wrong with some of these.
+    unread: Vec<String>,
 }
 
 impl Claims {
@@ -27,24 +34,27 @@ impl Claims {
     pub(super) fn read(source: &ImageSource<'_>, named: &[PathBuf]) -> Result<Self, Problems> {
         let mut files = Vec::new();
         for path in named {
-            files.push((shown(path), read(path).map_err(|source| Error::Read { path: shown(path), source })?));
+            // What is named may be a pipe: `--bundle <(…)`.
+            let bytes = File::open(path).and_then(read);
+            files.push((shown(path), bytes.map_err(|source| Error::Read { path: shown(path), source })?));
         }
+        let (mut found, mut unread) = (Vec::new(), Vec::new());
         let beside = source.destination.path().into_iter();
         let beside = beside.flat_map(|path| [signatures_beside(path), statements_beside(path)]);
         for path in beside.filter(|path| !named.contains(path)) {
-            match read(&path) {
-                Ok(bytes) => files.push((shown(&path), bytes)),
+            match regular(&path).and_then(read) {
+                Ok(bytes) => found.push((shown(&path), bytes)),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(source) => return Err(Error::Read { path: shown(&path), source }.into()),
+                Err(source) => unread.push(crate::diag::causes(&Error::Read { path: shown(&path), source })),
             }
         }
-        Ok(Self { files })
+        Ok(Self { files, beside: found, unread })
     }
 
     /// Hears all that may be said of the findings' digest.
     ///
     /// # Errors
-    /// A file that holds no claims.
+    /// A file that was named and holds no claims. One that merely stands there is noted: it hides no good one.
     pub(super) fn hear(&self, source: &ImageSource<'_>, findings: &mut Findings<'_>) -> Result<(), Problems> {
         match source.remote() {
             Some((repository, _)) => hear_repository(repository, findings),
@@ -53,12 +63,24 @@ impl Claims {
         for (name, bytes) in &self.files {
             hear_file(name, bytes, findings)?;
         }
+        for (name, bytes) in &self.beside {
+            if let Err(error) = hear_file(name, bytes, findings) {
+                findings.unread(error.to_string());
+            }
+        }
+        self.unread.iter().for_each(|problem| findings.unread(problem.clone()));
         Ok(())
     }
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+/// Opens a file that nobody named: what is no file must not make anybody wait.
+fn regular(path: &Path) -> std::io::Result<File> {
+    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is no regular file")) }
+}
+
+fn read(file: File) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -90,6 +90,12 @@ pub fn verify(world: &World<'_>, name: &str, options: &VerifyOptions<'_>) -> Res
     if options.keys.is_empty() && options.against.is_none() && options.rebuild.is_none() {
         return Err(verify::Error::NothingAsked { image: name.to_owned() }.into());
     }
+    // Without a key nobody says anything; building again is an answer of its own.
+    let signed = |one: &&Requirement| **one != Requirement::Rebuild || options.rebuild.is_none();
+    if let Some(requirement) = options.require.iter().find(signed).filter(|_| options.keys.is_empty()) {
+        let requirement = requirement.as_str();
+        return Err(verify::Error::NoKey { image: name.to_owned(), requirement }.into());
+    }
     let source = ImageSource::in_world(world, name)?;
     let whole = source.open.descriptor();
     if whole.media_type == CONFIG && !options.keys.is_empty() {

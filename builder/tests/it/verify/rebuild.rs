@@ -128,4 +128,25 @@ fn a_strange_kit_hides_no_good_one_and_gains_nothing() {
     assert_ne!(ran.status, 0, "{}{}", ran.out, ran.err);
     attach_kit(&world, &world.digest);
     world.yes(&rebuild);
+    // A blob that is not there, or is another, however the list is ordered.
+    let mut lies = BTreeMap::new();
+    for gone in 0..8u8 {
+        world.server.behave(referrers());
+        attach_as_kit(&world, &world.digest, &[gone]);
+        lies.insert(Digest::of(&[gone]), vec![gone, gone]);
+    }
+    world.server.behave(Manners { lies, ..referrers() });
+    world.yes(&rebuild);
+}
+
+#[test]
+fn evidence_of_another_image_is_no_kit_of_this_one() {
+    let world = World::new(SPEC, Manners::default());
+    world.place.write("web.yaml", SPEC.replace("hi", "ho"));
+    world.place.ok(&["build", "web.yaml", "-o", "other.oci"]);
+    std::fs::remove_dir_all(world.place.path("web.oci.evidence")).unwrap();
+    std::fs::rename(world.place.path("other.oci.evidence"), world.place.path("web.oci.evidence")).unwrap();
+    let ran = world.place.run(&["verify", "web.oci", "--rebuild"]);
+    assert_eq!(ran.status, 2, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("cannot use") && ran.out.contains("it is about sha256:"), "{}", ran.out);
 }

@@ -68,6 +68,25 @@ fn what_is_required_must_be_signed() {
 }
 
 #[test]
+fn what_is_required_is_never_passed_over_for_want_of_a_key() {
+    let world = World::new(SPEC, Manners::default());
+    for (required, others) in [
+        ("sbom", &["--rebuild"][..]),
+        ("provenance", &["--rebuild", "--require", "rebuild"]),
+        ("signature", &["--against", "web.oci"]),
+        ("rebuild", &["--against", "web.oci"]),
+    ] {
+        let ran = world.place.run(&[&["verify", "web.oci", "--require", required][..], others].concat());
+        assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{required}: {}", ran.err);
+        let said = format!("`{required}` is required, and no key was named");
+        assert!(ran.err.contains(&said), "{said}: {}", ran.err);
+    }
+    // Building again is an answer without anybody's word.
+    let ran = world.place.run(&["verify", "web.oci", "--rebuild", "--require", "rebuild"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+}
+
+#[test]
 fn rebuilds_by_different_keys_make_a_quorum() {
     let world = World::new(SPEC, referrers());
     world.sign(&world.digest, &[&key(1), &key(2)]);

@@ -92,6 +92,40 @@ fn layouts_and_archives_are_verified_with_files_beside_them() {
 }
 
 #[test]
+fn rubbish_beside_an_image_hides_no_signature_and_is_none() {
+    let world = World::new(SPEC, Manners::default());
+    world.place.write("k.key", key(1).to_pem().as_bytes());
+    std::fs::set_permissions(world.place.path("k.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let verify = || world.place.run(&["verify", "web.oci", "--key", "1.pub"]);
+    let (signature, statements) = (world.place.path("web.oci.sigstore.json"), world.place.path("web.oci.intoto.jsonl"));
+    let pipe = |path: &std::path::Path| {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    pipe(&signature);
+    let ran = verify();
+    assert_eq!(ran.status, 2, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("it is no regular file"), "{}", ran.out);
+    std::fs::remove_file(&signature).unwrap();
+    world.place.ok(&["sign", "web.oci", "--key", "k.key"]);
+    pipe(&statements);
+    assert_eq!(verify().status, 0);
+    std::fs::remove_file(&statements).unwrap();
+    for rubbish in ["", "{}", "rubbish\n"] {
+        std::fs::write(&statements, rubbish).unwrap();
+        let ran = verify();
+        assert_eq!(ran.status, 0, "{rubbish}: {}{}", ran.out, ran.err);
+    }
+    // Alone, it may have been one.
+    std::fs::remove_file(&signature).unwrap();
+    let ran = verify();
+    assert_eq!(ran.status, 2, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("not all could be read"), "{}", ran.out);
+    // What is named is read, and must hold claims.
+    let ran = world.place.run(&["verify", "web.oci", "--key", "1.pub", "--bundle", "web.oci.intoto.jsonl"]);
+    assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{}", ran.err);
+}
+
+#[test]
 fn images_of_registries_are_looked_at_like_others() {
     let world = World::new(TWO, Manners::default());
     let image = world.image();
