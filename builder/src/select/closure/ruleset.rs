@@ -28,7 +28,7 @@ pub(super) struct Rules<'a> {
 
 impl<'a> Rules<'a> {
     pub(super) fn new(universe: &Universe<'a>, input: &SelectInput<'a>) -> Result<Self, Error> {
-        let mut all: Vec<&'a Rule> = built_in().iter().collect();
+        let mut all: Vec<&'a Rule> = built_in().collect();
         let built_in = all.len();
         all.extend(&input.local.rules);
         let asked = |name: &str| input.spec.features.iter().find(|feature| feature.value.name == name);
