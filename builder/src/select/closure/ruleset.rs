@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::graph::{How, Root, Why};
+use super::graph::{Root, Why};
 use super::universe::{Body, Item, Universe};
 use super::{Closer, Error, Place, SelectInput, Waiting};
 use crate::lock::Why as Locked;
@@ -226,10 +226,5 @@ impl Closer<'_, '_> {
                 }
             }
         }
-    }
-
-    /// Returns how a module is named that converts a character set.
-    pub(super) fn module(&mut self, charset: &str) -> How {
-        How::Module(self.state.words.number(charset))
     }
 }

@@ -543,7 +543,10 @@ fn features_keep_what_no_reading_can_see() {
     };
     has(world(), &["libc.so.6", "Rome", "Tokyo"], &["gconv"]);
     has(world().feature("iconv", None), &["UTF-16.so", "BIG5.so", "gconv-modules"], &[]);
-    has(world().feature("iconv", Some("latin1")), &["ISO8859-1.so", "gconv-modules"], &["UTF-16.so", "BIG5"]);
+    has(world().feature("iconv", Some("latin1")), &["ISO8859-1.so"], &["UTF-16.so", "BIG5", "gconv-modules"]);
+    let state = dump(&world().feature("iconv", Some("latin1")).select(), "state");
+    assert!(state.contains("/gconv/gconv-modules.cache") && state.contains("LATIN1//"), "{state}");
+    assert!(!state.contains("UTF-16//") && !dump(&world().select(), "state").contains("gconv"), "{state}");
     has(world().feature("timezones", Some("Europe/Rome")), &["Europe/Rome", "Etc/UTC"], &["Tokyo", "gconv"]);
     let error = world().feature("iconv", Some("klingon")).error();
     assert!(error.contains("cannot keep what converts `klingon`"), "{error}");
