@@ -46,7 +46,7 @@ fn why_tells_of_packages_and_paths() {
       why        hello > libgreet1
       source     greet
       archive    test
-      layer      small-2
+      layer      small-1
     "#);
     insta::assert_snapshot!(why("base-files"), @r#"
     0 base-files 13.1
@@ -54,7 +54,7 @@ fn why_tells_of_packages_and_paths() {
       rule       `base-files`: it holds os-release, debian_version and the modes of the base directories
       source     base-files
       archive    test
-      layer      small-2
+      layer      small-1
     "#);
     insta::assert_snapshot!(why("mail-greeter"), @r#"
     1 mail-greeter is not in the lock
@@ -110,27 +110,26 @@ fn why_needs_a_lock() {
 fn inspect_tells_what_an_image_holds() {
     let place = built();
     insta::assert_snapshot!(place.ok(&["inspect", "web.oci"]), @r#"
-    sha256:1bbf8d456a2c2b76a10356f765687408f4310c7156f6370835a8fad12a16fa91
+    sha256:dbd5f70d457c2c3fdc6a8dcdfb5a0ad2a64468f5f625acc3954b3cf8641690f0
 
-    linux/amd64 sha256:1bbf8d456a2c2b76a10356f765687408f4310c7156f6370835a8fad12a16fa91
+    linux/amd64 sha256:dbd5f70d457c2c3fdc6a8dcdfb5a0ad2a64468f5f625acc3954b3cf8641690f0
       created     2026-01-02T03:04:05Z
       user        65532:65532
       workdir     /
       env         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-      4 layers
-      digest                                                                   size unpacked entries packages
-      sha256:d168606559ff7d3f0481141e0ef3d697b7ae32c1b225f2ba2ef0b8c3e07d0d61 533 B    242 B      10 hello
-      sha256:9bb7d5a03972355c7996f67d797670050444ead5597515510aae59400bfd8d0a 772 B    328 B      12 base-files libgreet1
-      sha256:c89a3791f19ba31a1cf19ee96af0c9c2c5cb843e3116a9e45004164f7f9431c7 570 B    205 B      17
-      sha256:a12c7cc17d6022092d88695601f3f908e06908fd3286024ea76d7a769d7a9559 199 B      3 B       2
+      3 layers
+      digest                                                                    size unpacked entries packages
+      sha256:a1f7998f3e066cd3eb893fdb485e7f949b8361543c715552a268acef94cf43e0 1.1 kB    570 B      17 base-files hello libgreet1
+      sha256:c89a3791f19ba31a1cf19ee96af0c9c2c5cb843e3116a9e45004164f7f9431c7  570 B    205 B      17
+      sha256:a12c7cc17d6022092d88695601f3f908e06908fd3286024ea76d7a769d7a9559  199 B      3 B       2
 
       3 packages
       base-files 13.1
       hello      2.0-1
       libgreet1  1.0
 
-      17 files in 17 directories, 778 B (2.0 kB compressed), 1 ELF file
+      17 files in 17 directories, 778 B (1.9 kB compressed), 1 ELF file
       setuid      /usr/bin/hello
       writable    none
       shells      /usr/bin/sh
