@@ -252,7 +252,6 @@ fn explain(held: &PlatformLock, package: &LockedPackage) -> PackageReason {
     };
     let rule = root.and_then(|root| match &root.why {
         Why::Implicit(rule) => implicit()
-            .iter()
             .find(|entry| entry.rule() == rule && entry.package == root.name)
             .map(|entry| format!("`{}`: {}", root.name, entry.sentence)),
         _ => None,

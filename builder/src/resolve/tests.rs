@@ -356,6 +356,37 @@ fn implicit_packages_come_and_what_only_scripts_want_is_marked() {
 }
 
 #[test]
+fn every_rule_of_implicit_packages_changes_what_is_locked() {
+    use crate::rules::closure::{built_in, taken_out};
+    use crate::rules::glob::component;
+    const CASES: &[(&str, &[&str])] = &[
+        ("base-files", &["app"]),
+        ("base-passwd", &["app"]),
+        ("libc-bin", &["libc6"]),
+        ("ncurses-base", &["libtinfo6"]),
+        ("git-sh", &["git"]),
+        ("git-sed", &["git"]),
+        ("git-coreutils", &["git"]),
+        ("postgresql-sh", &["postgresql", "postgresql-9", "postgresql-17"]),
+    ];
+    let rules: Vec<_> = built_in().filter(|rule| rule.implicit.is_some()).collect();
+    for rule in rules {
+        let case = CASES.iter().find(|(name, _)| *name == rule.name);
+        let (_, brought_by) = case.unwrap_or_else(|| panic!("rule `{}` has no case", rule.name));
+        let package = rule.implicit.as_deref().unwrap();
+        for name in *brought_by {
+            let there = world(&format!("{package} 1\n\n{name} 1\n\nother 1"));
+            let has = |spec: &str| chosen(spec, &there).split(", ").any(|one| one == format!("{package} 1"));
+            assert!(has(name), "rule `{}` brings nothing with `{name}`", rule.name);
+            assert_eq!(has("other"), rule.always, "rule `{}`", rule.name);
+            assert!(!taken_out::without(&rule.name, || has(name)), "`{package}` comes without rule `{}`", rule.name);
+        }
+        let named = |pattern: &String| brought_by.iter().any(|name| component(pattern, name));
+        assert!(rule.with.iter().all(named), "rule `{}`: a name of `with` has no case", rule.name);
+    }
+}
+
+#[test]
 fn an_image_of_data_keeps_no_c_library() {
     let reasons = reasons_of("data", &world(DISTRO));
     assert!(reasons.contains("libc6: base-passwd [scripts]"), "{reasons}");

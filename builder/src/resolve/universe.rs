@@ -268,17 +268,13 @@ impl<'c, 'a> Universe<'c, 'a> {
     pub(super) fn brings(&self, id: Id) -> impl Iterator<Item = (usize, &'static str)> {
         let name = self.candidate(id).name.as_str();
         implicit()
-            .iter()
             .filter(move |rule| rule.is_brought_by(name))
             .filter_map(|rule| Some((self.find(rule.package)?, rule.rule())))
     }
 
     /// Returns the packages that come with any other, as names with their rules.
     pub(super) fn always(&self) -> impl Iterator<Item = (usize, &'static str)> {
-        implicit()
-            .iter()
-            .filter(|rule| rule.is_always())
-            .filter_map(|rule| Some((self.find(rule.package)?, rule.rule())))
+        implicit().filter(|rule| rule.is_always()).filter_map(|rule| Some((self.find(rule.package)?, rule.rule())))
     }
 }
 

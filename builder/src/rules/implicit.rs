@@ -3,8 +3,6 @@
 //! Essential packages stand in nobody's dependencies, yet kept code uses a few of their files (Debian policy 3.8). The
 //! rules are those of [`closure`](super::closure) with `implicit`.
 
-use std::sync::LazyLock;
-
 use super::closure::{Rule, built_in};
 use super::glob::component;
 
@@ -36,20 +34,16 @@ impl Implicit {
 }
 
 /// Returns the table, in the order in which rules are tried.
-pub fn implicit() -> &'static [Implicit] {
-    static TABLE: LazyLock<Vec<Implicit>> = LazyLock::new(|| {
-        let named = built_in().iter().filter_map(|rule| {
-            let package = rule.implicit.as_deref()?;
-            Some(Implicit { rule, package, sentence: &rule.why })
-        });
-        named.collect()
-    });
-    &TABLE
+pub fn implicit() -> impl Iterator<Item = Implicit> {
+    built_in().filter_map(|rule| {
+        let package = rule.implicit.as_deref()?;
+        Some(Implicit { rule, package, sentence: &rule.why })
+    })
 }
 
 /// Returns whether an implicit package keeps this path (no leading slash) whether something needs it or not.
 pub fn lists(package: &str, path: &str) -> bool {
-    let of = implicit().iter().filter(|implicit| implicit.package == package);
+    let of = implicit().filter(|implicit| implicit.package == package);
     of.flat_map(|implicit| &implicit.rule.files).any(|pattern| pattern.fits(path))
 }
 
@@ -58,7 +52,7 @@ mod tests {
     use super::*;
 
     fn brought_by(name: &str) -> Vec<&'static str> {
-        implicit().iter().filter(|rule| rule.is_brought_by(name)).map(|rule| rule.package).collect()
+        implicit().filter(|rule| rule.is_brought_by(name)).map(|rule| rule.package).collect()
     }
 
     #[test]
@@ -87,6 +81,6 @@ mod tests {
 
     #[test]
     fn every_rule_says_why() {
-        assert!(implicit().iter().all(|rule| rule.sentence.len() > 20 && !rule.sentence.ends_with('.')));
+        assert!(implicit().all(|rule| rule.sentence.len() > 20 && !rule.sentence.ends_with('.')));
     }
 }

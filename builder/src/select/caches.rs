@@ -2,7 +2,7 @@
 //!
 //! Each is written by a program of its package when dpkg's trigger fires, in a format of that program. Left unsaid are
 //! those that are made again or done without where they are missing (fontconfig's, icon themes', GIO's modules'), and
-//! those that Debian ships as files (glibc's gconv-modules.cache, the locales of locales-all).
+//! those that Debian ships as files (the whole of glibc's gconv-modules.cache, the locales of locales-all).
 
 use super::merge::{Owner, Tree, What};
 

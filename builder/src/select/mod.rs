@@ -11,6 +11,7 @@ mod choice;
 mod closure;
 mod error;
 mod follow;
+mod gconv;
 mod keystore;
 mod ldcache;
 mod local;
@@ -105,6 +106,7 @@ pub fn select(input: &SelectInput<'_>) -> Result<Selection, Error> {
     tmpfiles::derive(&mut tree, &accounts, input.platform, source_date)?;
     state::defaults(&mut tree, &accounts, source_date)?;
     certificates::derive(&mut tree, input, source_date)?;
+    gconv::derive(&mut tree, input.spec, input.platform, source_date)?;
     ldcache::derive(&mut tree, input.platform, source_date)?;
     caches::report(&mut tree);
     status::derive(&mut tree, input.spec.sbom.dpkg_db, source_date)?;

@@ -2,6 +2,7 @@
 
 mod closure;
 mod configuration;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

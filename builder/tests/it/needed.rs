@@ -15,6 +15,7 @@ fn packages(place: &Place, name: &str, rest: &str) -> PathBuf {
 }
 
 /// Returns the files of an image with their sizes, paths from the root.
+#[expect(clippy::disallowed_methods, reason = "what is found is summed or looked up, whatever its order")]
 fn files(bundle: &Bundle) -> Vec<(String, u64)> {
     let mut found = Vec::new();
     let mut directories = vec![bundle.root()];
@@ -95,5 +96,41 @@ fn python_imports_what_it_imports_when_it_is_whole() {
     assert_eq!(needed, whole);
     for module in ["ssl", "sqlite3", "curses", "numpy.linalg", "cryptography.fernet", "lxml.etree"] {
         assert!(needed.lines().any(|line| line == module), "{module}: {needed}");
+    }
+}
+
+#[test]
+fn iconv_converts_the_character_sets_that_are_asked_for_and_no_others() {
+    let place = Place::new();
+    place.write("latin1.txt", b"perch\xe9\n");
+    for release in ["12", "13"] {
+        let name = format!("iconv-{release}");
+        let text = format!(
+            "version: 1\nname: {name}\ndistro: debian/{release}\nplatforms: [linux/amd64]\npackages: [libc-bin]\n\
+             features: [iconv:utf-16, iconv:latin1, iconv:euc-jp]\nalso: [/usr/bin/iconv]\n\
+             files:\n  - {{copy: latin1.txt, to: /latin1}}\n  - {{text: \"perché\\n\", to: /utf8}}\n  - {{text: \"日本\\n\", to: /japanese}}\n"
+        );
+        place.write(&format!("{name}.yaml"), text);
+        let bundle = Bundle::unpack(&built_in_store(&place, &name));
+        let convert = |from: &str, to: &str, file: &str| {
+            let output = bundle.run(Some(&["/usr/bin/iconv", "-f", from, "-t", to, file]));
+            assert!(output.status.success(), "{from} to {to} on {release}: {}", crate::container::said(&output));
+            output.stdout
+        };
+        assert_eq!(convert("latin1", "utf-8", "/latin1"), "perché\n".as_bytes());
+        assert_eq!(convert("UTF-8", "ISO_8859-1", "/utf8"), b"perch\xe9\n");
+        let utf16: Vec<u8> = "\u{feff}perché\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(convert("utf-8", "utf-16", "/utf8"), utf16);
+        assert_eq!(convert("latin1", "utf16", "/latin1"), utf16, "from one module to the other");
+        assert_eq!(convert("utf-8", "euc-jp", "/japanese"), b"\xc6\xfc\xcb\xdc\n", "a module that needs others");
+        let output = bundle.run(Some(&["/usr/bin/iconv", "-f", "utf-8", "-t", "koi8-r", "/utf8"]));
+        let said = crate::container::said(&output);
+        assert!(!output.status.success() && said.contains("conversion"), "on {release}: {said}");
+        let listed = bundle.run_ok(Some(&["/usr/bin/iconv", "-l"]));
+        assert!(listed.contains("LATIN1//") && listed.contains("UTF-16//") && !listed.contains("KOI8-R//"), "{listed}");
+        let gconv: Vec<String> =
+            files(&bundle).into_iter().map(|(path, _)| path).filter(|path| path.contains("/gconv/")).collect();
+        assert!(gconv.iter().any(|path| path.ends_with("gconv-modules.cache")), "{gconv:?}");
+        assert!(gconv.len() < 8 && !gconv.iter().any(|path| path.ends_with("gconv-modules")), "{gconv:?}");
     }
 }

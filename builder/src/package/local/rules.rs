@@ -44,7 +44,8 @@ pub(super) fn parse(spec: &Spec, directory: &Path) -> Result<(Vec<Rule>, Digest)
             Error::Rules { message, labels }
         })?;
         for rule in parsed {
-            let taken = rules.iter().chain(closure::built_in()).any(|known| known.name == rule.name);
+            let known = |known: &Rule| known.name == rule.name;
+            let taken = rules.iter().any(known) || closure::built_in().any(known);
             if taken || rule.implicit.is_some() {
                 let problem = if taken { "has the name of another" } else { "brings a package: name it in `packages`" };
                 return Err(refused(&path, &format!("rule `{}` {problem}", rule.name)));

@@ -2,9 +2,9 @@ use super::*;
 
 #[test]
 fn built_in_rules_are_sound() {
-    let rules = built_in();
+    let rules: Vec<&Rule> = built_in().collect();
     assert!(rules.len() > 20);
-    for rule in rules {
+    for rule in &rules {
         assert!(rule.why.len() > 20 && !rule.why.ends_with('.'), "{}", rule.name);
         assert!(rules.iter().filter(|other| other.name == rule.name).count() == 1, "{}", rule.name);
         assert!(rule.keeps(Some("x")).len() == rule.keep.len(), "{}", rule.name);

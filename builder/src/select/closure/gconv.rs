@@ -1,4 +1,6 @@
 //! `iconv:CHARSET`: the modules by which the C library converts a character set, found as iconv_open(3) finds them.
+//!
+//! The table by which glibc finds them is derived later, for the modules that are kept (`select::gconv`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,16 +61,11 @@ impl Closer<'_, '_> {
             if of.is_empty() && !BUILT_IN.contains(&wanted.as_str()) {
                 return Err(Error::Charset { charset, known: aliases.len() });
             }
-            let how = self.module(&charset);
             for module in of {
                 let place = universe.places[directory as usize].below.get(format!("{module}.so").as_str()).copied();
                 if let Some(place) = place {
                     for item in universe.at(place).collect::<Vec<_>>() {
                         self.keep(item, Why::Root(Root::Feature(feature)));
-                        // Without the table nobody finds it.
-                        for table in &configuration {
-                            self.keep(*table, Why::Need(how, item));
-                        }
                     }
                 }
             }

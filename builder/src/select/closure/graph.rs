@@ -41,7 +41,6 @@ pub(in crate::select) enum How {
     Command(u32),
     /// It is the configuration that leads to it.
     Found,
-    Module(u32),
 }
 
 /// Why an item is kept.
@@ -342,7 +341,6 @@ fn how_name(how: How, words: &Words) -> String {
         How::Pam(word) => format!("module `{}` of", words.word(word)),
         How::Command(word) => format!("run as `{}` by", words.word(word)),
         How::Found => "finds".to_owned(),
-        How::Module(word) => format!("converts `{}` for", words.word(word)),
     }
 }
 

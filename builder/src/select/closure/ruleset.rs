@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::graph::{How, Root, Why};
+use super::graph::{Root, Why};
 use super::universe::{Body, Item, Universe};
 use super::{Closer, Error, Place, SelectInput, Waiting};
 use crate::lock::Why as Locked;
@@ -28,7 +28,7 @@ pub(super) struct Rules<'a> {
 
 impl<'a> Rules<'a> {
     pub(super) fn new(universe: &Universe<'a>, input: &SelectInput<'a>) -> Result<Self, Error> {
-        let mut all: Vec<&'a Rule> = built_in().iter().collect();
+        let mut all: Vec<&'a Rule> = built_in().collect();
         let built_in = all.len();
         all.extend(&input.local.rules);
         let asked = |name: &str| input.spec.features.iter().find(|feature| feature.value.name == name);
@@ -226,10 +226,5 @@ impl Closer<'_, '_> {
                 }
             }
         }
-    }
-
-    /// Returns how a module is named that converts a character set.
-    pub(super) fn module(&mut self, charset: &str) -> How {
-        How::Module(self.state.words.number(charset))
     }
 }

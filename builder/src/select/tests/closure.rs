@@ -7,10 +7,10 @@ use crate::rules::closure;
 use crate::spec::{Feature, Keep};
 use crate::tree::ImagePath;
 
-const LIB: &str = "usr/lib/x86_64-linux-gnu";
+pub(super) const LIB: &str = "usr/lib/x86_64-linux-gnu";
 
 /// A 64-bit shared object for x86-64 that needs these.
-fn elf(needed: &[&str]) -> Facts {
+pub(super) fn elf(needed: &[&str]) -> Facts {
     Facts {
         class: 64,
         machine: 62,
@@ -21,13 +21,13 @@ fn elf(needed: &[&str]) -> Facts {
     }
 }
 
-fn file(path: &str) -> Entry {
+pub(super) fn file(path: &str) -> Entry {
     let digest = Digest::of(path.as_bytes());
     let facts = FileFacts { size: 1, offset: 0, digest, sha1: Sha1::of(path.as_bytes()), elf: None, shebang: None };
     entry(path, EntryKind::File(facts), 0o644)
 }
 
-fn binary(path: &str, facts: Facts) -> Entry {
+pub(super) fn binary(path: &str, facts: Facts) -> Entry {
     let mut made = file(path);
     if let EntryKind::File(file) = &mut made.kind {
         file.elf = Some(Box::new(facts));
@@ -52,16 +52,16 @@ fn library(name: &str, needed: &[&str]) -> Entry {
     binary(&format!("{LIB}/{name}"), Facts { soname: Some(name.to_owned()), ..elf(needed) })
 }
 
-struct Needed(World);
+pub(super) struct Needed(pub(super) World);
 
 impl Needed {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut world = World::new();
         world.lock.keep = "needed".into();
         Self(world)
     }
 
-    fn add(mut self, name: &str, why: Why, fields: &[(&str, &str)], entries: Vec<Entry>) -> Self {
+    pub(super) fn add(mut self, name: &str, why: Why, fields: &[(&str, &str)], entries: Vec<Entry>) -> Self {
         self.0 = self.0.package(name, why, "one", "");
         let pack = self.0.packs.get_mut(name).unwrap();
         pack.control.extend(fields.iter().map(|(field, value)| ((*field).to_owned(), (*value).to_owned())));
@@ -73,11 +73,11 @@ impl Needed {
         self
     }
 
-    fn named(self, name: &str, depends: &str, entries: Vec<Entry>) -> Self {
+    pub(super) fn named(self, name: &str, depends: &str, entries: Vec<Entry>) -> Self {
         self.add(name, Why::Requested, &[("Depends", depends)], entries)
     }
 
-    fn pulled(self, name: &str, depends: &str, entries: Vec<Entry>) -> Self {
+    pub(super) fn pulled(self, name: &str, depends: &str, entries: Vec<Entry>) -> Self {
         self.add(name, dependency(), &[("Depends", depends)], entries)
     }
 
@@ -89,6 +89,16 @@ impl Needed {
         self
     }
 
+    /// Gives a file its text where the package is there.
+    pub(super) fn text_if(self, package: &str, path: &str, text: &str) -> Self {
+        if self.0.packs.contains_key(package) { self.text(package, path, text) } else { self }
+    }
+
+    pub(super) fn also(mut self, path: &str) -> Self {
+        self.0.spec.also.push(Spanned { value: format!("/{path}"), span: Span::default() });
+        self
+    }
+
     fn scan(mut self, package: &str, path: &str, scan: Scan) -> Self {
         let pack = self.0.packs.get_mut(package).unwrap();
         let at = pack.entries.iter().position(|entry| entry.path == path).unwrap();
@@ -96,7 +106,7 @@ impl Needed {
         self
     }
 
-    fn feature(mut self, name: &str, value: Option<&str>) -> Self {
+    pub(super) fn feature(mut self, name: &str, value: Option<&str>) -> Self {
         let value = Feature { name: name.into(), value: value.map(str::to_owned) };
         self.0.spec.features.push(Spanned { value, span: Span::default() });
         self
@@ -113,12 +123,12 @@ impl Needed {
         self
     }
 
-    fn select(&self) -> Selection {
+    pub(super) fn select(&self) -> Selection {
         self.0.select().unwrap()
     }
 
     /// Returns the paths of packages that are kept, directories and metadata aside.
-    fn kept(&self) -> Vec<String> {
+    pub(super) fn kept(&self) -> Vec<String> {
         let selection = self.select();
         let mut paths = Vec::new();
         for plan in selection.layers.iter().filter(|plan| plan.name != "state" && plan.name != "files") {
@@ -550,7 +560,10 @@ fn features_keep_what_no_reading_can_see() {
     };
     has(world(), &["libc.so.6", "Rome", "Tokyo"], &["gconv"]);
     has(world().feature("iconv", None), &["UTF-16.so", "BIG5.so", "gconv-modules"], &[]);
-    has(world().feature("iconv", Some("latin1")), &["ISO8859-1.so", "gconv-modules"], &["UTF-16.so", "BIG5"]);
+    has(world().feature("iconv", Some("latin1")), &["ISO8859-1.so"], &["UTF-16.so", "BIG5", "gconv-modules"]);
+    let state = dump(&world().feature("iconv", Some("latin1")).select(), "state");
+    assert!(state.contains("/gconv/gconv-modules.cache") && state.contains("LATIN1//"), "{state}");
+    assert!(!state.contains("UTF-16//") && !dump(&world().select(), "state").contains("gconv"), "{state}");
     has(world().feature("timezones", Some("Europe/Rome")), &["Europe/Rome", "Etc/UTC"], &["Tokyo", "gconv"]);
     let error = world().feature("iconv", Some("klingon")).error();
     assert!(error.contains("cannot keep what converts `klingon`"), "{error}");
