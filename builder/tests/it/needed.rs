@@ -19,13 +19,12 @@ fn files(bundle: &Bundle) -> Vec<(String, u64)> {
     let mut found = Vec::new();
     let mut directories = vec![bundle.root()];
     while let Some(directory) = directories.pop() {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let entry = entry.unwrap();
-            let metadata = entry.path().symlink_metadata().unwrap();
+        for entry in crate::program::names(&directory).iter().map(|name| directory.join(name)) {
+            let metadata = entry.symlink_metadata().unwrap();
             if metadata.is_dir() {
-                directories.push(entry.path());
+                directories.push(entry);
             } else {
-                let path = entry.path().strip_prefix(bundle.root()).unwrap().display().to_string();
+                let path = entry.strip_prefix(bundle.root()).unwrap().display().to_string();
                 found.push((path, if metadata.is_file() { metadata.len() } else { 0 }));
             }
         }
