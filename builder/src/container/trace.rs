@@ -361,7 +361,7 @@ mod tests {
                 ("/srv/data/x", Asked::Open),
                 ("/usr/bin/è\"", Asked::Run),
                 ("/var/lib", Asked::Look),
-                ("/work/log", Asked::Make),
+                ("/srv/log", Asked::Make),
             ]
         );
         assert_eq!(reader.found.into_iter().collect::<Vec<_>>(), ["/usr/share/a/b"]);
