@@ -15,7 +15,6 @@ fn packages(place: &Place, name: &str, rest: &str) -> PathBuf {
 }
 
 /// Returns the files of an image with their sizes, paths from the root.
-#[expect(clippy::disallowed_methods, reason = "what is found is summed or looked up, whatever its order")]
 fn files(bundle: &Bundle) -> Vec<(String, u64)> {
     let mut found = Vec::new();
     let mut directories = vec![bundle.root()];
