@@ -79,7 +79,7 @@ pub fn write(files: Vec<(File, Content)>, stored: &Source<'_>, destination: &Pat
 }
 
 /// Writes a kit of these files, as a tar in Zstandard, to `out`, which errors call `what`; the bytes are those that
-/// [`write`] writes.
+/// [`write()`] writes.
 pub fn write_to(
     files: Vec<(File, Content)>,
     stored: &Source<'_>,

@@ -26,7 +26,7 @@ pub fn spdx(inventory: &Inventory) -> Vec<u8> {
     write(inventory, None)
 }
 
-/// Returns the document that is attested in the place of `full`, which [`spdx`] returned: of packages alone, and naming
+/// Returns the document that is attested in the place of `full`, which [`spdx()`] returned: of packages alone, and naming
 /// `full` by its checksums. `None` where the image has so few files that `full` itself is attested.
 pub fn spdx_packages(inventory: &Inventory, full: &[u8]) -> Option<Vec<u8>> {
     (inventory.files.len() > MAX_ATTESTED_FILES).then(|| write(inventory, Some(full)))
