@@ -350,7 +350,7 @@ mod tests {
 9 +++ exited with 127 +++
 7 +++ killed by SIGTERM +++
 "#;
-        let mut reader = Reader::new(7, "/work");
+        let mut reader = Reader::new(7, "/home");
         trace.lines().for_each(|line| reader.line(line));
         let absent: Vec<_> =
             reader.absent.iter().map(|(path, how)| (path.as_str(), how.first().copied().unwrap())).collect();
@@ -358,10 +358,10 @@ mod tests {
             absent,
             [
                 ("/etc/ld.so.preload", Asked::Look),
+                ("/home/log", Asked::Make),
                 ("/srv/data/x", Asked::Open),
                 ("/usr/bin/è\"", Asked::Run),
                 ("/var/lib", Asked::Look),
-                ("/srv/log", Asked::Make),
             ]
         );
         assert_eq!(reader.found.into_iter().collect::<Vec<_>>(), ["/usr/share/a/b"]);
