@@ -223,6 +223,7 @@ fn vendored(name: &str) -> Vec<u8> {
         location: Some("dists/test/InRelease".to_owned()),
         digest,
         size: bytes.len() as u64,
+        special: None,
     };
     let to = room.path().join(name);
     kit::write(vec![(file, Content::Bytes(bytes))], &|_| Ok(None), &to).expect("a good kit");
