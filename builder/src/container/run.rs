@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -376,8 +376,10 @@ fn connect(process: u32, port: u16) -> Result<Option<TcpStream>, Error> {
 
 /// Sends what is to be sent, and returns what comes back: until all is there that is waited for, or the other side ends,
 /// or the time is over.
-fn speak(mut stream: TcpStream, listening: Listening<'_>, mut left: Duration) -> Vec<u8> {
+fn speak(mut stream: TcpStream, listening: Listening<'_>, left: Duration) -> Vec<u8> {
     const WAIT: Duration = Duration::from_millis(100);
+    // Whoever answers drop by drop has no more time than others.
+    let deadline = Instant::now() + left;
     let mut answer = Vec::new();
     if stream.set_read_timeout(Some(WAIT)).is_err() || stream.set_write_timeout(Some(GRACE)).is_err() {
         return answer;
@@ -388,16 +390,39 @@ fn speak(mut stream: TcpStream, listening: Listening<'_>, mut left: Duration) ->
     let mut piece = [0; 4096];
     let whole =
         |answer: &[u8]| listening.until.iter().all(|text| memchr::memmem::find(answer, text.as_bytes()).is_some());
-    while !whole(&answer) && !left.is_zero() && answer.len() < MAX_OUTPUT {
+    while !whole(&answer) && Instant::now() < deadline && answer.len() < MAX_OUTPUT {
         match stream.read(&mut piece) {
             Ok(0) => break,
             Ok(count) => answer.extend_from_slice(&piece[..count]),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                left = left.saturating_sub(WAIT);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+                ) => {}
             Err(_) => break,
         }
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_drop_by_drop_ends_with_the_time() {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let drops = std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            while peer.write_all(b".").is_ok() {
+                std::thread::sleep(TICK);
+            }
+        });
+        let until = ["never".to_owned()];
+        let listening = Listening { port: address.port(), send: None, until: &until };
+        let answer = speak(TcpStream::connect(address).unwrap(), listening, TICK * 10);
+        assert!(!answer.is_empty() && answer.iter().all(|byte| *byte == b'.'));
+        drops.join().unwrap();
+    }
 }
