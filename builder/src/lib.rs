@@ -32,6 +32,7 @@ pub mod tree;
 
 pub mod archive;
 pub mod attest;
+pub mod buildkit;
 pub mod compare;
 pub mod container;
 pub mod engine;
@@ -40,6 +41,7 @@ pub mod fetch;
 pub mod image;
 pub mod kit;
 pub mod layer;
+pub mod llb;
 pub mod load;
 pub mod lock;
 pub mod ops;

@@ -1,0 +1,1 @@
+//! Lowers a lock to a graph of BuildKit operations.

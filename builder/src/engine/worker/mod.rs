@@ -1,0 +1,1 @@
+//! The operations of a build over files, as an operation of BuildKit runs them.
