@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::Error;
 use super::error::broken;
 use super::files::read;
-use super::{Contract, Error};
 use crate::canon;
 use crate::diag::{Problems, Source};
 use crate::engine::local::check_release;
@@ -100,10 +100,5 @@ impl Job {
     pub fn platform(&self, platform: Platform) -> Result<Platform, Error> {
         let is_built = self.platforms.contains(&platform);
         is_built.then_some(platform).ok_or_else(|| broken("the job", format!("it is not for `{}`", platform.oci())))
-    }
-
-    /// Returns the contract that a graph for this job has: that of this release, since the lock is of it too.
-    pub fn contract(&self) -> Contract {
-        Contract::OWN
     }
 }
