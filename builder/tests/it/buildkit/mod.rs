@@ -8,6 +8,7 @@ mod bridge;
 mod daemon;
 mod files;
 mod harness;
+mod scan;
 mod solve;
 mod worker;
 
