@@ -54,6 +54,7 @@ mod regression;
 mod same;
 mod sbom;
 mod sbom_real;
+mod scan;
 mod scorer;
 mod server;
 mod services;

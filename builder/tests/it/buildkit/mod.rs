@@ -11,6 +11,7 @@ mod examples;
 mod failures;
 pub(crate) mod files;
 mod harness;
+mod scan;
 mod several;
 pub(crate) mod solve;
 pub(crate) mod ways;
