@@ -68,6 +68,7 @@ fn inventory(files: usize) -> Inventory {
         created: 1_767_323_045,
         author: None,
         known: Known::Built,
+        remarks: Vec::new(),
         distro: None,
         components,
         files: (0..files).map(file).collect(),
@@ -145,6 +146,18 @@ fn a_base_and_a_language_s_packages_hang_where_they_belong() {
     // 7.9: SHA-1 over the sorted SHA-1s of the two files.
     let code = Sha1::of(Sha1::of(b"").hex().repeat(2).as_bytes()).hex();
     assert_eq!(document["packages"][0]["packageVerificationCode"]["packageVerificationCodeValue"], code.as_str());
+}
+
+#[test]
+fn a_document_that_is_too_large_leaves_its_files_out_and_says_so() {
+    let all = inventory(20);
+    let full = spdx(&all);
+    assert_eq!(spdx_within(&all, full.len()), full);
+    let document = parsed(&spdx_within(&all, full.len() - 1));
+    assert_eq!(document.get("files"), None);
+    assert_eq!(document["comment"], "The 20 files are left out, since the document would be too large");
+    assert!(document["packages"].as_array().unwrap().iter().all(|package| package["filesAnalyzed"] == false));
+    assert_ne!(document["documentNamespace"], parsed(&full)["documentNamespace"]);
 }
 
 #[test]
