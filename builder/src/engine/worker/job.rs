@@ -1,5 +1,6 @@
 //! What a graph is for: the spec, its lock, and what neither says.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -10,8 +11,8 @@ use super::files::read;
 use crate::canon;
 use crate::diag::{Problems, Source};
 use crate::engine::local::check_release;
-use crate::lock::Lock;
-use crate::spec::{Platform, Spec};
+use crate::lock::{Lock, LockedInput, PlatformLock};
+use crate::spec::{Keep, Platform, Spec};
 
 /// The largest of its files in bytes.
 const MAX_TEXT: u64 = 16 << 20;
@@ -57,6 +58,23 @@ impl Job {
         platforms.dedup();
         let rest = Rest { name: spec.name.clone(), platforms, variant: spec.variant.clone() };
         vec![(SPEC, spec.merged().into_bytes()), (LOCK, lock.to_text().into_bytes()), (JOB, canon::ordered(&rest))]
+    }
+
+    /// Returns the same for `open-local` and `open-base`, with what these read of a lock alone: so neither runs again
+    /// where packages or dates move.
+    pub fn own_files(spec: &Spec, lock: &Lock, platforms: &[Platform]) -> Vec<(&'static str, Vec<u8>)> {
+        let is_read = |input: &&LockedInput| !matches!(input.kind.as_str(), "key" | "package");
+        let bare = Lock {
+            keep: Keep::Needed.as_str().to_owned(),
+            source_date: 0,
+            source_date_given: false,
+            archives: Vec::new(),
+            inputs: lock.inputs.iter().filter(is_read).cloned().collect(),
+            platform: lock.platform.keys().map(|name| (name.clone(), PlatformLock::default())).collect(),
+            variants: BTreeMap::new(),
+            ..lock.clone()
+        };
+        Self::files(spec, &bare, platforms)
     }
 
     /// Reads a job.
