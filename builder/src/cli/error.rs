@@ -43,6 +43,12 @@ pub(crate) enum Error {
     /// A variant of what is no spec.
     #[error("cannot take a variant of `{0}`: only a spec has variants")]
     ImageVariant(String),
+    /// BuildKit is to build, and nothing says what runs there.
+    #[error("cannot build with BuildKit: no worker is named")]
+    NoWorker,
+    /// A flag of BuildKit's, and this process builds.
+    #[error("cannot use `{0}`: it is for `--engine buildkit`")]
+    LocalEngine(&'static str),
     /// No key on the command line.
     #[error("cannot sign: no key is named")]
     NoKey,
@@ -84,6 +90,8 @@ impl Diagnose for Error {
             Self::OneEvidence => "cli::one-evidence",
             Self::SourceRevision(..) => "cli::source-revision",
             Self::ImageVariant(_) => "cli::image-variant",
+            Self::NoWorker => "cli::no-worker",
+            Self::LocalEngine(_) => "cli::local-engine",
             Self::NoKey => "cli::no-key",
             Self::Key(..) => "cli::key",
             Self::NoVariable(_) => "cli::no-variable",
@@ -102,6 +110,10 @@ impl Diagnose for Error {
             Self::NoPlatform => "name them under `platforms:` in the spec",
             Self::Distro(_) => "known are `debian/13` and `debian/12`",
             Self::Panic => "please report it, with the lines above and what led to them",
+            Self::NoWorker => {
+                "name an image with tarsia in it by `--worker IMAGE@sha256:HEX`, or a static tarsia by `--worker \
+                 URL#sha256=HEX`"
+            }
             Self::NoKey => "name one with `--key`; `tarsia keygen -o NAME` makes one",
             Self::NoPassword => "set `COSIGN_PASSWORD`, or run from a terminal",
             Self::OneOutput => "leave `-o` out, and each image is written to `<name>.oci`",
