@@ -11,7 +11,7 @@ use crate::digest::{Digest, Hasher};
 use crate::engine::Remote;
 use crate::engine::farm::Farm;
 use crate::engine::local::{self, BuildInput, Built};
-use crate::image::{self, OpenImage, Opened};
+use crate::image::{self, BlobSource, OpenImage, Opened};
 use crate::layer::Workers;
 use crate::license;
 use crate::policy::{self, Broken, Depth, Found, Judgement, Licensed, Rule};
@@ -144,9 +144,23 @@ pub(super) fn contract(
     built: &Built,
     warnings: &mut Vec<Warning>,
 ) -> Result<(), Problems> {
-    let Some(checks) = &input.spec.checks else { return Ok(()) };
     let blobs = |digest: &Digest| input.store.blob(digest).map_err(std::io::Error::other);
-    let open = image::built(name, &built.image, &blobs)?;
+    contract_with(input, name, built, &blobs, warnings)
+}
+
+/// As [`contract`], where `blobs` gives the layers.
+///
+/// # Errors
+/// Each breach, as a "no".
+pub(super) fn contract_with(
+    input: &BuildInput<'_>,
+    name: &str,
+    built: &Built,
+    blobs: &BlobSource<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), Problems> {
+    let Some(checks) = &input.spec.checks else { return Ok(()) };
+    let open = image::built(name, &built.image, blobs)?;
     let mut broken: Vec<Box<dyn Diagnose>> = Vec::new();
     for one in open.images() {
         let key = key(&one.descriptor.digest, &input.spec.digest);
