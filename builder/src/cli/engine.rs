@@ -1,11 +1,12 @@
 //! `--engine` and what belongs to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tarsia::buildkit::{Address, Tls};
 use tarsia::engine::farm;
 use tarsia::engine::graph::Worker;
+use tarsia::load::Engines;
 
 use super::error::Error;
 
@@ -72,9 +73,25 @@ fn parse_engine(text: &str) -> Result<Engine, String> {
     }
 }
 
+/// Returns the address of the Docker daemon that is used where none is named: what `DOCKER_HOST` says, else the first of
+/// the known sockets that is there.
+fn docker(known: &Engines) -> Result<Address, tarsia::buildkit::Error> {
+    match &known.docker_host {
+        Some(host) => match host.split_once("://") {
+            Some(("unix", path)) => Ok(Address::docker(Path::new(path))),
+            Some(("tcp", host)) => Address::parse(&format!("docker+tcp://{host}")),
+            _ => Address::parse(host),
+        },
+        None => {
+            let socket = known.docker_sockets.iter().find(|socket| socket.exists());
+            Ok(socket.map_or_else(Address::default, |socket| Address::docker(socket)))
+        }
+    }
+}
+
 impl EngineFlags {
     /// Returns the daemons that build; none where this process does.
-    pub(crate) fn daemons(&self) -> Result<Option<farm::Options>, tarsia::diag::Problems> {
+    pub(crate) fn daemons(&self, known: &Engines) -> Result<Option<farm::Options>, tarsia::diag::Problems> {
         let Some(Engine::Buildkit(addresses)) = &self.engine else {
             let idle = [
                 ("--engine-ca", self.engine_ca.is_some()),
@@ -100,7 +117,7 @@ impl EngineFlags {
             key: read(&self.engine_key)?,
         };
         let options = farm::Options {
-            addresses: addresses.clone(),
+            addresses: if addresses.is_empty() { vec![docker(known)?] } else { addresses.clone() },
             worker,
             tls,
             cache_from: self.cache_from.clone(),

@@ -21,8 +21,9 @@ mod share;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
@@ -30,22 +31,27 @@ use rayon::prelude::*;
 
 use crate::buildkit::{self, Address, Event, Tls};
 use crate::diag::Warning;
+use crate::digest::Digest;
 use crate::engine::Remote;
-use crate::engine::graph::{self, Worker};
+use crate::engine::graph::{self, LayerGroup, Planned, Worker};
 use crate::engine::local::{self, BuildInput, Packs, Selected};
 use crate::fetch::Mirrors;
 use crate::image::Image;
 use crate::layer::{self, Layer};
-use crate::llb::Definition;
+use crate::llb::{Definition, Vertex};
 use crate::lock::{LockedPackage, PlatformLock};
 use crate::package::{PackIndex, pack_key};
 use crate::select::LayerPlan;
 use crate::spec::Platform;
+use crate::store::TemporaryDirectory;
 
 pub use daemon::Daemon;
 pub use error::Error;
 
 use share::Team;
+
+/// The most bytes of plans in one graph, as long as no single one has more: a daemon takes messages of 16 MiB.
+const MAX_PLANS: usize = 4 << 20;
 
 /// Which daemons build, and with what.
 #[derive(Debug, Clone)]
@@ -96,7 +102,9 @@ pub struct Ask<'a> {
 pub struct Farm {
     team: Team,
     worker: Worker,
-    mirrors: Mirrors,
+    mirrors: Mutex<Mirrors>,
+    /// Archives that ask for a login, or have an authority of their own.
+    private: BTreeSet<String>,
     offline: bool,
 }
 
@@ -112,14 +120,22 @@ impl Farm {
 
     /// Returns a farm of these daemons.
     pub fn with(daemons: Vec<Box<dyn Daemon>>, worker: Worker, mirrors: Mirrors, offline: bool) -> Self {
-        Self { team: Team::new(daemons), worker, mirrors, offline }
+        let private = mirrors.private.keys().cloned().collect();
+        let mut mirrors = mirrors;
+        for all in mirrors.by_archive.values_mut() {
+            // What only this machine can read counts only where there is nothing else: then it is said.
+            if all.iter().any(|uri| uri.starts_with("http")) {
+                all.retain(|uri| uri.starts_with("http"));
+            }
+        }
+        Self { team: Team::new(daemons), worker, mirrors: Mutex::new(mirrors), private, offline }
     }
 
     /// Returns whether a layer is made here and its packages are opened here: daemons have neither the spec's directory
     /// nor this machine's logins.
     pub fn is_made_here(&self, share: &PlatformLock, layer: &str) -> bool {
         let own = |package: &LockedPackage| {
-            package.local_path().is_some() || self.mirrors.private.contains_key(&package.archive)
+            package.local_path().is_some() || self.private.contains(&package.archive)
         };
         share.packages.iter().any(|package| package.layer == layer && own(package))
     }
@@ -158,27 +174,28 @@ impl Farm {
                 }
             }
         }
-        let graph = self.graph(input, platform);
-        let groups = graph.groups();
-        let groups: Vec<_> =
-            groups.into_iter().filter(|group| group.layers.iter().any(|layer| wanted.contains(layer.as_str()))).collect();
         let Some(first) = wanted.first() else { return Ok(indexes) };
+        let groups: Vec<LayerGroup> = graph::groups(platform, share)
+            .into_iter()
+            .filter(|group| group.layers.iter().any(|layer| wanted.contains(layer.as_str())))
+            .collect();
         self.reach(|| format!("the packages of layer `{first}`"))?;
-        let count = groups.iter().map(|group| group.packages.len() as u64).sum();
-        input.progress.start("open", count);
+        let packages = groups.iter().map(|group| group.packages(share).len() as u64);
+        input.progress.start("open", packages.sum());
         let opened = self.team.run(&groups, &|group| key(platform, &group.layers[0]), &|daemon, groups, stop| {
-            let definition = graph.opens(groups)?;
-            let done = |name: &str| {
-                let group = groups.iter().find(|group| group.is_open(name));
-                input.progress.advance("open", group.map_or(0, |group| group.packages.len() as u64));
+            let own: Vec<LayerGroup> = groups.iter().map(|group| (*group).clone()).collect();
+            let done = |vertex: &Vertex| {
+                let group = own.iter().find(|group| opens(vertex, group));
+                input.progress.advance("open", group.map_or(0, |group| group.packages(share).len() as u64));
             };
-            let room = solve(input, daemon, &definition, false, stop, &done)?;
-            let packages = groups.iter().enumerate().flat_map(|(number, group)| {
+            let job = Job { input, platform, daemon, is_whole: false, stop, done: &done };
+            let room = self.solve(&job, &|input| graph::opens(input, &own))?;
+            let packages = own.iter().enumerate().flat_map(|(number, group)| {
                 let directory = room.path().join(number.to_string());
-                group.packages.iter().map(move |package| (directory.join(&package.name), *package))
+                group.packages(share).into_iter().map(move |package| (directory.join(&package.name), package))
             });
             let packages: Vec<_> = packages.collect();
-            let take = |(path, package): &(std::path::PathBuf, &LockedPackage)| {
+            let take = |(path, package): &(PathBuf, &LockedPackage)| {
                 let index = receive::index(store, path, package, daemon.address())?;
                 Ok((package.name.clone(), index))
             };
@@ -206,26 +223,37 @@ impl Farm {
         for (_, plan) in plans {
             sizes.insert(plan.name.as_str(), layer::tar_size(plan).map_err(local::Error::from)?);
         }
-        let graph = self.graph(input, platform);
-        let groups = graph.groups();
+        let share = input.lock.platform.get(platform.oci());
+        let groups = share.map(|share| graph::groups(platform, share)).unwrap_or_default();
         let group_of = |plan: &LayerPlan| {
             let group = groups.iter().find(|group| group.layers.contains(&plan.name));
             key(platform, group.map_or(plan.name.as_str(), |group| group.layers[0].as_str()))
         };
         input.progress.start("layer", sizes.values().sum());
         let made = self.team.run(plans, &|(_, plan)| group_of(plan), &|daemon, plans, stop| {
-            let own: Vec<&LayerPlan> = plans.iter().map(|(_, plan)| *plan).collect();
-            let definition = graph.layers(&own)?;
-            let done = |name: &str| {
-                let layer = name.strip_prefix("layer ").and_then(|name| sizes.get(name));
+            let done = |vertex: &Vertex| {
+                let layer = vertex.name.strip_prefix("layer ").and_then(|name| sizes.get(name));
                 input.progress.advance("layer", layer.copied().unwrap_or(0));
             };
-            let room = solve(input, daemon, &definition, true, stop, &done)?;
-            let take = |(number, plan): &&(usize, &LayerPlan)| {
-                let directory = room.path().join(&plan.name);
-                Ok((*number, receive::layer(input.store, plan, compression, &directory, daemon.address())?))
-            };
-            input.workers.pool.install(|| plans.par_iter().map(take).collect::<Result<Vec<_>, Error>>())
+            let job = Job { input, platform, daemon, is_whole: true, stop, done: &done };
+            let mut made = Vec::new();
+            for plans in portions(plans) {
+                let planned: Vec<Planned<'_>> = plans
+                    .iter()
+                    .map(|((_, plan), bytes)| Planned { platform, layer: &plan.name, plan: bytes })
+                    .collect();
+                let room = self.solve(&job, &|input| graph::layers(input, &planned))?;
+                let take = |(place, ((number, plan), _)): (usize, &(&(usize, &LayerPlan), Vec<u8>))| {
+                    let directory = room.path().join(place.to_string());
+                    let layer = receive::layer(input.store, plan, compression, &directory, daemon.address())?;
+                    Ok((*number, layer))
+                };
+                let layers = input.workers.pool.install(|| {
+                    plans.par_iter().enumerate().map(take).collect::<Result<Vec<_>, Error>>()
+                });
+                made.extend(layers?);
+            }
+            Ok(made)
         });
         input.progress.finish("layer");
         made
@@ -236,8 +264,64 @@ impl Farm {
         if self.offline { Err(Error::Offline { what: what() }) } else { Ok(()) }
     }
 
-    fn graph<'a>(&'a self, input: &BuildInput<'a>, platform: Platform) -> graph::Lowering<'a> {
-        todo!()
+    /// Has a daemon solve a graph, and returns the directory that holds the result until it is dropped. Where a mirror does
+    /// not give a package, the next one of its archive is asked.
+    fn solve(
+        &self,
+        job: &Job<'_>,
+        lower: &dyn Fn(&graph::Input<'_>) -> Result<Definition, graph::Error>,
+    ) -> Result<TemporaryDirectory, Error> {
+        loop {
+            let mirrors = self.mirrors.lock().expect("nobody panics while a mirror is left out").clone();
+            let platforms = [job.platform];
+            let definition = lower(&graph::Input {
+                spec: job.input.spec,
+                lock: job.input.lock,
+                platforms: &platforms,
+                mirrors: &mirrors,
+                worker: &self.worker,
+                context: graph::Context::default(),
+                told: None,
+            })?;
+            let vertices = definition.vertices();
+            let room = job.input.store.temporary_directory()?;
+            match job.solve(&definition, &vertices, room.path()) {
+                Ok(()) => return Ok(room),
+                Err(error) => match vertex_of(&vertices, &error).and_then(|vertex| self.archive_of(job, vertex)) {
+                    Some(archive) if self.leave_out(&mirrors, &archive) => {
+                        let progress = job.input.progress;
+                        progress.step(&format!("{error}; the next mirror of `{archive}` is asked"));
+                    }
+                    _ => return Err(failed(&vertices, error)),
+                },
+            }
+        }
+    }
+
+    /// Returns the archive of the package that an operation fetches; `None` where it does something else.
+    fn archive_of(&self, job: &Job<'_>, vertex: &Vertex) -> Option<String> {
+        let fetches = |package: &&LockedPackage| {
+            vertex.name == format!("{} {} ({})", package.name, package.version, package.architecture)
+        };
+        let share = job.input.lock.platform.get(job.platform.oci())?;
+        share.packages.iter().find(fetches).map(|package| package.archive.clone())
+    }
+
+    /// Leaves out the mirror of an archive that was asked first when these were the mirrors; returns whether there is
+    /// another.
+    fn leave_out(&self, then: &Mirrors, archive: &str) -> bool {
+        let mut now = self.mirrors.lock().expect("nobody panics while a mirror is left out");
+        let (Some(then), Some(now)) = (then.by_archive.get(archive), now.by_archive.get_mut(archive)) else {
+            return false;
+        };
+        // Another daemon may have found out before.
+        if then.first() == now.first() {
+            if now.len() < 2 {
+                return false;
+            }
+            now.remove(0);
+        }
+        true
     }
 }
 
@@ -275,23 +359,99 @@ fn key(platform: Platform, layer: &str) -> String {
     format!("{} {layer}", platform.oci())
 }
 
-/// Has a daemon solve a graph, and returns the directory that holds the result until it is dropped. `done` hears of each
-/// operation that is over by its name.
-fn solve(
-    input: &BuildInput<'_>,
-    daemon: &dyn Daemon,
-    definition: &Definition,
+/// Returns whether an operation opens the packages of a group.
+fn opens(vertex: &Vertex, group: &LayerGroup) -> bool {
+    let layers = vertex.name.strip_prefix("open ").and_then(|name| name.split_once(": "));
+    layers.is_some_and(|(layers, _)| layers == group.layers.join(", "))
+}
+
+/// Puts plans together as far as one message bears them, each with its bytes.
+fn portions<'p, P: Borrow<LayerPlan>>(plans: &[&'p (usize, P)]) -> Vec<Vec<(&'p (usize, P), Vec<u8>)>> {
+    let mut portions: Vec<Vec<_>> = Vec::new();
+    let mut left = 0;
+    for plan in plans {
+        let bytes = plan.1.borrow().to_bytes();
+        if portions.is_empty() || bytes.len() > left {
+            portions.push(Vec::new());
+            left = MAX_PLANS;
+        }
+        left = left.saturating_sub(bytes.len());
+        portions.last_mut().expect("one was put there").push((*plan, bytes));
+    }
+    portions
+}
+
+/// One solve of a daemon.
+struct Job<'a> {
+    input: &'a BuildInput<'a>,
+    platform: Platform,
+    daemon: &'a dyn Daemon,
     is_whole: bool,
-    stop: &AtomicBool,
-    done: &(dyn Fn(&str) + Sync),
-) -> Result<crate::store::TemporaryDirectory, Error> {
-    let room = input.store.temporary_directory()?;
-    let vertices = definition.vertices();
-    let over: Mutex<BTreeSet<String>> = Mutex::default();
-    let events = |event: &Event| {
-        todo!()
+    stop: &'a AtomicBool,
+    /// Hears of each operation that is over.
+    done: &'a (dyn Fn(&Vertex) + Sync),
+}
+
+impl Job<'_> {
+    fn solve(
+        &self,
+        definition: &Definition,
+        vertices: &BTreeMap<Digest, &Vertex>,
+        directory: &Path,
+    ) -> Result<(), buildkit::Error> {
+        let over: Mutex<BTreeSet<Digest>> = Mutex::default();
+        let of = |text: &str| {
+            let digest: Digest = text.parse().ok()?;
+            Some((digest, *vertices.get(&digest)?))
+        };
+        let events = |event: &Event| {
+            let (Event::Completed { vertex } | Event::Cached { vertex }) = event else { return };
+            let Some((digest, vertex)) = of(vertex) else { return };
+            if over.lock().expect("nobody panics while an operation is noted").insert(digest) {
+                let cached = if matches!(event, Event::Cached { .. }) { ", as it was made before" } else { "" };
+                self.input.progress.step(&format!("{}: {}{cached}", self.daemon.address(), vertex.name));
+                (self.done)(vertex);
+            }
+        };
+        let Self { is_whole, stop, .. } = *self;
+        self.daemon.solve(&Ask { definition, directory, is_whole, events: &events, stop })
+    }
+}
+
+/// Returns the operation that an error is about.
+fn vertex_of<'v>(vertices: &BTreeMap<Digest, &'v Vertex>, error: &buildkit::Error) -> Option<&'v Vertex> {
+    let digest: Digest = error.failure()?.vertex.parse().ok()?;
+    vertices.get(&digest).copied()
+}
+
+/// Returns a daemon's error as one about what the operation is for.
+fn failed(vertices: &BTreeMap<Digest, &Vertex>, error: buildkit::Error) -> Error {
+    let vertex = vertex_of(vertices, &error).cloned();
+    let (Some(vertex), buildkit::Error::Solve { address, message, failure: Some(failure), .. }) = (vertex, &error)
+    else {
+        return Error::Daemon(error);
     };
-    let ask = Ask { definition, directory: room.path(), is_whole, events: &events, stop };
-    daemon.solve(&ask).map_err(|error| failed(&vertices, error))?;
-    Ok(room)
+    if share::is_stumble(&error) {
+        return Error::Daemon(error);
+    }
+    let said = |word: &str| failure.log.iter().filter_map(|line| line.strip_prefix(word)).map(str::to_owned);
+    let hints = said("hint: ").collect();
+    // What the worker says, as `cli::render` writes it; else the last that anybody said.
+    let own = said("error: ").next().or_else(|| failure.log.iter().rev().find(|line| !line.trim().is_empty()).cloned());
+    let problem = match own {
+        Some(own) => format!("{own} ({message})"),
+        None => message.clone(),
+    };
+    Error::Operation { verb: verb(&vertex), subject: vertex.subject, address: address.clone(), problem, hints }
+}
+
+/// Returns what an operation does with its subject.
+fn verb(vertex: &Vertex) -> &'static str {
+    match vertex.subject.as_str() {
+        worker if worker == "the worker" => "fetch",
+        package if package.starts_with("package `") => "fetch",
+        packages if packages.starts_with("the packages of ") => "open",
+        layer if layer.starts_with("layer `") => "write",
+        _ => "make",
+    }
 }

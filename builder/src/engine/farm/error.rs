@@ -10,10 +10,12 @@ use crate::{buildkit, package, store};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An operation that fails.
-    #[error("cannot {what} on `{address}`: {problem}")]
+    #[error("cannot {verb} {subject} on `{address}`: {problem}")]
     Operation {
-        /// What it does, with the package or the layer: ``open layer `libc6` ``.
-        what: String,
+        /// What it does with it: `fetch`, `open`, `write`.
+        verb: &'static str,
+        /// What it is about: ``package `libc6` ``, or a layer.
+        subject: String,
         /// The daemon.
         address: String,
         /// What the operation, or the daemon, says.
@@ -54,6 +56,12 @@ pub enum Error {
     Offline {
         /// What is not in the store.
         what: String,
+    },
+    /// One cache that several daemons would write.
+    #[error("cannot have several daemons write the cache `{cache}`: each would take the place of the others' there")]
+    SharedCache {
+        /// As given.
+        cache: String,
     },
     /// What daemons are to do cannot be drawn.
     #[error(transparent)]
@@ -118,6 +126,7 @@ impl Diagnose for Error {
             Self::Index { .. } => "engine::received-index",
             Self::Layer { .. } => "engine::received-layer",
             Self::Offline { .. } => "engine::offline",
+            Self::SharedCache { .. } => "engine::shared-cache",
             Self::Temporary { .. } => "engine::temporary",
             other => other.inner().map_or("engine::farm", Diagnose::code),
         }
@@ -144,6 +153,7 @@ impl Diagnose for Error {
                     .to_owned(),
             ],
             Self::Offline { .. } => vec!["leave `--offline` out, or build with `--engine local`".to_owned()],
+            Self::SharedCache { .. } => vec!["write `{n}` where the daemon's number goes: `ref=HOST/NAME:cache-{n}`".to_owned()],
             other => other.inner().map(Diagnose::hints).unwrap_or_default(),
         }
     }
