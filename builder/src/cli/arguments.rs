@@ -8,8 +8,7 @@ use tarsia::spec::Platform;
 
 use super::commands::{
     add, attach, attest, audit, build, cache, check, completions, diff, fetch, init, inspect, keygen, learn, lock, man,
-    outdated, push, release, remove, sbom, schema, sign, test, vendor, verify, why,
-    worker,
+    outdated, push, release, remove, sbom, schema, sign, test, vendor, verify, why, worker,
 };
 use super::size::parse_size;
 
