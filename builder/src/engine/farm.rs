@@ -405,10 +405,10 @@ impl Job<'_> {
             Some((digest, *vertices.get(&digest)?))
         };
         let events = |event: &Event| {
-            let (Event::Completed { vertex } | Event::Cached { vertex }) = event else { return };
+            let Event::Completed { vertex, cached, .. } = event else { return };
             let Some((digest, vertex)) = of(vertex) else { return };
             if over.lock().expect("nobody panics while an operation is noted").insert(digest) {
-                let cached = if matches!(event, Event::Cached { .. }) { ", as it was made before" } else { "" };
+                let cached = if *cached { ", as it was made before" } else { "" };
                 self.input.progress.step(&format!("{}: {}{cached}", self.daemon.address(), vertex.name));
                 (self.done)(vertex);
             }
@@ -434,10 +434,14 @@ fn failed(vertices: &BTreeMap<Digest, &Vertex>, error: buildkit::Error) -> Error
     if share::is_stumble(&error) {
         return Error::Daemon(error);
     }
-    let said = |word: &str| failure.log.iter().filter_map(|line| line.strip_prefix(word)).map(str::to_owned);
-    let hints = said("hint: ").collect();
+    let said = |word: &str| {
+        let lines = failure.log.iter().filter_map(|line| line.trim().strip_prefix(word));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let hints = said("hint: ");
     // What the worker says, as `cli::render` writes it; else the last that anybody said.
-    let own = said("error: ").next().or_else(|| failure.log.iter().rev().find(|line| !line.trim().is_empty()).cloned());
+    let last = failure.log.iter().rev().find(|line| !line.trim().is_empty());
+    let own = said("error: ").into_iter().next().or_else(|| last.cloned());
     let problem = match own {
         Some(own) => format!("{own} ({message})"),
         None => message.clone(),

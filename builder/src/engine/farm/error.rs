@@ -92,6 +92,15 @@ impl From<local::Error> for Error {
     }
 }
 
+impl From<Error> for local::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Local(error) => *error,
+            error => Self::Remote(Box::new(error)),
+        }
+    }
+}
+
 fn gone(all: &[buildkit::Error]) -> String {
     match all {
         [] => "there is no BuildKit daemon".to_owned(),

@@ -139,7 +139,7 @@ impl World {
     fn local(&self) -> Digest {
         let place = tempfile::tempdir().unwrap();
         let store = Store::open(place.path(), StoreOptions::default()).unwrap();
-        self.internet.values().for_each(|bytes| drop(store.put_blob(bytes).unwrap()));
+        self.internet.values().for_each(|bytes| assert!(store.put_blob(bytes).is_ok()));
         self.build(&store, None).unwrap().digest()
     }
 
@@ -340,7 +340,7 @@ fn without_a_network_nobody_is_asked() {
     assert_eq!(world.build(&world.store("store"), Some(&offline())).unwrap().digest(), digest, "all of it is known");
     // What stands in the store as packages of a local build is not asked for.
     let store = world.store("local");
-    world.internet.values().for_each(|bytes| drop(store.put_blob(bytes).unwrap()));
+    world.internet.values().for_each(|bytes| assert!(store.put_blob(bytes).is_ok()));
     world.build(&store, None).unwrap();
     fs::remove_dir_all(world.room.path().join("local/images")).unwrap();
     let error = world.build(&store, Some(&offline())).unwrap_err();

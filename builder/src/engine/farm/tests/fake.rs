@@ -118,16 +118,17 @@ impl Fake {
                 _ => {}
             }
             let key = cache_key(&op, &inputs);
+            let cached = state.cache.contains_key(&key);
             let outputs = match state.cache.get(&key) {
                 Some(outputs) => outputs.clone(),
                 None => {
                     let outputs = self.make(&op, &inputs, &digest, &name)?;
                     state.cache.insert(key, outputs.clone());
-                    state.ran.push(name);
+                    state.ran.push(name.clone());
                     outputs
                 }
             };
-            (ask.events)(&Event::completed(&digest));
+            (ask.events)(&Event::Completed { vertex: digest.clone(), name: name.clone(), cached });
             made.insert(digest, outputs);
         }
         let last = pb::Op::decode(&last[..]).unwrap();
