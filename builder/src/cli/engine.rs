@@ -1,13 +1,16 @@
 //! `--engine` and what belongs to it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use tarsia::buildkit::{Address, Tls};
+use tarsia::buildkit::{Address, Login, Tls};
 use tarsia::engine::farm;
 use tarsia::engine::graph::Worker;
 use tarsia::load::Engines;
+use tarsia::registry::{Credential, CredentialFiles};
 
+use super::environment::Environment;
 use super::error::Error;
 
 /// Which engine builds.
@@ -89,9 +92,33 @@ fn docker(known: &Engines) -> Result<Address, tarsia::buildkit::Error> {
     }
 }
 
+/// Returns the logins that daemons may ask for: those of the registries that the worker and caches are in.
+fn logins(
+    known: &CredentialFiles,
+    worker: &Worker,
+    caches: &[&String],
+) -> Result<BTreeMap<String, Login>, tarsia::registry::Error> {
+    let mut names: Vec<String> = match worker {
+        Worker::Image(reference) => vec![reference.to_string()],
+        Worker::Http { .. } | Worker::Definition(_) => Vec::new(),
+    };
+    names.extend(caches.iter().flat_map(|cache| cache.split(',')).filter_map(|field| {
+        let (key, value) = field.trim_matches('"').split_once('=').unwrap_or(("ref", field));
+        (key == "ref").then(|| value.to_owned())
+    }));
+    let mut logins = BTreeMap::new();
+    for name in names {
+        let Some((host, repository)) = name.split_once('/') else { continue };
+        if let Some(Credential::Password { user, password }) = known.find(host, repository)? {
+            logins.insert(host.to_owned(), Login { user, password: password.to_string() });
+        }
+    }
+    Ok(logins)
+}
+
 impl EngineFlags {
     /// Returns the daemons that build; none where this process does.
-    pub(crate) fn daemons(&self, known: &Engines) -> Result<Option<farm::Options>, tarsia::diag::Problems> {
+    pub(crate) fn daemons(&self, environment: &Environment) -> Result<Option<farm::Options>, tarsia::diag::Problems> {
         let Some(Engine::Buildkit(addresses)) = &self.engine else {
             let idle = [
                 ("--engine-ca", self.engine_ca.is_some()),
@@ -116,10 +143,15 @@ impl EngineFlags {
             certificate: read(&self.engine_cert)?,
             key: read(&self.engine_key)?,
         };
+        let caches: Vec<&String> = self.cache_from.iter().chain(&self.cache_to).collect();
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| Error::Random(error.to_string()))?;
         let options = farm::Options {
-            addresses: if addresses.is_empty() { vec![docker(known)?] } else { addresses.clone() },
-            worker,
+            addresses: if addresses.is_empty() { vec![docker(&environment.engines)?] } else { addresses.clone() },
             tls,
+            logins: logins(&environment.registries, &worker, &caches)?,
+            seed,
+            worker,
             cache_from: self.cache_from.clone(),
             cache_to: self.cache_to.clone(),
         };

@@ -49,6 +49,9 @@ pub(crate) enum Error {
     /// A flag of BuildKit's, and this process builds.
     #[error("cannot use `{0}`: it is for `--engine buildkit`")]
     LocalEngine(&'static str),
+    /// A platform of what is no image.
+    #[error("cannot take a platform of `{0}`: a directory holds one root file system")]
+    DirectoryPlatform(String),
     /// No key on the command line.
     #[error("cannot sign: no key is named")]
     NoKey,
@@ -67,6 +70,9 @@ pub(crate) enum Error {
     /// The system gives no random bytes.
     #[error("cannot draw random bytes: {0}")]
     Random(String),
+    /// The environment is not that of a program which BuildKit starts.
+    #[error("cannot answer BuildKit: it has not started this program")]
+    NotBuildKit,
     /// The library panicked.
     #[error("cannot go on: this is a mistake in tarsia")]
     Panic,
@@ -92,12 +98,14 @@ impl Diagnose for Error {
             Self::ImageVariant(_) => "cli::image-variant",
             Self::NoWorker => "cli::no-worker",
             Self::LocalEngine(_) => "cli::local-engine",
+            Self::DirectoryPlatform(_) => "cli::directory-platform",
             Self::NoKey => "cli::no-key",
             Self::Key(..) => "cli::key",
             Self::NoVariable(_) => "cli::no-variable",
             Self::NoAgent => "cli::no-agent",
             Self::NoPassword => "cli::no-password",
             Self::Random(_) => "cli::random",
+            Self::NotBuildKit => "cli::not-buildkit",
             Self::Panic => "cli::panic",
             Self::Output(_) => "cli::output",
         }
@@ -113,6 +121,9 @@ impl Diagnose for Error {
             Self::NoWorker => {
                 "name an image with tarsia in it by `--worker IMAGE@sha256:HEX`, or a static tarsia by `--worker \
                  URL#sha256=HEX`"
+            }
+            Self::NotBuildKit => {
+                "BuildKit runs it: as a scanner with `--opt attest:sbom=generator=IMAGE`, as a frontend by `# syntax=IMAGE`"
             }
             Self::NoKey => "name one with `--key`; `tarsia keygen -o NAME` makes one",
             Self::NoPassword => "set `COSIGN_PASSWORD`, or run from a terminal",

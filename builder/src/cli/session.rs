@@ -91,7 +91,7 @@ impl Session {
         output: &Path,
         work: impl FnOnce(&World<'_>) -> Result<T, Problems>,
     ) -> Result<T, Problems> {
-        let daemons = engine.daemons(&self.environment.engines)?;
+        let daemons = engine.daemons(&self.environment)?;
         self.in_world(flags, output, |world| work(&World { daemons: daemons.as_ref(), ..*world }))
     }
 

@@ -25,11 +25,10 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 
-use crate::buildkit::{self, Address, Event, Tls};
+use crate::buildkit::{self, Address, Event, Limits, Login, Stop, Tls};
 use crate::diag::Warning;
 use crate::digest::Digest;
 use crate::engine::Remote;
@@ -60,8 +59,12 @@ pub struct Options {
     pub addresses: Vec<Address>,
     /// The tarsia that they run.
     pub worker: Worker,
-    /// Certificates for those reached by `tcp://`.
+    /// Certificates for those reached by TCP.
     pub tls: Tls,
+    /// Logins that they may ask for, by the host of a registry: those of the worker and of caches.
+    pub logins: BTreeMap<String, Login>,
+    /// Random bytes.
+    pub seed: [u8; 32],
     /// Caches that they look into, as BuildKit writes them.
     pub cache_from: Vec<String>,
     /// Caches that they write, as BuildKit writes them; `{n}` stands for the daemon's number, the first being 1.
@@ -90,12 +93,14 @@ pub struct Ask<'a> {
     pub definition: &'a Definition,
     /// An empty directory, which takes the result.
     pub directory: &'a Path,
+    /// How much of it there may be.
+    pub limits: Limits,
     /// Whether this is all that the daemon does for a build, so that its caches are worth writing.
     pub is_whole: bool,
     /// Hears of the solve.
     pub events: &'a (dyn Fn(&Event) + Sync),
     /// Set once nobody waits for the result any more.
-    pub stop: &'a AtomicBool,
+    pub stop: &'a Stop,
 }
 
 /// Daemons that build together. None is spoken to before there is something for it to do.
@@ -188,7 +193,8 @@ impl Farm {
                 let group = own.iter().find(|group| opens(vertex, group));
                 input.progress.advance("open", group.map_or(0, |group| group.packages(share).len() as u64));
             };
-            let job = Job { input, platform, daemon, is_whole: false, stop, done: &done };
+            let limits = receive::limits_of_indexes(&own, share);
+            let job = Job { input, platform, daemon, is_whole: false, limits, stop, done: &done };
             let room = self.solve(&job, &|input| graph::opens(input, &own))?;
             let packages = own.iter().enumerate().flat_map(|(number, group)| {
                 let directory = room.path().join(number.to_string());
@@ -235,13 +241,14 @@ impl Farm {
                 let layer = vertex.name.strip_prefix("layer ").and_then(|name| sizes.get(name));
                 input.progress.advance("layer", layer.copied().unwrap_or(0));
             };
-            let job = Job { input, platform, daemon, is_whole: true, stop, done: &done };
             let mut made = Vec::new();
             for plans in portions(plans) {
                 let planned: Vec<Planned<'_>> = plans
                     .iter()
                     .map(|((_, plan), bytes)| Planned { platform, layer: &plan.name, plan: bytes })
                     .collect();
+                let limits = receive::limits_of_layers(plans.iter().filter_map(|((_, plan), _)| sizes.get(plan.name.as_str())));
+                let job = Job { input, platform, daemon, is_whole: true, limits, stop, done: &done };
                 let room = self.solve(&job, &|input| graph::layers(input, &planned))?;
                 let take = |(place, ((number, plan), _)): (usize, &(&(usize, &LayerPlan), Vec<u8>))| {
                     let directory = room.path().join(place.to_string());
@@ -387,7 +394,9 @@ struct Job<'a> {
     platform: Platform,
     daemon: &'a dyn Daemon,
     is_whole: bool,
-    stop: &'a AtomicBool,
+    /// How much may come.
+    limits: Limits,
+    stop: &'a Stop,
     /// Hears of each operation that is over.
     done: &'a (dyn Fn(&Vertex) + Sync),
 }
@@ -413,8 +422,8 @@ impl Job<'_> {
                 (self.done)(vertex);
             }
         };
-        let Self { is_whole, stop, .. } = *self;
-        self.daemon.solve(&Ask { definition, directory, is_whole, events: &events, stop })
+        let Self { is_whole, limits, stop, .. } = *self;
+        self.daemon.solve(&Ask { definition, directory, limits, is_whole, events: &events, stop })
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Chain<'a> {
     project: Project,
     /// Everything that is mounted, and everything that is written.
     room: PathBuf,
+    /// What a shell does before it becomes the program.
+    before: &'static str,
 }
 
 impl<'a> Chain<'a> {
@@ -25,7 +27,23 @@ impl<'a> Chain<'a> {
         let project = Project::read(&place.path(spec), variant).unwrap();
         let room = place.path(room);
         std::fs::create_dir_all(&room).unwrap();
-        Self { place, project, room }
+        Self { place, project, room, before: "exec \"$0\" \"$@\"" }
+    }
+
+    /// Returns the same chain with another `source_date` in its lock, in another room.
+    pub(crate) fn at(&self, source_date: i64, room: &str) -> Self {
+        let mut other = Self::new(self.place, self.file(), self.project.spec.variant.as_deref(), room);
+        other.project.lock.as_mut().unwrap().source_date = source_date;
+        other
+    }
+
+    /// Returns the chain with another way to start the program.
+    pub(crate) fn outside(self, before: &'static str) -> Self {
+        Self { before, ..self }
+    }
+
+    fn file(&self) -> &str {
+        Path::new(&self.project.spec.source.name).file_name().unwrap().to_str().unwrap()
     }
 
     /// Returns a path of the chain's room.
@@ -40,7 +58,8 @@ impl<'a> Chain<'a> {
     /// Runs an operation, with other places for what it reads and writes.
     pub(crate) fn run(&self, operation: &str, arguments: &[String], places: &[(&str, PathBuf)]) -> Ran {
         let contract = Contract::OWN.to_string();
-        let mut command = self.place.tarsia(["worker", operation, "--contract", &contract]);
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", self.before, env!("CARGO_BIN_EXE_tarsia"), "worker", operation, "--contract", &contract]);
         // Nothing of the outside may matter.
         command.current_dir("/").env_clear().env("TARSIA_STORE", "/nonexistent").env("TZ", "Pacific/Chatham");
         for (flag, path) in places {
@@ -203,6 +222,13 @@ impl<'a> Chain<'a> {
 
     /// Does everything up to the image, and returns its digest.
     pub(crate) fn build(&self) -> String {
+        let ran = self.try_build();
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        ran.out
+    }
+
+    /// As [`Chain::build`], and returns how `assemble` ended.
+    pub(crate) fn try_build(&self) -> Ran {
         let job = self.job();
         self.open_own(&job);
         for platform in self.platforms() {
@@ -215,8 +241,6 @@ impl<'a> Chain<'a> {
                 self.ok("layer", &arguments, &places);
             }
         }
-        let ran = self.run("assemble", &[], &self.assembling(&job));
-        assert_eq!(ran.status, 0, "{}", ran.err);
-        ran.out
+        self.run("assemble", &[], &self.assembling(&job))
     }
 }

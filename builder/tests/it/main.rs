@@ -6,6 +6,7 @@ mod apt;
 mod archives;
 mod bad;
 mod base;
+mod buildkit;
 mod chain;
 mod class;
 mod container;

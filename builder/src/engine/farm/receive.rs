@@ -6,11 +6,13 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::Error;
+use crate::buildkit::Limits;
 use crate::digest::{Digest, Hasher};
+use crate::engine::graph::LayerGroup;
 use crate::engine::local;
 use crate::engine::worker::{BLOB, LayerRecord, RECORD};
 use crate::layer::{self, Layer};
-use crate::lock::LockedPackage;
+use crate::lock::{LockedPackage, PlatformLock};
 use crate::package::{MAX_INDEX, PackIndex, pack_key};
 use crate::select::LayerPlan;
 use crate::spec::Compression;
@@ -107,6 +109,27 @@ fn said(path: &Path, plan: &LayerPlan, compression: Compression) -> Result<Layer
 
 /// The most bytes of a layer's record.
 const MAX_RECORD: u64 = 64 << 10;
+
+/// Returns how much may come where indexes are sent.
+pub(super) fn limits_of_indexes(groups: &[LayerGroup], share: &PlatformLock) -> Limits {
+    let count: usize = groups.iter().map(|group| group.packages(share).len()).sum();
+    Limits { entries: limit(count + groups.len()), bytes: MAX_INDEX.saturating_mul(count as u64) }
+}
+
+/// Returns how much may come where layers with tars of these sizes are sent.
+pub(super) fn limits_of_layers<'a>(tars: impl Iterator<Item = &'a u64>) -> Limits {
+    let (mut count, mut bytes) = (0, 0u64);
+    for tar in tars {
+        count += 1;
+        bytes = bytes.saturating_add(most(*tar)).saturating_add(MAX_RECORD);
+    }
+    Limits { entries: limit(3 * count), bytes }
+}
+
+/// Returns how many files and directories may come where `count` are wanted; some may stand about.
+fn limit(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX).saturating_add(16)
+}
 
 /// Returns the most bytes that a tar of this size can be encoded to: a codec adds little to what it cannot shrink, and
 /// what frames and members add is small beside their cuts, of which there can be many small ones.

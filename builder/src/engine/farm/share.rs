@@ -1,10 +1,9 @@
 //! Who does what: work is shared out by rendezvous hashing, and a lost daemon's share goes to the others.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Daemon, Error};
-use crate::buildkit;
+use crate::buildkit::{self, Stop};
 use crate::digest::Hasher;
 
 /// Several daemons, and which of them are gone.
@@ -15,7 +14,7 @@ pub(super) struct Team {
 }
 
 /// What a daemon is asked to do with its share; `stop` is set once nobody wants the answer any more.
-pub(super) type Work<'w, J, R> = dyn Fn(&dyn Daemon, &[&J], &AtomicBool) -> Result<Vec<R>, Error> + Sync + 'w;
+pub(super) type Work<'w, J, R> = dyn Fn(&dyn Daemon, &[&J], &Stop) -> Result<Vec<R>, Error> + Sync + 'w;
 
 impl Team {
     pub(super) fn new(daemons: Vec<Box<dyn Daemon>>) -> Self {
@@ -42,7 +41,7 @@ impl Team {
             for job in left {
                 shares[self.choose(&key(job))?].push(job);
             }
-            let stop = AtomicBool::new(false);
+            let stop = Stop::default();
             let answers: Vec<Option<Result<Vec<R>, Error>>> = std::thread::scope(|scope| {
                 let asked = shares.iter().zip(&self.daemons).map(|(share, daemon)| {
                     let stop = &stop;
@@ -102,15 +101,15 @@ fn attempt<J, R>(
     daemon: &dyn Daemon,
     share: &[&J],
     work: &Work<'_, J, R>,
-    stop: &AtomicBool,
+    stop: &Stop,
 ) -> Result<Vec<R>, Error> {
     let mut answer = work(daemon, share, stop);
-    if matches!(&answer, Err(Error::Daemon(error)) if is_stumble(error)) && !stop.load(Ordering::SeqCst) {
+    if matches!(&answer, Err(Error::Daemon(error)) if is_stumble(error)) && !stop.is_stopped() {
         answer = work(daemon, share, stop);
     }
     match &answer {
         Err(Error::Daemon(error)) if error.is_daemon() || matches!(error, buildkit::Error::Stopped) => {}
-        Err(_) => stop.store(true, Ordering::SeqCst),
+        Err(_) => stop.stop(),
         Ok(_) => {}
     }
     answer
@@ -197,7 +196,7 @@ mod tests {
     #[test]
     fn the_share_of_a_lost_daemon_goes_to_the_others() {
         let team = Team::new(daemons(&["a", "b", "c"]));
-        let work = |daemon: &dyn Daemon, share: &[&u32], _: &AtomicBool| match daemon.address() {
+        let work = |daemon: &dyn Daemon, share: &[&u32], _: &Stop| match daemon.address() {
             "b" => Err(lost("b")),
             _ => good(daemon, share),
         };
@@ -224,7 +223,7 @@ mod tests {
         let stumbling = |often: u32| {
             let count = &count;
             *count.lock().unwrap() = 0;
-            move |daemon: &dyn Daemon, share: &[&u32], _: &AtomicBool| {
+            move |daemon: &dyn Daemon, share: &[&u32], _: &Stop| {
                 let mut count = count.lock().unwrap();
                 *count += 1;
                 if *count <= often { Err(solve("flightcontrol: exceeded retry timeout")) } else { good(daemon, share) }
@@ -233,12 +232,12 @@ mod tests {
         assert_eq!(shares(&["a"], &stumbling(1)).unwrap().len(), JOBS.len());
         assert!(shares(&["a"], &stumbling(2)).is_err());
         *count.lock().unwrap() = 0;
-        let failing = |daemon: &dyn Daemon, _: &[&u32], stop: &AtomicBool| {
+        let failing = |daemon: &dyn Daemon, _: &[&u32], stop: &Stop| {
             if daemon.address() == "a" {
                 *count.lock().unwrap() += 1;
                 return Err(solve("exit code: 2"));
             }
-            while !stop.load(Ordering::SeqCst) {
+            while !stop.is_stopped() {
                 std::thread::yield_now();
             }
             Err(Error::Daemon(buildkit::Error::Stopped))
