@@ -187,7 +187,11 @@ impl Farm {
         self.reach(|| format!("the packages of layer `{first}`"))?;
         let packages = groups.iter().map(|group| group.packages(share).len() as u64);
         input.progress.start("open", packages.sum());
-        let opened = self.team.run(&groups, &|group| key(platform, &group.layers[0]), &|daemon, groups, stop| {
+        let what = |groups: &[&LayerGroup]| {
+            let layers = groups.iter().flat_map(|group| &group.layers).map(String::as_str);
+            format!("open the packages of {}", listed(layers))
+        };
+        let opened = self.team.run(&groups, &|group| key(platform, &group.layers[0]), &what, &|daemon, groups, stop| {
             let own: Vec<LayerGroup> = groups.iter().map(|group| (*group).clone()).collect();
             let done = |vertex: &Vertex| {
                 let group = own.iter().find(|group| opens(vertex, group));
@@ -236,7 +240,10 @@ impl Farm {
             key(platform, group.map_or(plan.name.as_str(), |group| group.layers[0].as_str()))
         };
         input.progress.start("layer", sizes.values().sum());
-        let made = self.team.run(plans, &|(_, plan)| group_of(plan), &|daemon, plans, stop| {
+        let what = |plans: &[&(usize, &LayerPlan)]| {
+            format!("write {}", listed(plans.iter().map(|(_, plan)| plan.name.as_str())))
+        };
+        let made = self.team.run(plans, &|(_, plan)| group_of(plan), &what, &|daemon, plans, stop| {
             let done = |vertex: &Vertex| {
                 let layer = vertex.name.strip_prefix("layer ").and_then(|name| sizes.get(name));
                 input.progress.advance("layer", layer.copied().unwrap_or(0));
@@ -358,6 +365,18 @@ impl Remote for Farm {
         layers.extend(here.iter().map(|(number, _)| *number).zip(written));
         layers.extend(self.layers(input, platform, &there)?);
         selected.image(input.spec, input.lock, platform, layers.into_values().collect())
+    }
+}
+
+/// Names layers, the first few of many.
+fn listed<'a>(layers: impl Iterator<Item = &'a str>) -> String {
+    /// How many are named.
+    const NAMED: usize = 3;
+    let all: Vec<String> = layers.map(|layer| format!("`{layer}`")).collect();
+    let word = if all.len() == 1 { "layer" } else { "layers" };
+    match all.len().saturating_sub(NAMED) {
+        0 => format!("{word} {}", all.join(", ")),
+        more => format!("{word} {} and {more} more", all[..NAMED].join(", ")),
     }
 }
 

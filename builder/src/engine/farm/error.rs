@@ -24,8 +24,13 @@ pub enum Error {
         hints: Vec<String>,
     },
     /// Every daemon is gone.
-    #[error("cannot build: {}", gone(.0))]
-    NoDaemon(Vec<buildkit::Error>),
+    #[error("cannot {what}: {}", said_of(gone))]
+    NoDaemon {
+        /// What was to be done.
+        what: String,
+        /// Why each is gone.
+        gone: Vec<buildkit::Error>,
+    },
     /// One daemon, or what is said to it.
     #[error(transparent)]
     Daemon(#[from] buildkit::Error),
@@ -101,9 +106,10 @@ impl From<Error> for local::Error {
     }
 }
 
-fn gone(all: &[buildkit::Error]) -> String {
+fn said_of(all: &[buildkit::Error]) -> String {
     match all {
         [] => "there is no BuildKit daemon".to_owned(),
+        [one] => said(one),
         all => format!("every BuildKit daemon is gone: {}", all.iter().map(said).collect::<Vec<_>>().join("; ")),
     }
 }
@@ -131,7 +137,7 @@ impl Diagnose for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::Operation { .. } => "engine::operation",
-            Self::NoDaemon(_) => "engine::no-daemon",
+            Self::NoDaemon { .. } => "engine::no-daemon",
             Self::Index { .. } => "engine::received-index",
             Self::Layer { .. } => "engine::received-layer",
             Self::Offline { .. } => "engine::offline",
@@ -148,7 +154,7 @@ impl Diagnose for Error {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Operation { hints, .. } => hints.clone(),
-            Self::NoDaemon(all) => {
+            Self::NoDaemon { gone: all, .. } => {
                 let mut hints: Vec<String> = Vec::new();
                 for hint in all.iter().flat_map(Diagnose::hints) {
                     if !hints.contains(&hint) {

@@ -22,7 +22,7 @@ impl Team {
     }
 
     /// Has `work` done for every job, each by the daemon that its key leads to, all daemons at once, and returns what came
-    /// of it in no order. What a daemon that is lost meanwhile had to do is done by the others.
+    /// of it in no order; `what` says of jobs what they are. What a daemon that is lost meanwhile had to do is done by the others.
     ///
     /// A stumble of a daemon is tried once more. Any other error is that of the work, and ends it everywhere.
     ///
@@ -32,14 +32,16 @@ impl Team {
         &self,
         jobs: &[J],
         key: &dyn Fn(&J) -> String,
+        what: &dyn Fn(&[&J]) -> String,
         work: &Work<'_, J, R>,
     ) -> Result<Vec<R>, Error> {
         let mut left: Vec<&J> = jobs.iter().collect();
         let mut results = Vec::new();
         while !left.is_empty() {
             let mut shares: Vec<Vec<&J>> = self.daemons.iter().map(|_| Vec::new()).collect();
-            for job in left {
-                shares[self.choose(&key(job))?].push(job);
+            for job in &left {
+                let number = self.choose(&key(job)).ok_or_else(|| self.none(what(&left)))?;
+                shares[number].push(*job);
             }
             let stop = Stop::default();
             let answers: Vec<Option<Result<Vec<R>, Error>>> = std::thread::scope(|scope| {
@@ -79,14 +81,16 @@ impl Team {
     }
 
     /// Returns the number of the daemon that a key leads to, among those that are there.
-    fn choose(&self, key: &str) -> Result<usize, Error> {
-        let mut gone = self.gone.lock().expect("nobody panics while a loss is noted");
+    fn choose(&self, key: &str) -> Option<usize> {
+        let gone = self.gone.lock().expect("nobody panics while a loss is noted");
         let there = self.daemons.iter().enumerate().filter(|(number, _)| gone[*number].is_none());
-        match there.max_by_key(|(_, daemon)| weight(daemon.address(), key)) {
-            Some((number, _)) => Ok(number),
-            None if gone.len() == 1 => Err(gone[0].take().map_or(Error::NoDaemon(Vec::new()), Error::Daemon)),
-            None => Err(Error::NoDaemon(gone.iter_mut().filter_map(Option::take).collect())),
-        }
+        there.max_by_key(|(_, daemon)| weight(daemon.address(), key)).map(|(number, _)| number)
+    }
+
+    /// Returns the error that nobody is left who could do something.
+    fn none(&self, what: String) -> Error {
+        let mut gone = self.gone.lock().expect("nobody panics while a loss is noted");
+        Error::NoDaemon { what, gone: gone.iter_mut().filter_map(Option::take).collect() }
     }
 
     /// Returns which daemons are gone, and why, in words.
@@ -173,7 +177,7 @@ mod tests {
 
     /// Returns who did which job.
     fn shares(names: &[&str], work: &Work<'_, u32, (String, u32)>) -> Result<Vec<(String, u32)>, Error> {
-        let mut done = Team::new(daemons(names)).run(&JOBS, &u32::to_string, work)?;
+        let mut done = Team::new(daemons(names)).run(&JOBS, &u32::to_string, &|jobs| format!("do {} jobs", jobs.len()), work)?;
         done.sort_by_key(|(_, job)| *job);
         Ok(done)
     }
@@ -200,21 +204,24 @@ mod tests {
             "b" => Err(lost("b")),
             _ => good(daemon, share),
         };
-        let mut done = team.run(&JOBS, &u32::to_string, &work).unwrap();
+        let mut done = team.run(&JOBS, &u32::to_string, &|jobs| format!("do {} jobs", jobs.len()), &work).unwrap();
         done.sort_by_key(|(_, job)| *job);
         assert_eq!(done.iter().map(|(_, job)| *job).collect::<Vec<_>>(), JOBS);
         assert_eq!(team.gone(), ["cannot go on with the BuildKit daemon at `b`: it was killed"]);
         // It is not asked again.
-        let again = team.run(&JOBS, &u32::to_string, &|daemon, share, _| good(daemon, share)).unwrap();
+        let again = team.run(&JOBS, &u32::to_string, &|jobs| format!("do {} jobs", jobs.len()), &|daemon, share, _| good(daemon, share)).unwrap();
         assert!(again.iter().all(|(who, _)| who != "b"));
     }
 
     #[test]
     fn without_a_daemon_there_is_an_error() {
         let all = shares(&["a", "b"], &|daemon, _, _| Err(lost(daemon.address()))).unwrap_err();
-        assert!(matches!(all, Error::NoDaemon(gone) if gone.len() == 2));
+        assert!(matches!(all, Error::NoDaemon { gone, what } if gone.len() == 2 && what == "do 40 jobs"));
         let one = shares(&["a"], &|_, _, _| Err(lost("a"))).unwrap_err();
-        assert!(matches!(one, Error::Daemon(buildkit::Error::Lost { .. })));
+        assert_eq!(
+            one.to_string(),
+            "cannot do 40 jobs: could not go on with the BuildKit daemon at `a`: it was killed"
+        );
     }
 
     #[test]

@@ -34,6 +34,9 @@ run:
   entrypoint: [/usr/bin/alpha]
 "#;
 
+/// The program that daemons run, for all they know.
+const WORKER: &[u8] = b"the worker";
+
 /// Packages by layer: one alone, two together, one that keeps nothing, one more.
 const LAYERS: [(&str, &str); 5] =
     [("alpha", "alpha"), ("beta", "pair"), ("gamma", "pair"), ("delta", "delta"), ("omega", "omega")];
@@ -80,7 +83,8 @@ impl World {
             Mirrors { by_archive: [("test".to_owned(), mirrors)].into(), private: BTreeMap::new() };
         mirrors.by_archive.insert("secret".to_owned(), vec!["http://secret.example".to_owned()]);
         let room = tempfile::tempdir().unwrap();
-        let mut world = Self { room, spec, lock, internet: BTreeMap::new(), mirrors };
+        let internet = [(Digest::of(WORKER), WORKER.to_vec())].into();
+        let mut world = Self { room, spec, lock, internet, mirrors };
         for (name, layer) in LAYERS {
             world.put(&package(name, "1.0"), name, "1.0", layer);
         }
@@ -149,7 +153,7 @@ impl World {
 
     fn farm(&self, fakes: &[Arc<Fake>]) -> Farm {
         let daemons = fakes.iter().map(|fake| Box::new(fake.clone()) as Box<dyn Daemon>).collect();
-        let worker = format!("http://worker.example/tarsia#sha256={}", "0".repeat(64));
+        let worker = format!("http://worker.example/tarsia#sha256={}", Digest::of(WORKER).hex());
         Farm::with(daemons, Worker::parse(&worker).unwrap(), self.mirrors.clone(), false)
     }
 
@@ -265,13 +269,17 @@ fn a_lost_daemon_s_work_goes_to_the_others() {
     let error = world.on(&fakes, "all").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot build: every BuildKit daemon is gone: could not go on with the BuildKit daemon at `a`: it was killed; \
+        "cannot write layers `alpha`, `pair`, `delta` and 1 more: every BuildKit daemon is gone: could not go on with the BuildKit daemon at `a`: it was killed; \
          could not go on with the BuildKit daemon at `b`: it was killed"
     );
     let one = world.fakes(&["a"]);
     one[0].vice(Some(Vice::LostAt("open ")));
     let error = world.on(&one, "one").unwrap_err();
-    assert_eq!(error.to_string(), "cannot go on with the BuildKit daemon at `a`: it was killed");
+    assert_eq!(
+        error.to_string(),
+        "cannot open the packages of layers `alpha`, `delta`, `omega` and 1 more: could not go on with the BuildKit daemon \
+         at `a`: it was killed"
+    );
 }
 
 #[test]
