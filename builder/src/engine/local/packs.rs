@@ -228,7 +228,7 @@ pub(crate) fn open_each<T: Send, E: Send>(
 }
 
 /// Returns a pack's index, if the store holds it and its data.
-fn stored(store: &Store, key: &Digest) -> Option<PackIndex> {
+pub(crate) fn stored(store: &Store, key: &Digest) -> Option<PackIndex> {
     let index = PackIndex::from_bytes(&store.entry(Kind::Packs, key)?).ok()?;
     store.large(Kind::Packs, key, &index.data.0)?;
     Some(index)
