@@ -7,8 +7,8 @@ use tarsia::fetch::MirrorFlag;
 use tarsia::spec::Platform;
 
 use super::commands::{
-    add, attach, attest, audit, build, cache, check, completions, diff, fetch, init, inspect, keygen, learn, lock, man,
-    outdated, push, release, remove, sbom, schema, sign, test, vendor, verify, why,
+    add, attach, attest, audit, build, buildkit, cache, check, completions, diff, fetch, init, inspect, keygen, learn,
+    lock, man, outdated, push, release, remove, sbom, schema, sign, test, vendor, verify, why,
 };
 use super::size::parse_size;
 
@@ -73,6 +73,9 @@ pub(crate) enum Command {
     Release(release::Arguments),
     /// Check an image's signatures, and rebuild it to compare
     Verify(verify::Arguments),
+    /// Answer BuildKit as a frontend or an SBOM scanner
+    #[command(hide = true)]
+    Buildkit(buildkit::Arguments),
     /// Manage the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of specs

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use tarsia::container::Machine;
 use tarsia::fetch::Credentials;
 use tarsia::load::Engines;
+use tarsia::ops::ScanInput;
 use tarsia::registry::CredentialFiles;
 use tarsia::spec::Platform;
 use zeroize::Zeroizing;
@@ -69,6 +70,8 @@ pub(crate) struct Environment {
     pub(crate) containers: Machine,
     /// Where files that nobody else needs may be made.
     pub(crate) temporary: PathBuf,
+    /// What BuildKit wants of this process, where it has started it.
+    pub(crate) buildkit: BuildKit,
     /// Numbers of the signals that this process was started to ignore, as `nohup` does with SIGHUP.
     pub(crate) ignored_signals: Vec<i32>,
 }
@@ -102,9 +105,26 @@ impl Environment {
             agent: variable("SSH_AUTH_SOCK").map(PathBuf::from),
             engines: engines(&variable),
             temporary: std::env::temp_dir(),
+            buildkit: BuildKit::read(&variable),
             ignored_signals: std::fs::read_to_string("/proc/self/status")
                 .map_or_else(|_| Vec::new(), |status| ignored_signals(&status)),
         }
+    }
+}
+
+/// What BuildKit tells a program that it starts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BuildKit {
+    /// Root file systems to scan (BuildKit, `docs/attestations/sbom-protocol.md`).
+    pub(crate) scan: Option<ScanInput>,
+}
+
+impl BuildKit {
+    fn read(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let path = |name: &str| variable(name).map(PathBuf::from);
+        let scan = path("BUILDKIT_SCAN_DESTINATION").zip(path("BUILDKIT_SCAN_SOURCE"));
+        let extras = path("BUILDKIT_SCAN_SOURCE_EXTRAS");
+        Self { scan: scan.map(|(destination, source)| ScanInput { destination, source, extras }) }
     }
 }
 

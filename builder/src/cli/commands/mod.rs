@@ -5,6 +5,7 @@ pub(crate) mod attach;
 pub(crate) mod attest;
 pub(crate) mod audit;
 pub(crate) mod build;
+pub(crate) mod buildkit;
 pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod completions;
