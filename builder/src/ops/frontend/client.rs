@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::buildkit::Reference;
 use crate::diag::{Problems, Source};
-use crate::llb;
+use crate::llb::{self, Graph, Local, Vertex};
 use crate::lock::Lock;
 use crate::ops::lock::reasons;
 use crate::ops::project::MAX_TEXT;
@@ -100,8 +100,11 @@ impl<'a> Client<'a> {
     /// Returns a file system with these of the client's files and directories in it, as far as they are there.
     fn ask(&self, paths: &[&str], what: &str) -> Result<Reference, Error> {
         let paths: Vec<String> = paths.iter().map(|path| self.shown(path)).collect();
-        let definition = llb::local(self.local, &paths, &format!("read {what}"));
-        self.bridge.solve(&definition, &[]).map_err(|refused| Error::Client { path: paths[0].clone(), problem: refused.message })
+        let mut graph = Graph::new();
+        let local = Local { name: self.local.to_owned(), paths: paths.iter().map(|path| llb::pattern(path)).collect() };
+        let sent = graph.local(&local, Vertex::new(format!("read {what}"), what));
+        let asked = self.bridge.solve(&graph.finish(sent).bytes(), &[]);
+        asked.map_err(|refused| Error::Client { path: paths[0].clone(), problem: refused.message })
     }
 
     /// Returns a text of at most 16 MiB; nothing where there is none.

@@ -85,12 +85,11 @@ pub fn frontend(bridge: &dyn Bridge, input: &FrontendInput<'_>) -> Result<Fronte
 /// Returns the image that this frontend is: it runs the operations as well, so that both are of one release.
 fn worker(bridge: &dyn Bridge, image: Option<&[u8]>, source: Option<&str>) -> Result<Worker, Error> {
     let wrong = |problem: String| Error::Worker(problem);
-    let told = match image {
-        Some(bytes) => Definition::parse(bytes).map_err(|error| wrong(error.to_string()))?.image_name(),
-        None => None,
-    };
-    let text = match (told, source) {
-        (Some(name), _) => name,
+    let text = match (image, source) {
+        (Some(bytes), _) => {
+            let definition = Definition::parse(bytes).map_err(|error| wrong(error.to_string()))?;
+            return Ok(Worker::Definition(definition));
+        }
         (None, Some(source)) => {
             let name = ImageName::of_registry(source).map_err(|problem| wrong(format!("`{source}`: {problem}")))?;
             let digest = match name.digest() {
@@ -137,7 +136,7 @@ impl Build<'_> {
         let mut metadata = BTreeMap::from([(format!("frontend.{DIGEST}"), digest.to_string().into_bytes())]);
         let mut results = BTreeMap::new();
         for image in &images {
-            let result = self.solve(&self.stacked(&whole, image)?)?;
+            let result = self.solve(&self.stacked(&whole, image))?;
             let name = image.platform.oci();
             let config = image::labelled(&image.config, &self.options.labels)?;
             let alone = images.len() == 1 && !self.options.list;
@@ -155,5 +154,27 @@ impl Build<'_> {
             }
         };
         Ok(FrontendOutcome { returned, metadata })
+    }
+
+    /// Returns the graph that makes an image's layout, or what stands beside it.
+    fn whole(&self, platforms: &[Platform], target: graph::Target) -> Result<Definition, Problems> {
+        todo!()
+    }
+
+    /// Returns the graph that unpacks an image's layers one over the other, behind the graph that makes them.
+    fn stacked(&self, whole: &Definition, image: &Laid) -> Definition {
+        let name = format!("image {} {}", image.platform.oci(), image.digest);
+        graph::stacked(whole, self.worker, &image.layers, &name)
+    }
+
+    /// Has BuildKit carry out a graph.
+    fn solve(&self, definition: &Definition) -> Result<Reference, Error> {
+        let bytes = if self.options.no_cache { definition.uncached().bytes() } else { definition.bytes() };
+        self.bridge.solve(&bytes, &self.options.cache_imports).map_err(|refused| {
+            let digest = refused.vertex.as_deref().and_then(|text| text.parse::<Digest>().ok());
+            let vertices = definition.vertices();
+            let subject = digest.and_then(|digest| Some(vertices.get(&digest)?.subject.clone()));
+            Error::Solve { what: subject.unwrap_or_else(|| "the graph".to_owned()), problem: refused.message }
+        })
     }
 }
