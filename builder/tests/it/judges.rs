@@ -28,7 +28,8 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
     present(found.unwrap_or_else(|| PathBuf::from(name)), name)
 }
 
-fn present(path: PathBuf, name: &str) -> Option<PathBuf> {
+/// Returns a path, where it is there; as [`judge`] where it is not.
+pub(crate) fn present(path: PathBuf, name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }

@@ -6,6 +6,7 @@ mod apt;
 mod archives;
 mod bad;
 mod base;
+mod buildkit;
 mod class;
 mod container;
 mod deb;
