@@ -8,7 +8,7 @@ use tarsia::spec::Platform;
 
 use super::commands::{
     add, attach, attest, audit, build, buildkit, cache, check, completions, diff, fetch, init, inspect, keygen, learn,
-    lock, man, outdated, push, release, remove, sbom, schema, sign, test, vendor, verify, why,
+    lock, man, outdated, push, release, remove, sbom, schema, sign, test, vendor, verify, why, worker,
 };
 use super::size::parse_size;
 
@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Release(release::Arguments),
     /// Check an image's signatures, and rebuild it to compare
     Verify(verify::Arguments),
+    /// Run one operation of a build graph
+    Worker(worker::Arguments),
     /// Answer BuildKit as a frontend or an SBOM scanner
     #[command(hide = true)]
     Buildkit(buildkit::Arguments),

@@ -230,6 +230,19 @@ pub fn built(name: &str, image: &ImageIndex, blobs: &BlobSource<'_>) -> Result<O
     Ok(OpenImage { name, place, descriptor: image.descriptor(), index, images, attached })
 }
 
+/// Returns one layer, whose blob is `file` at its first byte, as something that can be read, shown as `name`.
+pub fn layer(name: &str, layer: &OpenLayer, file: File) -> OpenImage {
+    let held = BTreeMap::from([(blob_path(&layer.descriptor.digest), file)]);
+    OpenImage {
+        name: name.to_owned(),
+        place: Place::Held(held),
+        descriptor: layer.descriptor.clone(),
+        index: None,
+        images: Vec::new(),
+        attached: Vec::new(),
+    }
+}
+
 fn parse_own<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> T {
     serde_json::from_slice(bytes).expect("a document of ours can be read")
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::diag::{Diagnose, Problems, Source, Warning};
 use crate::digest::{Digest, Hasher};
 use crate::engine::local::{self, BuildInput, Built};
-use crate::image::{self, OpenImage, Opened};
+use crate::image::{self, BlobSource, OpenImage, Opened};
 use crate::layer::Workers;
 use crate::license;
 use crate::policy::{self, Broken, Depth, Found, Judgement, Licensed, Rule};
@@ -140,9 +140,23 @@ pub(super) fn contract(
     built: &Built,
     warnings: &mut Vec<Warning>,
 ) -> Result<(), Problems> {
-    let Some(checks) = &input.spec.checks else { return Ok(()) };
     let blobs = |digest: &Digest| input.store.blob(digest).map_err(std::io::Error::other);
-    let open = image::built(name, &built.image, &blobs)?;
+    contract_with(input, name, built, &blobs, warnings)
+}
+
+/// As [`contract`], where `blobs` gives the layers.
+///
+/// # Errors
+/// Each breach, as a "no".
+pub(super) fn contract_with(
+    input: &BuildInput<'_>,
+    name: &str,
+    built: &Built,
+    blobs: &BlobSource<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), Problems> {
+    let Some(checks) = &input.spec.checks else { return Ok(()) };
+    let open = image::built(name, &built.image, blobs)?;
     let mut broken: Vec<Box<dyn Diagnose>> = Vec::new();
     for one in open.images() {
         let key = key(&one.descriptor.digest, &input.spec.digest);

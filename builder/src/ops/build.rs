@@ -181,7 +181,7 @@ pub(super) fn wanted_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) ->
 }
 
 /// Returns one warning that names the packages with maintainer scripts that no rule covers.
-fn uncovered<'a>(spec: &Path, reports: impl Iterator<Item = &'a Report>) -> Option<Warning> {
+pub(super) fn uncovered<'a>(spec: &Path, reports: impl Iterator<Item = &'a Report>) -> Option<Warning> {
     let packages: BTreeSet<&str> =
         reports.flat_map(|report| &report.unhandled).map(|(package, ..)| package.as_str()).collect();
     if packages.is_empty() {

@@ -56,6 +56,7 @@ mod vendor;
 mod verify;
 mod why;
 mod why_image;
+pub mod worker;
 
 pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};

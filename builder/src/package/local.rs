@@ -26,6 +26,7 @@ use crate::tree::{ImagePath, PathError};
 
 mod rules;
 mod slices;
+mod stored;
 mod unpack;
 mod walk;
 
@@ -60,8 +61,12 @@ pub struct LocalPack {
     pub slices: Slices,
     /// Digest of the texts that the definitions were parsed from.
     pub slices_digest: Digest,
+    /// Those texts, each with its path.
+    pub slice_texts: Vec<(String, String)>,
     /// Digest of the texts that the rules were parsed from.
     pub rules_digest: Digest,
+    /// Those texts, each with its path.
+    pub rule_texts: Vec<(String, String)>,
     /// What `copy` entries took, each path once, sorted.
     pub sources: Vec<LocalSource>,
 }
@@ -170,8 +175,10 @@ pub fn open(
     }
     let certificates =
         spec.certificates.iter().map(|path| root.read(&path.value, MAX_CERTIFICATE)).collect::<Result<_, _>>()?;
-    let (rules, rules_digest) = rules::parse(spec, directory)?;
-    let (slices, slices_digest) = slices(spec, directory)?;
+    let rule_texts = rules::texts(spec, directory)?;
+    let (rules, rules_digest) = rules::parse(&rule_texts)?;
+    let slice_texts = slices::texts(spec, directory)?;
+    let (slices, slices_digest) = slices::parse(&slice_texts)?;
     let length = pack.data.length();
     let mut index = PackIndex {
         questions: Vec::new(),
@@ -188,11 +195,7 @@ pub fn open(
         texts: pack.texts,
         scans: pack.scans,
     };
-    let mut source = Hasher::new();
-    source.update(b"tarsia local\n");
-    source.update(&PACK_FORMAT.to_be_bytes());
-    source.update(&index.to_bytes());
-    index.source = source.digest();
+    index.source = source_of(&index);
     let sources = pack.sources.into_iter().map(|(path, kind)| LocalSource { path, kind }).collect();
     Ok(LocalPack {
         index,
@@ -201,10 +204,21 @@ pub fn open(
         certificates,
         rules,
         rules_digest,
+        rule_texts,
         slices,
         slices_digest,
+        slice_texts,
         sources,
     })
+}
+
+/// Returns the digest of all that a local index holds whose own `source` is still that of nothing.
+fn source_of(index: &PackIndex) -> Digest {
+    let mut source = Hasher::new();
+    source.update(b"tarsia local\n");
+    source.update(&PACK_FORMAT.to_be_bytes());
+    source.update(&index.to_bytes());
+    source.digest()
 }
 
 /// Returns the files that [`open`] would read from the disk, without reading them, in the order of the spec.

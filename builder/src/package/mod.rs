@@ -80,10 +80,23 @@ impl PackIndex {
 
     /// Reads the stored form of this [`PACK_FORMAT`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        match postcard::take_from_bytes(bytes) {
-            Ok((index, [])) => Ok(index),
+        match postcard::take_from_bytes::<Self>(bytes) {
+            Ok((index, [])) if index.holds() => Ok(index),
             _ => Err(Error::Index),
         }
+    }
+
+    /// Returns whether texts and findings are of entries that there are, and every file has an end.
+    pub(crate) fn holds(&self) -> bool {
+        let count = self.entries.len();
+        let is_entry = |number: u32| (number as usize) < count;
+        let ends = |entry: &Entry| match &entry.kind {
+            EntryKind::File(facts) => facts.offset.checked_add(facts.size).is_some(),
+            _ => true,
+        };
+        self.texts.iter().all(|(number, _)| is_entry(*number))
+            && self.scans.iter().all(|(number, _)| is_entry(*number))
+            && self.entries.iter().all(ends)
     }
 
     /// Returns the value of a control field; names match without regard to case.

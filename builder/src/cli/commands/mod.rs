@@ -28,3 +28,4 @@ pub(crate) mod test;
 pub(crate) mod vendor;
 pub(crate) mod verify;
 pub(crate) mod why;
+pub(crate) mod worker;

@@ -44,6 +44,28 @@ pub enum Error {
         /// Why.
         source: package::Error,
     },
+    /// A package that nobody opened.
+    #[error("cannot select from `{name}`: it was not opened")]
+    NotOpened {
+        /// The package.
+        name: String,
+    },
+    /// An opened package that the lock does not name.
+    #[error("cannot select from `{name}`: the lock does not name it")]
+    NotLocked {
+        /// The package.
+        name: String,
+    },
+    /// Another package was opened than the lock names.
+    #[error("cannot select from `{name}`: {found} was opened, and the lock says {locked}")]
+    OtherPackage {
+        /// The package.
+        name: String,
+        /// Digest of the `.deb` that was opened.
+        found: Digest,
+        /// Digest of the `.deb` in the lock.
+        locked: Digest,
+    },
     /// A base that cannot be built on.
     #[error("cannot build on `{base}`: {problem}")]
     Base {
@@ -104,6 +126,9 @@ impl Diagnose for Error {
             Self::Platform(_) => "engine::platform",
             Self::NoPlatform => "engine::no-platform",
             Self::Missing { .. } => "engine::missing-package",
+            Self::NotOpened { .. } => "engine::not-opened",
+            Self::NotLocked { .. } => "engine::not-locked",
+            Self::OtherPackage { .. } => "engine::other-package",
             Self::Base { .. } => "engine::base",
             Self::Temporary { .. } => "engine::temporary",
             other => other.inner().map_or("engine::local", Diagnose::code),
