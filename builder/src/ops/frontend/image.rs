@@ -6,8 +6,11 @@ use serde_json::{Map, Value, json};
 
 use crate::buildkit::Reference;
 use crate::canon;
-use crate::digest::Digest;
+use crate::digest::{DiffId, Digest};
+use crate::engine::graph::Worker;
+use crate::engine::worker::{BaseLayer, Contract};
 use crate::image::{Descriptor, INDEX, Index, MANIFEST, Manifest};
+use crate::llb::{Definition, Exec, Graph, Mount, Vertex};
 use crate::spec::Platform;
 
 use super::bridge::Bridge;
@@ -26,7 +29,7 @@ pub(super) struct Laid {
     /// Its config's bytes.
     pub(super) config: Vec<u8>,
     /// Its layers' blobs, lowest first.
-    pub(super) layers: Vec<Digest>,
+    pub(super) layers: Vec<BaseLayer>,
 }
 
 /// Returns the digest that names a layout's image, and the images of these platforms in it.
@@ -65,8 +68,16 @@ pub(super) fn read(bridge: &dyn Bridge, layout: &Reference, platforms: &[Platfor
         let word = |key: &str| said[key].as_str().unwrap_or_default();
         let name = format!("{}/{}", word("os"), word("architecture"));
         let platform = Platform::from_oci(&name).ok_or_else(|| wrong(format!("an image is for `{name}`")))?;
-        let layers = manifest.layers.iter().map(|layer| layer.digest).collect();
-        Ok(Laid { platform, digest: descriptor.digest, config, layers })
+        let diff_ids: Vec<DiffId> = serde_json::from_value(said["rootfs"]["diff_ids"].clone())
+            .map_err(|error| wrong(format!("a config cannot be read: {error}")))?;
+        if diff_ids.len() != manifest.layers.len() {
+            return Err(wrong("config and manifest have not the same layers".to_owned()));
+        }
+        let layers = manifest.layers.into_iter().zip(diff_ids).map(|(layer, diff_id)| {
+            let Descriptor { media_type, digest, size, .. } = layer;
+            BaseLayer { diff_id, digest, media_type, size }
+        });
+        Ok(Laid { platform, digest: descriptor.digest, config, layers: layers.collect() })
     });
     let laid = laid.collect::<Result<Vec<_>, Error>>()?;
     let found: Vec<Platform> = laid.iter().map(|image| image.platform).collect();
@@ -75,6 +86,29 @@ pub(super) fn read(bridge: &dyn Bridge, layout: &Reference, platforms: &[Platfor
         return Err(wrong(format!("the layout is for {}, asked for was {}", names(&found), names(platforms))));
     }
     Ok((whole.digest, laid))
+}
+
+/// Returns the graph that unpacks an image's layers one over the other, behind the one that makes the layout which holds
+/// them. `None` for an image without layers.
+pub(super) fn stacked(layout: &Definition, worker: &Worker, image: &Laid) -> Option<Definition> {
+    let mut graph = Graph::new();
+    let layout = graph.include(layout);
+    let root = worker.add(&mut graph);
+    let name = format!("image {} {}", image.platform.oci(), image.digest);
+    let mut below = None;
+    for (number, layer) in image.layers.iter().enumerate() {
+        let what = format!("layer {} of {}", number + 1, image.layers.len());
+        let words = [worker.program(), "worker", "rootfs", "--contract"].map(str::to_owned);
+        let arguments = words.into_iter().chain([Contract::OWN.to_string(), "--of".to_owned(), layer.to_string()]);
+        // The blob alone: what else is in the layout has nothing to do with it.
+        let blob = format!("/{}", blob_path(&layer.digest));
+        let mounts =
+            vec![Mount::select("/layer/blob", layout, blob), Mount::Write { at: "/root".to_owned(), over: below }];
+        let vertex = Vertex::new(format!("{name}: {what}"), format!("{what} of {name}"));
+        let outputs = graph.exec(&Exec { root, arguments: arguments.collect(), mounts }, vertex);
+        below = outputs.first().copied();
+    }
+    Some(graph.finish(below?))
 }
 
 /// Returns where a blob stands in a layout.

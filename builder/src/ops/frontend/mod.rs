@@ -23,14 +23,13 @@ use crate::digest::Digest;
 use crate::engine::graph::{self, Worker};
 use crate::fetch::Snapshot;
 use crate::image::Reference as ImageName;
-use crate::llb::{Definition, Graph};
+use crate::llb::Definition;
 use crate::spec::Platform;
 
 use super::Project;
 use super::build::wanted_platforms;
 use super::fetch::mirrors_of;
 use client::Client;
-use image::Laid;
 use options::{Options, Target};
 
 pub use bridge::{Bridge, Refused};
@@ -136,7 +135,10 @@ impl Build<'_> {
         let mut metadata = BTreeMap::from([(format!("frontend.{DIGEST}"), digest.to_string().into_bytes())]);
         let mut results = BTreeMap::new();
         for image in &images {
-            let result = self.solve(&self.stacked(&whole, image))?;
+            let result = match image::stacked(&whole, self.worker, image) {
+                Some(stacked) => self.solve(&stacked)?,
+                None => Reference::default(),
+            };
             let name = image.platform.oci();
             let config = image::labelled(&image.config, &self.options.labels)?;
             let alone = images.len() == 1 && !self.options.list;
@@ -158,13 +160,13 @@ impl Build<'_> {
 
     /// Returns the graph that makes an image's layout, or what stands beside it.
     fn whole(&self, platforms: &[Platform], target: graph::Target) -> Result<Definition, Problems> {
-        todo!()
-    }
-
-    /// Returns the graph that unpacks an image's layers one over the other, behind the graph that makes them.
-    fn stacked(&self, whole: &Definition, image: &Laid) -> Definition {
-        let name = format!("image {} {}", image.platform.oci(), image.digest);
-        graph::stacked(whole, self.worker, &image.layers, &name)
+        let lock = self.project.locked()?;
+        // Mirrors of the builder's machine are not known, and those of the client's need not be for it.
+        let snapshot = Snapshot::LockedAt(lock.source_date);
+        let mirrors = mirrors_of(self.project, &self.options.mirrors, &BTreeMap::new(), snapshot)?;
+        let (spec, worker) = (&self.project.spec, self.worker);
+        let input = graph::Input { spec, lock, platforms, mirrors: &mirrors, worker };
+        Ok(graph::whole(&input, target)?)
     }
 
     /// Has BuildKit carry out a graph.

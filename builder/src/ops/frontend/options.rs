@@ -183,8 +183,8 @@ impl Options {
             self.list = truth(value);
         } else {
             let lower = name.to_ascii_lowercase();
-            let unasked = |known: &&str| lower == **known || (known.ends_with('_') && lower.starts_with(**known));
-            if !UNASKED.iter().any(|known| unasked(&known)) {
+            let unasked = |known: &str| lower == known || (known.ends_with('_') && lower.starts_with(known));
+            if !UNASKED.iter().any(|known| unasked(known)) {
                 return Err(Error::Argument(name.to_owned()));
             }
         }
