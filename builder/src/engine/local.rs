@@ -96,13 +96,7 @@ impl Selected {
     ///
     /// # Errors
     /// Whatever stops a selection.
-    pub fn of(
-        spec: &Spec,
-        lock: &Lock,
-        platform: Platform,
-        packs: Packs,
-        base: Option<Base>,
-    ) -> Result<Self, Error> {
+    pub fn of(spec: &Spec, lock: &Lock, platform: Platform, packs: Packs, base: Option<Base>) -> Result<Self, Error> {
         let selection = select::select(&SelectInput {
             spec,
             lock,

@@ -99,7 +99,8 @@ impl Said {
     }
 
     fn revision(&self) -> Result<Option<SourceRevision>, Problems> {
-        let parse = |text: &String| SourceRevision::parse(text).map_err(|problem| operations::broken("what is told", problem));
+        let parse =
+            |text: &String| SourceRevision::parse(text).map_err(|problem| operations::broken("what is told", problem));
         Ok(self.source.as_ref().map(parse).transpose()?)
     }
 }

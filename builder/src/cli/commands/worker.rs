@@ -253,12 +253,9 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
             (&opened.index, &opened.data),
             (threads(machine), machine.memory),
         )?,
-        Command::OpenLocal { contract, job, context, fetched, opened } => worker::open_local(
-            contract.contract,
-            &job.job,
-            (&context.context, fetched),
-            (&opened.index, &opened.data),
-        )?,
+        Command::OpenLocal { contract, job, context, fetched, opened } => {
+            worker::open_local(contract.contract, &job.job, (&context.context, fetched), (&opened.index, &opened.data))?
+        }
         Command::OpenBase { contract, platform, job, context, opened } => worker::open_base(
             contract.contract,
             (&job.job, platform.platform),
@@ -271,13 +268,9 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
             Indexes { packages: indexes, local: &own.local, base: &own.base },
             plans,
         )?,
-        Command::Layer { contract, compression, plan, data, layer, machine } => worker::layer(
-            contract.contract,
-            *compression,
-            (plan, data),
-            layer,
-            (threads(machine), machine.memory),
-        )?,
+        Command::Layer { contract, compression, plan, data, layer, machine } => {
+            worker::layer(contract.contract, *compression, (plan, data), layer, (threads(machine), machine.memory))?
+        }
         Command::Assemble(assemble) => {
             let assembly = Assembly {
                 job: &assemble.job.job,

@@ -56,11 +56,7 @@ impl Job {
         platforms.sort();
         platforms.dedup();
         let rest = Rest { name: spec.name.clone(), platforms, variant: spec.variant.clone() };
-        vec![
-            (SPEC, spec.merged().into_bytes()),
-            (LOCK, lock.to_text().into_bytes()),
-            (JOB, canon::ordered(&rest)),
-        ]
+        vec![(SPEC, spec.merged().into_bytes()), (LOCK, lock.to_text().into_bytes()), (JOB, canon::ordered(&rest))]
     }
 
     /// Reads a job.

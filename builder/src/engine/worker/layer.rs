@@ -76,7 +76,8 @@ pub fn layer(
 ) -> Result<(), Error> {
     contract.check()?;
     let bytes = read(&plan.join(PLAN), MAX_DOCUMENT, "the plan of a layer")?;
-    let plan = LayerPlan::from_bytes(&bytes).ok_or_else(|| broken("the plan of a layer", "it is not of this format"))?;
+    let plan =
+        LayerPlan::from_bytes(&bytes).ok_or_else(|| broken("the plan of a layer", "it is not of this format"))?;
     drop(bytes);
     let out = Output::start(out)?;
     let mut record = LayerRecord { layer: None, name: plan.name.clone(), plan: layer_key(&plan, compression) };

@@ -175,7 +175,9 @@ impl Unpacker {
             Kind::Hardlink(target) => {
                 let (from, file) = self.beneath_parent(target.as_str()).map_err(said(path))?;
                 linkat(&from, file, at, name, AtFlags::empty()).map_err(|error| match error {
-                    Errno::NOENT => refused(path, &format!("it is a hard link to `/{}`, which is not there", target.as_str())),
+                    Errno::NOENT => {
+                        refused(path, &format!("it is a hard link to `/{}`, which is not there", target.as_str()))
+                    }
                     error => said(path)(error),
                 })?;
             }

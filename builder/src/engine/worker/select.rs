@@ -47,12 +47,7 @@ pub fn select(
 ///
 /// # Errors
 /// As of [`select()`].
-pub fn selected(
-    job: &Job,
-    platform: Platform,
-    indexes: Indexes<'_>,
-    scratch: &Path,
-) -> Result<Selected, Problems> {
+pub fn selected(job: &Job, platform: Platform, indexes: Indexes<'_>, scratch: &Path) -> Result<Selected, Problems> {
     job.platform(platform)?;
     let local = read_local(job, indexes.local, scratch)?;
     let base = read_base(job, platform, indexes.base)?;
