@@ -33,7 +33,7 @@ pub(super) struct Client<'a> {
     bridge: &'a dyn Bridge,
     /// What the client calls the directory that it hands over.
     local: &'a str,
-    /// The spec's directory below that, with a slash at its end, or nothing.
+    /// The spec's directory below that; empty where it is that itself.
     directory: &'a str,
     /// Where files stand that the build is prepared from.
     room: &'a Path,
@@ -42,8 +42,7 @@ pub(super) struct Client<'a> {
 impl<'a> Client<'a> {
     /// Returns the directory that these options name; `room` is an empty directory of our own.
     pub(super) fn new(bridge: &'a dyn Bridge, options: &'a Options, room: &'a Path) -> Self {
-        let directory = options.filename.rfind('/').map_or("", |slash| &options.filename[..=slash]);
-        Self { bridge, local: &options.local, directory, room }
+        Self { bridge, local: &options.local, directory: options.directory(), room }
     }
 
     /// Reads the spec, what it extends, its lock, and the small files that both are held against.
@@ -51,7 +50,7 @@ impl<'a> Client<'a> {
     /// # Errors
     /// What is wrong with the spec or the lock, each with its place; no lock, or one that is stale.
     pub(super) fn project(&self, options: &Options) -> Result<Project, Problems> {
-        let name = options.filename.strip_prefix(self.directory).unwrap_or(&options.filename);
+        let name = options.filename.rsplit('/').next().unwrap_or_default();
         let lock_path = Path::new(name).with_extension("lock");
         let lock_name = lock_path.to_string_lossy().into_owned();
         let both = self.ask(&[name, &lock_name], "spec and lock")?;
@@ -90,7 +89,7 @@ impl<'a> Client<'a> {
 
     /// Returns a path beneath the spec's directory as the client would write it.
     fn shown(&self, path: &str) -> String {
-        format!("{}{path}", self.directory)
+        if self.directory.is_empty() { path.to_owned() } else { format!("{}/{path}", self.directory) }
     }
 
     fn absent(&self, path: &str) -> Error {

@@ -8,7 +8,7 @@ use crate::buildkit::Reference;
 use crate::canon;
 use crate::digest::{DiffId, Digest};
 use crate::engine::graph::Worker;
-use crate::engine::worker::{BaseLayer, Contract};
+use crate::engine::worker::BaseLayer;
 use crate::image::{Descriptor, INDEX, Index, MANIFEST, Manifest};
 use crate::llb::{Definition, Exec, Graph, Mount, Vertex};
 use crate::spec::Platform;
@@ -98,14 +98,14 @@ pub(super) fn stacked(layout: &Definition, worker: &Worker, image: &Laid) -> Opt
     let mut below = None;
     for (number, layer) in image.layers.iter().enumerate() {
         let what = format!("layer {} of {}", number + 1, image.layers.len());
-        let words = [worker.program(), "worker", "rootfs", "--contract"].map(str::to_owned);
-        let arguments = words.into_iter().chain([Contract::OWN.to_string(), "--of".to_owned(), layer.to_string()]);
+        let mut arguments = worker.command("rootfs");
+        arguments.extend(["--of".to_owned(), layer.to_string()]);
         // The blob alone: what else is in the layout has nothing to do with it.
         let blob = format!("/{}", blob_path(&layer.digest));
         let mounts =
             vec![Mount::select("/layer/blob", layout, blob), Mount::Write { at: "/root".to_owned(), over: below }];
         let vertex = Vertex::new(format!("{name}: {what}"), format!("{what} of {name}"));
-        let outputs = graph.exec(&Exec { root, arguments: arguments.collect(), mounts }, vertex);
+        let outputs = graph.exec(&Exec { root, arguments, mounts }, vertex);
         below = outputs.first().copied();
     }
     Some(graph.finish(below?))

@@ -165,7 +165,8 @@ impl Build<'_> {
         let snapshot = Snapshot::LockedAt(lock.source_date);
         let mirrors = mirrors_of(self.project, &self.options.mirrors, &BTreeMap::new(), snapshot)?;
         let (spec, worker) = (&self.project.spec, self.worker);
-        let input = graph::Input { spec, lock, platforms, mirrors: &mirrors, worker };
+        let context = graph::Context { name: &self.options.local, directory: self.options.directory() };
+        let input = graph::Input { spec, lock, platforms, mirrors: &mirrors, worker, context, told: None };
         Ok(graph::whole(&input, target)?)
     }
 

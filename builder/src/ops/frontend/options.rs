@@ -112,6 +112,11 @@ impl Options {
         Ok(options)
     }
 
+    /// Returns the spec's directory below the one that the client hands over; empty where it is that itself.
+    pub(super) fn directory(&self) -> &str {
+        self.filename.rsplit_once('/').map_or("", |(directory, _)| directory)
+    }
+
     fn take(&mut self, key: &str, value: &str) -> Result<(), Error> {
         let refuse = |problem: &str| Error::Option { key: key.to_owned(), problem: problem.to_owned() };
         if let Some(name) = key.strip_prefix("build-arg:") {

@@ -274,8 +274,8 @@ fn a_frontend_knows_which_image_it_is() {
     assert_eq!(name(None, Some(WORKER)).unwrap(), WORKER);
     let tagged = name(None, Some("127.0.0.1:5000/tarsia:1")).unwrap();
     assert_eq!(tagged, format!("127.0.0.1:5000/tarsia@sha256:{}", "b".repeat(64)));
-    let mut graph = Graph::new();
-    let own = graph.image(&tagged, crate::llb::Vertex::default());
+    let mut graph = crate::llb::Graph::new();
+    let own = graph.image(&tagged, crate::llb::Vertex::new("", ""));
     assert_eq!(name(Some(&graph.finish(own).bytes()), Some("127.0.0.1:5000/tarsia:2")).unwrap(), "the frontend's own image");
     for (image, source) in [(None, None), (None, Some("tarsia:1")), (Some(&b"\xff"[..]), None)] {
         let told = name(image, source).unwrap_err();

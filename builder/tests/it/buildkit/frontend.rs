@@ -1,12 +1,11 @@
 //! Specs in place of Dockerfiles: the image of `specs/buildkit.yaml` as a frontend of Debian's Docker, and of `buildkitd`.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
-use tarsia::digest::{Digest, HashingReader};
+use tarsia::digest::Digest;
 use tarsia::image::{Destination, Error, Rootfs, open};
 
 use super::daemon::Daemon;
@@ -100,7 +99,7 @@ fn tree(image: &str) -> Vec<String> {
 /// An image's config, without what tells how its layers were written.
 fn config(image: &str) -> Value {
     let opened = open(&Destination::parse(image).unwrap()).unwrap();
-    let mut config: Value = serde_json::from_slice(&opened.images()[0].config).unwrap();
+    let mut config = opened.images()[0].config.clone();
     for key in ["rootfs", "history"] {
         config.as_object_mut().unwrap().remove(key);
     }
@@ -110,7 +109,7 @@ fn config(image: &str) -> Value {
 /// A spec over an archive that a test serves: two packages of which one needs the other, files of its own, a certificate.
 fn web(place: &Place) -> Files {
     let lib: Deb = deb("libweb1", "1.0-1").file("/usr/lib/x86_64-linux-gnu/libweb.data", 0o644, "data");
-    let web = deb("web", "2.0-1").field("Depends: libweb1").file("/usr/bin/web", 0o755, "#!/usr/bin/sh\n");
+    let web = deb("web", "2.0-1").field("Depends", "libweb1").file("/usr/bin/web", 0o755, "#!/usr/bin/sh\n");
     let archive = Archive::new(7).deb(lib).deb(web);
     let root = archive.write(place);
     place.write("conf/web.conf", "port: 8080\n");

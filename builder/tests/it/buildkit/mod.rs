@@ -7,6 +7,7 @@
 mod bridge;
 mod daemon;
 mod files;
+mod frontend;
 mod harness;
 mod solve;
 mod worker;
