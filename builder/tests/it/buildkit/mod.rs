@@ -11,6 +11,7 @@ pub(crate) mod daemon;
 mod examples;
 mod failures;
 pub(crate) mod files;
+mod frontend;
 mod harness;
 mod scan;
 mod several;
