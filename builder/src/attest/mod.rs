@@ -92,6 +92,22 @@ impl Statement {
         }
     }
 
+    /// Returns the bytes of a statement that names no subject yet: whoever hands it on knows of what it holds (BuildKit,
+    /// `sbom-protocol.md` and `attestation-storage.md`). `predicate` is a JSON document.
+    ///
+    /// # Panics
+    /// Where `predicate` is no JSON.
+    pub fn without_subject(predicate_type: &str, predicate: &[u8]) -> Vec<u8> {
+        let predicate = serde_json::from_slice(predicate).expect("a document of ours is JSON");
+        let statement = Self {
+            kind: STATEMENT.to_owned(),
+            subject: Vec::new(),
+            predicate_type: predicate_type.to_owned(),
+            predicate,
+        };
+        statement.to_bytes()
+    }
+
     /// Returns the statement that is an image signature: an empty predicate, as cosign 3 writes it.
     ///
     /// The subject has no name: the signature of an image is the same whatever the image is called.

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use tarsia::container::Machine;
 use tarsia::fetch::Credentials;
 use tarsia::load::Engines;
+use tarsia::ops::ScanInput;
 use tarsia::registry::CredentialFiles;
 use tarsia::spec::Platform;
 use zeroize::Zeroizing;
@@ -51,6 +52,8 @@ pub(crate) struct Environment {
     pub(crate) threads: u32,
     /// Standard error is a terminal.
     pub(crate) terminal: bool,
+    /// Standard output is a terminal.
+    pub(crate) answers_terminal: bool,
     /// Messages may be coloured.
     pub(crate) colour: bool,
     /// The machine's apt sources, sorted by path: file name and text. `.list` is the one-line format, `.sources` deb822.
@@ -69,6 +72,8 @@ pub(crate) struct Environment {
     pub(crate) containers: Machine,
     /// Where files that nobody else needs may be made.
     pub(crate) temporary: PathBuf,
+    /// What BuildKit wants of this process, where it has started it.
+    pub(crate) buildkit: BuildKit,
     /// Numbers of the signals that this process was started to ignore, as `nohup` does with SIGHUP.
     pub(crate) ignored_signals: Vec<i32>,
 }
@@ -93,6 +98,7 @@ impl Environment {
             threads: std::thread::available_parallelism()
                 .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
             terminal,
+            answers_terminal: std::io::stdout().is_terminal(),
             colour: terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|name| name != "dumb"),
             apt_sources: apt_sources(Path::new("/etc/apt")),
             credentials: credentials(variable("NETRC"), variable("HOME"), Path::new("/etc/apt")),
@@ -102,9 +108,26 @@ impl Environment {
             agent: variable("SSH_AUTH_SOCK").map(PathBuf::from),
             engines: engines(&variable),
             temporary: std::env::temp_dir(),
+            buildkit: BuildKit::read(&variable),
             ignored_signals: std::fs::read_to_string("/proc/self/status")
                 .map_or_else(|_| Vec::new(), |status| ignored_signals(&status)),
         }
+    }
+}
+
+/// What BuildKit tells a program that it starts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BuildKit {
+    /// Root file systems to scan (BuildKit, `docs/attestations/sbom-protocol.md`).
+    pub(crate) scan: Option<ScanInput>,
+}
+
+impl BuildKit {
+    fn read(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let path = |name: &str| variable(name).map(PathBuf::from);
+        let scan = path("BUILDKIT_SCAN_DESTINATION").zip(path("BUILDKIT_SCAN_SOURCE"));
+        let extras = path("BUILDKIT_SCAN_SOURCE_EXTRAS");
+        Self { scan: scan.map(|(destination, source)| ScanInput { destination, source, extras }) }
     }
 }
 

@@ -43,6 +43,9 @@ pub(crate) enum Error {
     /// A variant of what is no spec.
     #[error("cannot take a variant of `{0}`: only a spec has variants")]
     ImageVariant(String),
+    /// A platform of what is no image.
+    #[error("cannot take a platform of `{0}`: a directory holds one root file system")]
+    DirectoryPlatform(String),
     /// No key on the command line.
     #[error("cannot sign: no key is named")]
     NoKey,
@@ -61,9 +64,15 @@ pub(crate) enum Error {
     /// The system gives no random bytes.
     #[error("cannot draw random bytes: {0}")]
     Random(String),
+    /// The environment is not that of a program which BuildKit starts.
+    #[error("cannot answer BuildKit: it has not started this program")]
+    NotBuildKit,
     /// The library panicked.
     #[error("cannot go on: this is a mistake in tarsia")]
     Panic,
+    /// A graph's bytes on a terminal.
+    #[error("cannot write a graph's bytes to a terminal")]
+    Terminal,
     /// Standard output.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
@@ -84,13 +93,16 @@ impl Diagnose for Error {
             Self::OneEvidence => "cli::one-evidence",
             Self::SourceRevision(..) => "cli::source-revision",
             Self::ImageVariant(_) => "cli::image-variant",
+            Self::DirectoryPlatform(_) => "cli::directory-platform",
             Self::NoKey => "cli::no-key",
             Self::Key(..) => "cli::key",
             Self::NoVariable(_) => "cli::no-variable",
             Self::NoAgent => "cli::no-agent",
             Self::NoPassword => "cli::no-password",
             Self::Random(_) => "cli::random",
+            Self::NotBuildKit => "cli::not-buildkit",
             Self::Panic => "cli::panic",
+            Self::Terminal => "cli::terminal",
             Self::Output(_) => "cli::output",
         }
     }
@@ -102,9 +114,13 @@ impl Diagnose for Error {
             Self::NoPlatform => "name them under `platforms:` in the spec",
             Self::Distro(_) => "known are `debian/13` and `debian/12`",
             Self::Panic => "please report it, with the lines above and what led to them",
+            Self::NotBuildKit => {
+                "BuildKit runs it: as a scanner with `--opt attest:sbom=generator=IMAGE`, as a frontend by `# syntax=IMAGE`"
+            }
             Self::NoKey => "name one with `--key`; `tarsia keygen -o NAME` makes one",
             Self::NoPassword => "set `COSIGN_PASSWORD`, or run from a terminal",
             Self::OneOutput => "leave `-o` out, and each image is written to `<name>.oci`",
+            Self::Terminal => "`--json` shows it to people; `-o FILE` writes it to a file",
             _ => return Vec::new(),
         };
         vec![hint.to_owned()]

@@ -31,14 +31,13 @@ pub struct BaseFile {
 pub struct BaseReader<'a> {
     /// Holds one file at a time, from its start.
     scratch: &'a File,
-    reading: Reading,
-    budget: Budget,
+    files: InPlace,
 }
 
 impl<'a> BaseReader<'a> {
     /// Returns a reader that uses `scratch`, a temporary file, for one file after the other.
     pub fn new(scratch: &'a File) -> Self {
-        Self { scratch, reading: Reading::new(CHUNK), budget: Budget::new(MAX_INDEX) }
+        Self { scratch, files: InPlace::default() }
     }
 
     /// Reads the file at `path` (no leading slash) of `size` bytes.
@@ -46,11 +45,9 @@ impl<'a> BaseReader<'a> {
     /// # Errors
     /// Bytes that end early, a scratch file that cannot be written, findings beyond the bound.
     pub fn file(&mut self, path: &str, size: u64, body: &mut dyn Read) -> Result<BaseFile, Error> {
-        let keep = size <= MAX_TEXT && is_read(path) || texts::wanted(path, size);
-        let range = FileRange { file: self.scratch, offset: 0, size };
         let mut at = 0;
         let scratch = self.scratch;
-        let content = self.reading.read(range, keep, |buffer| {
+        self.files.read(path, scratch, size, |buffer| {
             let count = body.read(buffer).map_err(Error::Io)?;
             if count == 0 {
                 return Err(Error::Io(io::ErrorKind::UnexpectedEof.into()));
@@ -58,7 +55,34 @@ impl<'a> BaseReader<'a> {
             scratch.write_all_at(&buffer[..count], at).map_err(Error::Io)?;
             at += count as u64;
             Ok(count)
-        })?;
+        })
+    }
+}
+
+/// Reads files one after the other, and holds what is kept of them all to one bound.
+pub(super) struct InPlace {
+    reading: Reading,
+    budget: Budget,
+}
+
+impl Default for InPlace {
+    fn default() -> Self {
+        Self { reading: Reading::new(CHUNK), budget: Budget::new(MAX_INDEX) }
+    }
+}
+
+impl InPlace {
+    /// Reads the file at `path` of `size` bytes from `source`, which never gives 0 before their end; each byte stands at
+    /// its place in `file` once `source` has given it.
+    pub(super) fn read(
+        &mut self,
+        path: &str,
+        file: &File,
+        size: u64,
+        source: impl FnMut(&mut [u8]) -> Result<usize, Error>,
+    ) -> Result<BaseFile, Error> {
+        let keep = size <= MAX_TEXT && is_read(path) || texts::wanted(path, size);
+        let content = self.reading.read(FileRange { file, offset: 0, size }, keep, source)?;
         let mut texts = Vec::new();
         let facts = content.put(0, &mut self.budget, &mut texts, &mut Vec::new())?;
         Ok(BaseFile { facts, text: texts.pop().map(|(_, text)| text.into()) })

@@ -1,6 +1,7 @@
 //! A package opened once. Hostile input is assumed.
 //!
-//! In: the bytes of a `.deb` ([`open_deb`]), or the spec's own files ([`local::open`]). Out: a [`PackIndex`], and the
+//! In: the bytes of a `.deb` ([`open_deb`]), the spec's own files ([`local::open`]), or a directory that others made
+//! ([`rootfs`]). Out: a [`PackIndex`], and the
 //! pack's data written to a file that the caller gives. What is in a pack depends on the package alone. Nothing is
 //! unpacked to disk, and no maintainer script is ever run.
 
@@ -17,6 +18,7 @@ mod error;
 pub mod local;
 mod named;
 mod open;
+pub mod rootfs;
 mod scan;
 mod texts;
 

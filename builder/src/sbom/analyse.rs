@@ -13,18 +13,32 @@ use super::copyright::{self, Copyrights};
 use super::depends::{Installed, Universe};
 use super::inventory::distro_of;
 use super::{
-    Component, Depends, Error, File, Inventory, Kind, Known, Licensing, Party, identity, languages, underlying,
+    Component, Depends, Distro, Error, File, Inventory, Kind, Known, Licensing, Party, identity, languages, underlying,
 };
 use crate::digest::Sha512;
 use crate::image::{self, OpenImage, Opened, Rootfs};
 use crate::license::{Package, Refs};
 use crate::package::base::{BaseFile, BaseReader, base_index};
+use crate::package::rootfs::RootDirectory;
 use crate::package::{Entry, EntryKind, PackIndex};
 use crate::tar::read;
 use crate::tree::{ImagePath, Origin};
 
 /// Why a file is in that no database names.
 pub(super) const UNOWNED: &str = "named by no package database of the image";
+
+/// Databases of other package managers, which are not read.
+const UNREAD: [(&str, &str); 9] = [
+    ("apk", "lib/apk/db/installed"),
+    ("apk", "usr/lib/apk/db/installed"),
+    ("rpm", "var/lib/rpm/rpmdb.sqlite"),
+    ("rpm", "var/lib/rpm/Packages"),
+    ("rpm", "var/lib/rpm/Packages.db"),
+    ("rpm", "usr/lib/sysimage/rpm/rpmdb.sqlite"),
+    ("rpm", "usr/lib/sysimage/rpm/Packages.db"),
+    ("pacman", "var/lib/pacman/local"),
+    ("opkg", "usr/lib/opkg/status"),
+];
 
 /// Returns the inventory of one image of `open`, called `name` in the documents; `scratch` is a temporary file that holds
 /// one file of the image at a time.
@@ -34,7 +48,32 @@ pub(super) const UNOWNED: &str = "named by no package database of the image";
 pub fn analyse(open: &OpenImage, one: &Opened, name: &str, scratch: &Scratch) -> Result<Inventory, Error> {
     let failed = |source| Error::Analyse { image: open.name().to_owned(), source: Box::new(source) };
     let index = index(open, one, scratch).map_err(failed)?;
-    Ok(Analysis { index: &index, one, name }.made())
+    Ok(Analysis { index: &index }.made(begun(one, name)))
+}
+
+/// Returns the inventory of a root file system that stands in a directory, called `name` in the documents.
+///
+/// It has no manifest: documents are named by what stands in it, and carry the time of its newest file.
+pub fn analyse_directory(directory: &RootDirectory, name: &str) -> Inventory {
+    let analysis = Analysis { index: &directory.index };
+    let mut inventory = Inventory {
+        name: name.to_owned(),
+        digest: directory.digest(),
+        platform: "linux".to_owned(),
+        created: directory.newest.clamp(0, crate::lock::MAX_TIME),
+        author: None,
+        known: Known::Scanned,
+        remarks: Vec::new(),
+        distro: None,
+        components: vec![whole(name, directory.digest().to_string())],
+        files: Vec::new(),
+        license_texts: BTreeMap::new(),
+    };
+    inventory.remarks.extend(directory.left_out.iter().map(|(path, why)| format!("`{path}` is left out: {why}")));
+    if let more @ 1.. = directory.left_out_count - directory.left_out.len() {
+        inventory.remarks.push(format!("{more} more places are left out"));
+    }
+    analysis.made(inventory)
 }
 
 /// Returns what stands in the image when its layers are stacked.
@@ -65,13 +104,13 @@ fn index(open: &OpenImage, one: &Opened, scratch: &Scratch) -> Result<PackIndex,
 
 struct Analysis<'a> {
     index: &'a PackIndex,
-    one: &'a Opened,
-    name: &'a str,
 }
 
 impl Analysis<'_> {
-    fn made(&self) -> Inventory {
-        let mut inventory = self.begun();
+    /// Completes an inventory that holds the image alone.
+    fn made(&self, mut inventory: Inventory) -> Inventory {
+        inventory.distro = self.distro();
+        inventory.remarks.extend(self.unread());
         let release = inventory.distro.as_ref().map(|distro| {
             let version = if distro.version.is_empty() { String::new() } else { format!("-{}", distro.version) };
             (distro.id.clone(), format!("{}{version}", distro.id))
@@ -136,68 +175,18 @@ impl Analysis<'_> {
         inventory
     }
 
-    /// Returns an inventory that holds the image alone.
-    fn begun(&self) -> Inventory {
-        let digest = self.one.descriptor.digest;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let config = &self.one.config;
-        let label = |name: &str| {
-            let value = config["config"]["Labels"][format!("org.opencontainers.image.{name}")].as_str();
-            value.map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned)
-        };
-        let architecture = text(&config["architecture"]);
-        let created = config["created"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        let vendor = label("vendor").or_else(|| label("authors")).and_then(|text| Party::parse_organization(&text));
-        let image = Component {
-            kind: Kind::Image,
-            name: self.name.to_owned(),
-            version: label("version").unwrap_or_else(|| digest.to_string()),
-            architecture: None,
-            supplier: vendor.clone(),
-            originator: vendor,
-            purl: identity::purl(
-                "oci",
-                None,
-                &self.name.to_lowercase(),
-                &digest.to_string(),
-                &[("arch", architecture.clone())],
-            ),
-            cpe: None,
-            sha256: Some(digest),
-            sha512: Some(Sha512::of(&self.one.manifest_bytes)),
-            file_name: Some(digest.hex()),
-            source: None,
-            homepage: label("url").and_then(|text| identity::web_address(&text)),
-            download: None,
-            summary: label("description"),
-            licensing: Licensing {
-                declared: label("licenses").and_then(|text| super::expression::valid(&text)),
-                ..Licensing::default()
-            },
-            depends: Vec::new(),
-            absent: Vec::new(),
-            reason: String::new(),
-            layer: None,
-            of_base: false,
-            within: None,
-        };
-        let distro = ["usr/lib/os-release", "etc/os-release"].into_iter().find_map(|path| {
+    fn distro(&self) -> Option<Distro> {
+        ["usr/lib/os-release", "etc/os-release"].into_iter().find_map(|path| {
             let EntryKind::File(facts) = &self.entry(path)?.kind else { return None };
             distro_of(path, facts.digest, std::str::from_utf8(self.index.text_at(path)?).ok()?)
-        });
-        Inventory {
-            name: self.name.to_owned(),
-            digest,
-            platform: format!("{}/{architecture}", text(&config["os"])),
-            // Documents carry a time that the image has: writing them again gives the same bytes.
-            created: created.map_or(0, |time| time.as_second().clamp(0, crate::lock::MAX_TIME)),
-            author: None,
-            known: Known::Analysed,
-            distro,
-            components: vec![image],
-            files: Vec::new(),
-            license_texts: BTreeMap::new(),
-        }
+        })
+    }
+
+    /// Tells of package databases whose packages are not listed.
+    fn unread(&self) -> impl Iterator<Item = String> {
+        UNREAD.iter().filter(|(_, path)| self.entry(path).is_some()).map(|(manager, path)| {
+            format!("The package database of {manager} at `{path}` is not read: its packages are listed as files alone")
+        })
     }
 
     fn entry(&self, path: &str) -> Option<&Entry> {
@@ -225,6 +214,77 @@ impl Analysis<'_> {
             });
         }
         inventory.files.sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
+    }
+}
+
+/// Returns an inventory that holds the image alone.
+fn begun(one: &Opened, name: &str) -> Inventory {
+    let digest = one.descriptor.digest;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let config = &one.config;
+    let label = |name: &str| {
+        let value = config["config"]["Labels"][format!("org.opencontainers.image.{name}")].as_str();
+        value.map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned)
+    };
+    let architecture = text(&config["architecture"]);
+    let created = config["created"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let vendor = label("vendor").or_else(|| label("authors")).and_then(|text| Party::parse_organization(&text));
+    let image = Component {
+        supplier: vendor.clone(),
+        originator: vendor,
+        purl: identity::purl("oci", None, &name.to_lowercase(), &digest.to_string(), &[("arch", architecture.clone())]),
+        sha256: Some(digest),
+        sha512: Some(Sha512::of(&one.manifest_bytes)),
+        file_name: Some(digest.hex()),
+        homepage: label("url").and_then(|text| identity::web_address(&text)),
+        summary: label("description"),
+        licensing: Licensing {
+            declared: label("licenses").and_then(|text| super::expression::valid(&text)),
+            ..Licensing::default()
+        },
+        ..whole(name, label("version").unwrap_or_else(|| digest.to_string()))
+    };
+    Inventory {
+        name: name.to_owned(),
+        digest,
+        platform: format!("{}/{architecture}", text(&config["os"])),
+        // Documents carry a time that the image has: writing them again gives the same bytes.
+        created: created.map_or(0, |time| time.as_second().clamp(0, crate::lock::MAX_TIME)),
+        author: None,
+        known: Known::Analysed,
+        remarks: Vec::new(),
+        distro: None,
+        components: vec![image],
+        files: Vec::new(),
+        license_texts: BTreeMap::new(),
+    }
+}
+
+/// Returns the component that holds all others.
+fn whole(name: &str, version: String) -> Component {
+    Component {
+        kind: Kind::Image,
+        name: name.to_owned(),
+        version,
+        architecture: None,
+        supplier: None,
+        originator: None,
+        purl: None,
+        cpe: None,
+        sha256: None,
+        sha512: None,
+        file_name: None,
+        source: None,
+        homepage: None,
+        download: None,
+        summary: None,
+        licensing: Licensing::default(),
+        depends: Vec::new(),
+        absent: Vec::new(),
+        reason: String::new(),
+        layer: None,
+        of_base: false,
+        within: None,
     }
 }
 

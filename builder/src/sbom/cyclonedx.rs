@@ -294,7 +294,7 @@ pub fn cyclonedx(inventory: &Inventory, version: Version) -> Vec<u8> {
             { "aggregate": "complete", "assemblies": [refs[0]] },
             { "aggregate": "complete", "dependencies": all },
         ]),
-        Known::Analysed => json!([{ "aggregate": "unknown", "assemblies": [refs[0]] }]),
+        Known::Analysed | Known::Scanned => json!([{ "aggregate": "unknown", "assemblies": [refs[0]] }]),
     };
     let author = inventory.author.as_ref();
     canon::ordered(&Document {
@@ -308,7 +308,7 @@ pub fn cyclonedx(inventory: &Inventory, version: Version) -> Vec<u8> {
             lifecycles: [Lifecycle {
                 phase: match inventory.known {
                     Known::Built => "build",
-                    Known::Analysed => "discovery",
+                    Known::Analysed | Known::Scanned => "discovery",
                 },
             }],
             tools: json!({ "components": [{

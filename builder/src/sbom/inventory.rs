@@ -122,6 +122,7 @@ fn begun(input: &InventoryInput<'_>) -> Inventory {
         created: input.lock.source_date,
         author,
         known: Known::Built,
+        remarks: Vec::new(),
         distro: distro(input),
         components: vec![whole],
         files: Vec::new(),

@@ -27,12 +27,12 @@ use std::collections::BTreeMap;
 use crate::digest::{Digest, Sha1, Sha512};
 use crate::tree::{ImagePath, Origin};
 
-pub use analyse::analyse;
+pub use analyse::{analyse, analyse_directory};
 pub use cyclonedx::{Version, cyclonedx, cyclonedx_as};
 pub use error::Error;
 pub use inventory::{InventoryInput, Published};
 pub use party::{Party, PartyKind};
-pub use spdx::{MAX_ATTESTED_FILES, spdx, spdx_packages};
+pub use spdx::{MAX_ATTESTED_FILES, spdx, spdx_packages, spdx_within};
 pub use spdx3::spdx3;
 
 /// What the names of documents begin with. They name; nothing need stand there.
@@ -43,7 +43,7 @@ pub const NAMESPACE: &str = "https://tarsia.dev/sbom";
 pub struct Inventory {
     /// The image's name: the spec's, or what a person calls an image that was analysed.
     pub name: String,
-    /// Digest of the manifest.
+    /// Digest of the manifest; of a directory, what names its content.
     pub digest: Digest,
     /// `linux/amd64`.
     pub platform: String,
@@ -53,6 +53,8 @@ pub struct Inventory {
     pub author: Option<Party>,
     /// How all this came to be known.
     pub known: Known,
+    /// What a reader must know of what is not in here, in sentences without a full stop.
+    pub remarks: Vec<String>,
     /// The distribution that the image says it is.
     pub distro: Option<Distro>,
     /// The image itself first, then what it is built on, then packages by kind and name.
@@ -70,6 +72,8 @@ pub enum Known {
     Built,
     /// By looking at it: what no database in it names is not found.
     Analysed,
+    /// By looking at a directory, which becomes an image elsewhere; whoever makes it says in which layer a file is.
+    Scanned,
 }
 
 /// The distribution, by `os-release`(5) in the image.

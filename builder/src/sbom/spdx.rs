@@ -23,13 +23,30 @@ const NOASSERTION: &str = "NOASSERTION";
 
 /// Returns the SPDX 2.3 document that lists every file of the image.
 pub fn spdx(inventory: &Inventory) -> Vec<u8> {
-    write(inventory, None)
+    write(inventory, &Files::Listed)
 }
 
 /// Returns the document that is attested in the place of `full`, which [`spdx()`] returned: of packages alone, and naming
 /// `full` by its checksums. `None` where the image has so few files that `full` itself is attested.
 pub fn spdx_packages(inventory: &Inventory, full: &[u8]) -> Option<Vec<u8>> {
-    (inventory.files.len() > MAX_ATTESTED_FILES).then(|| write(inventory, Some(full)))
+    (inventory.files.len() > MAX_ATTESTED_FILES).then(|| write(inventory, &Files::Elsewhere(full)))
+}
+
+/// Returns the document that lists every file where it has at most `limit` bytes; else one of packages alone, which says
+/// that files are left out of it.
+pub fn spdx_within(inventory: &Inventory, limit: usize) -> Vec<u8> {
+    let full = spdx(inventory);
+    if full.len() <= limit { full } else { write(inventory, &Files::LeftOut) }
+}
+
+/// What a document says of files.
+enum Files<'a> {
+    /// It lists them.
+    Listed,
+    /// It names the document that lists them, which has these bytes.
+    Elsewhere(&'a [u8]),
+    /// It says how many there are.
+    LeftOut,
 }
 
 /// A document; fields are written in this order.
@@ -137,7 +154,8 @@ struct FileEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     file_types: Option<[&'static str; 1]>,
     checksums: [Checksum; 2],
-    comment: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -158,15 +176,14 @@ struct ExtractedLicense<'a> {
     extracted_text: &'a str,
 }
 
-fn write(inventory: &Inventory, full: Option<&[u8]>) -> Vec<u8> {
+fn write(inventory: &Inventory, listing: &Files<'_>) -> Vec<u8> {
     let ids: Vec<String> = inventory.ids().iter().map(|id| format!("SPDXRef-{id}")).collect();
-    let owned = match full {
-        None => inventory.files_by_owner(),
-        Some(_) => vec![Vec::new(); inventory.components.len()],
-    };
+    let listed = matches!(listing, Files::Listed);
+    let owned = if listed { inventory.files_by_owner() } else { vec![Vec::new(); inventory.components.len()] };
     let mut packages = Vec::with_capacity(ids.len());
     for ((component, id), files) in inventory.components.iter().zip(&ids).zip(&owned) {
-        packages.push(package(component, id.clone(), files.iter().map(|at| &inventory.files[*at])));
+        let files = files.iter().map(|at| &inventory.files[*at]);
+        packages.push(package(inventory, component, id.clone(), files));
     }
     let mut relationships = Vec::new();
     let mut relate = |from: &str, kind: &'static str, to: &str, comment: Option<String>| {
@@ -191,11 +208,11 @@ fn write(inventory: &Inventory, full: Option<&[u8]>) -> Vec<u8> {
         }
     }
     let mut files = Vec::new();
-    if full.is_none() {
+    if listed {
         for file in &inventory.files {
             let id = format!("SPDXRef-File-{}", Inventory::file_id(file));
             relate(&ids[file.owner], "CONTAINS", &id, None);
-            files.push(file_entry(file, id));
+            files.push(file_entry(inventory, file, id));
         }
     }
     let used: BTreeSet<&str> = inventory
@@ -207,19 +224,27 @@ fn write(inventory: &Inventory, full: Option<&[u8]>) -> Vec<u8> {
         .collect();
     let texts = inventory.license_texts.iter().filter(|(id, _)| used.contains(id.as_str()));
     let namespace = inventory.namespace();
-    let (comment, external, document_namespace) = match full {
-        None => (None, Vec::new(), namespace),
-        Some(full) => {
+    let mut remarks = inventory.remarks.clone();
+    let (external, document_namespace) = match listing {
+        Files::Listed => (Vec::new(), namespace),
+        Files::LeftOut => {
+            remarks.push(format!(
+                "The {} files are left out, since the document would be too large",
+                inventory.files.len()
+            ));
+            (Vec::new(), format!("{namespace}-packages"))
+        }
+        Files::Elsewhere(full) => {
             let checksum = Checksum { algorithm: "SHA1", checksum_value: Sha1::of(full).hex() };
-            let comment = format!(
+            remarks.push(format!(
                 "The image has {} files; DocumentRef-files, of SHA-256 {}, lists them",
                 inventory.files.len(),
                 Digest::of(full).hex()
-            );
+            ));
             let packages = format!("{namespace}-packages");
             let external =
                 ExternalDocument { external_document_id: "DocumentRef-files", checksum, spdx_document: namespace };
-            (Some(comment), vec![external], packages)
+            (vec![external], packages)
         }
     };
     let author = inventory.author.iter().map(|author| author.spdx());
@@ -229,13 +254,13 @@ fn write(inventory: &Inventory, full: Option<&[u8]>) -> Vec<u8> {
         id: "SPDXRef-DOCUMENT",
         name: &inventory.name,
         document_namespace,
-        comment,
+        comment: (!remarks.is_empty()).then(|| remarks.join(". ")),
         creation_info: CreationInfo {
             created: inventory.created(),
             creators: author.chain([format!("Tool: {}", Inventory::tool())]).collect(),
             comment: match inventory.known {
                 Known::Built => "SBOM Type: Build",
-                Known::Analysed => "SBOM Type: Analyzed",
+                Known::Analysed | Known::Scanned => "SBOM Type: Analyzed",
             },
         },
         external_document_refs: external,
@@ -248,7 +273,12 @@ fn write(inventory: &Inventory, full: Option<&[u8]>) -> Vec<u8> {
     })
 }
 
-fn package<'a>(component: &'a Component, id: String, files: impl Iterator<Item = &'a File>) -> Package<'a> {
+fn package<'a>(
+    inventory: &Inventory,
+    component: &'a Component,
+    id: String,
+    files: impl Iterator<Item = &'a File>,
+) -> Package<'a> {
     let mut sums: Vec<String> = files.map(|file| file.sha1.hex()).collect();
     sums.sort_unstable();
     // 7.9: the SHA-1 of all files' SHA-1s, sorted and joined.
@@ -268,10 +298,13 @@ fn package<'a>(component: &'a Component, id: String, files: impl Iterator<Item =
     let references =
         [reference("PACKAGE-MANAGER", "purl", &component.purl), reference("SECURITY", "cpe23Type", &component.cpe)];
     let source = match component.kind {
-        Kind::Image => component.source.as_ref().map_or_else(
-            || format!("built by {} from the packages and files that it contains", Inventory::tool()),
-            |source| source.location.clone().unwrap_or_else(|| source.sentence()),
-        ),
+        Kind::Image if component.source.is_none() && inventory.known == Known::Built => {
+            format!("built by {} from the packages and files that it contains", Inventory::tool())
+        }
+        Kind::Image => {
+            let location = |source: &super::Source| source.location.clone().unwrap_or_else(|| source.sentence());
+            component.source.as_ref().map(location).unwrap_or_default()
+        }
         _ => component.source.as_ref().map(|source| source.sentence()).unwrap_or_default(),
     };
     Package {
@@ -315,7 +348,7 @@ pub(super) fn note(component: &Component) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-fn file_entry(file: &File, id: String) -> FileEntry {
+fn file_entry(inventory: &Inventory, file: &File, id: String) -> FileEntry {
     FileEntry {
         id,
         file_name: format!("./{}", file.path.as_str()),
@@ -324,6 +357,7 @@ fn file_entry(file: &File, id: String) -> FileEntry {
             Checksum { algorithm: "SHA1", checksum_value: file.sha1.hex() },
             Checksum { algorithm: "SHA256", checksum_value: file.sha256.hex() },
         ],
-        comment: file.note(),
+        // BuildKit writes the layer here where nothing is said (its `sbom-protocol.md`).
+        comment: (inventory.known != Known::Scanned).then(|| file.note()),
     }
 }

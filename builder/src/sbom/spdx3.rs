@@ -109,7 +109,7 @@ impl<'a> Writer<'a> {
         let ids = inventory.ids().iter().map(|id| format!("{namespace}#{id}")).collect();
         let complete = match inventory.known {
             Known::Built => "complete",
-            Known::Analysed => "noAssertion",
+            Known::Analysed | Known::Scanned => "noAssertion",
         };
         Self {
             inventory,
@@ -180,7 +180,7 @@ impl<'a> Writer<'a> {
         let sbom = self.id("sbom");
         let sbom_type = match inventory.known {
             Known::Built => "build",
-            Known::Analysed => "analyzed",
+            Known::Analysed | Known::Scanned => "analyzed",
         };
         let image = self.ids[0].clone();
         self.relate(&sbom, "describes", vec![image.clone()], None);
@@ -196,12 +196,12 @@ impl<'a> Writer<'a> {
         );
         let mut all = elements;
         all.push(sbom.clone());
-        self.add(
-            "SpdxDocument",
-            self.namespace.clone(),
-            json!({ "name": inventory.name, "rootElement": [sbom], "element": all, "dataLicense": data_license,
-                    "profileConformance": PROFILES }),
-        );
+        let mut document = json!({ "name": inventory.name, "rootElement": [sbom], "element": all,
+                                   "dataLicense": data_license, "profileConformance": PROFILES });
+        if !inventory.remarks.is_empty() {
+            document["comment"] = inventory.remarks.join(". ").into();
+        }
+        self.add("SpdxDocument", self.namespace.clone(), document);
         canon::ordered(&Document { context: CONTEXT, graph: self.graph })
     }
 

@@ -68,6 +68,7 @@ fn inventory(files: usize) -> Inventory {
         created: 1_767_323_045,
         author: None,
         known: Known::Built,
+        remarks: Vec::new(),
         distro: None,
         components,
         files: (0..files).map(file).collect(),

@@ -63,7 +63,7 @@ pub(crate) struct Arguments {
 }
 
 /// Parses `--source-revision`.
-fn revision(text: &str) -> Result<Revision, Error> {
+pub(crate) fn revision(text: &str) -> Result<Revision, Error> {
     if text == "git" {
         return Ok(Revision::Checkout);
     }

@@ -1,6 +1,6 @@
 //! `tarsia sbom`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use tarsia::diag::Problems;
@@ -9,6 +9,7 @@ use tarsia::sbom::Version;
 
 use crate::cli::Answer;
 use crate::cli::arguments::{PlatformFlag, SourceFlags};
+use crate::cli::error::Error;
 use crate::cli::output;
 use crate::cli::session::Session;
 
@@ -16,7 +17,7 @@ use crate::cli::session::Session;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Image that the SBOM is of: a directory, an archive, or oci:DIR[:TAG], oci-archive:FILE[:TAG],
-    /// docker-archive:FILE[:REF], docker://HOST/NAME[:TAG|@DIGEST]
+    /// docker-archive:FILE[:REF], docker://HOST/NAME[:TAG|@DIGEST]; or dir:PATH, a root file system that is looked at
     #[arg(value_name = "IMAGE")]
     pub(crate) image: String,
 
@@ -52,7 +53,7 @@ fn parse_version(text: &str) -> Result<Version, String> {
     Version::from_word(text).ok_or_else(|| "known are 1.5, 1.6 and 1.7".to_owned())
 }
 
-/// Prints an image's SBOM as it was written.
+/// Prints an image's SBOM as it was written, or one that is made of what stands in a directory.
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Problems> {
     let SourceFlags { store, registry } = &arguments.source;
     let format = match arguments.format {
@@ -60,9 +61,19 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         Format::Cyclonedx => SbomFormat::Cyclonedx(arguments.cdx_version),
         Format::Spdx3 => SbomFormat::Spdx3,
     };
-    let bytes = session.reaching(store, registry, false, |reach| {
-        ops::sbom(reach, &arguments.image, &arguments.platform.platforms, format)
-    })?;
+    let bytes = match arguments.image.strip_prefix("dir:") {
+        Some(directory) => {
+            if !arguments.platform.platforms.is_empty() {
+                return Err(Error::DirectoryPlatform(directory.to_owned()).into());
+            }
+            let (bytes, warnings) = ops::sbom_of_directory(Path::new(directory), format)?;
+            session.warnings(&warnings);
+            bytes
+        }
+        None => session.reaching(store, registry, false, |reach| {
+            ops::sbom(reach, &arguments.image, &arguments.platform.platforms, format)
+        })?,
+    };
     match &arguments.output {
         Some(path) => {
             ops::write_sbom(path, &bytes)?;
