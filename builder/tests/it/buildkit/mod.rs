@@ -5,6 +5,8 @@
 //! at work at once than the machine bears; what a daemon did is read from `buildctl`'s status stream ([`solve`]).
 
 pub(crate) mod bridge;
+mod caches;
+mod contexts;
 mod counts;
 pub(crate) mod daemon;
 mod examples;
