@@ -75,11 +75,11 @@ pub(crate) enum Command {
     Release(release::Arguments),
     /// Check an image's signatures, and rebuild it to compare
     Verify(verify::Arguments),
-    /// Run one operation of a build graph
-    Worker(worker::Arguments),
     /// Answer BuildKit as a frontend or an SBOM scanner
     #[command(hide = true)]
     Buildkit(buildkit::Arguments),
+    /// Run one operation of a build graph
+    Worker(worker::Arguments),
     /// Manage the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of specs

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod commands;
+mod engine;
 mod environment;
 mod error;
 mod keys;
@@ -95,8 +96,8 @@ fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
         Command::Attach(arguments) => commands::attach::run(session, arguments),
         Command::Release(arguments) => commands::release::run(session, arguments),
         Command::Verify(arguments) => commands::verify::run(session, arguments),
-        Command::Worker(arguments) => commands::worker::run(session, arguments),
         Command::Buildkit(arguments) => commands::buildkit::run(session, arguments),
+        Command::Worker(arguments) => commands::worker::run(session, arguments),
         Command::Cache(arguments) => commands::cache::run(session, arguments),
         Command::Schema(arguments) => commands::schema::run(session, arguments),
         Command::Completions(arguments) => commands::completions::run(session, arguments),

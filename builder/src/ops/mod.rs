@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::diag::{Diagnose, Label, Progress, Source, Span, Verdict};
+use crate::engine::farm;
 use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
 use crate::kit::Kit;
 use crate::load::Engines;
@@ -127,6 +128,8 @@ pub struct World<'a> {
     pub source_date_epoch: Option<i64>,
     /// Where this machine's container engines may be.
     pub engines: &'a Engines,
+    /// The BuildKit daemons that open packages and write layers; `None` where this process does.
+    pub daemons: Option<&'a farm::Options>,
     /// Threads that work.
     pub threads: usize,
     /// Bytes that work may hold.

@@ -185,6 +185,7 @@ pub fn assemble(
         workers: &workers,
         directory: &project.directory,
         progress: &Silent,
+        remote: None,
     };
     let give = |digest: &Digest| blobs.get(digest).map(File::try_clone).transpose();
     let mut warnings: Vec<Warning> =

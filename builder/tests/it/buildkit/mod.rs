@@ -6,6 +6,7 @@
 
 pub(crate) mod bridge;
 mod caches;
+mod client;
 mod contexts;
 mod counts;
 pub(crate) mod daemon;
@@ -13,6 +14,7 @@ mod examples;
 mod failures;
 pub(crate) mod files;
 mod harness;
+mod scan;
 mod several;
 pub(crate) mod solve;
 pub(crate) mod ways;
