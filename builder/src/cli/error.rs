@@ -43,6 +43,12 @@ pub(crate) enum Error {
     /// A variant of what is no spec.
     #[error("cannot take a variant of `{0}`: only a spec has variants")]
     ImageVariant(String),
+    /// BuildKit is to build, and nothing says what runs there.
+    #[error("cannot build with BuildKit: no worker is named")]
+    NoWorker,
+    /// A flag of BuildKit's, and this process builds.
+    #[error("cannot use `{0}`: it is for `--engine buildkit`")]
+    LocalEngine(&'static str),
     /// A platform of what is no image.
     #[error("cannot take a platform of `{0}`: a directory holds one root file system")]
     DirectoryPlatform(String),
@@ -64,6 +70,9 @@ pub(crate) enum Error {
     /// The system gives no random bytes.
     #[error("cannot draw random bytes: {0}")]
     Random(String),
+    /// No directory for files that are needed for a moment.
+    #[error("cannot make a directory in `{0}`")]
+    Room(String, #[source] io::Error),
     /// The environment is not that of a program which BuildKit starts.
     #[error("cannot answer BuildKit: it has not started this program")]
     NotBuildKit,
@@ -93,6 +102,8 @@ impl Diagnose for Error {
             Self::OneEvidence => "cli::one-evidence",
             Self::SourceRevision(..) => "cli::source-revision",
             Self::ImageVariant(_) => "cli::image-variant",
+            Self::NoWorker => "cli::no-worker",
+            Self::LocalEngine(_) => "cli::local-engine",
             Self::DirectoryPlatform(_) => "cli::directory-platform",
             Self::NoKey => "cli::no-key",
             Self::Key(..) => "cli::key",
@@ -100,6 +111,7 @@ impl Diagnose for Error {
             Self::NoAgent => "cli::no-agent",
             Self::NoPassword => "cli::no-password",
             Self::Random(_) => "cli::random",
+            Self::Room(..) => "cli::room",
             Self::NotBuildKit => "cli::not-buildkit",
             Self::Panic => "cli::panic",
             Self::Terminal => "cli::terminal",
@@ -114,6 +126,10 @@ impl Diagnose for Error {
             Self::NoPlatform => "name them under `platforms:` in the spec",
             Self::Distro(_) => "known are `debian/13` and `debian/12`",
             Self::Panic => "please report it, with the lines above and what led to them",
+            Self::NoWorker => {
+                "name an image with tarsia in it by `--worker IMAGE@sha256:HEX`, or a static tarsia by `--worker \
+                 URL#sha256=HEX`"
+            }
             Self::NotBuildKit => {
                 "BuildKit runs it: as a scanner with `--opt attest:sbom=generator=IMAGE`, as a frontend by `# syntax=IMAGE`"
             }

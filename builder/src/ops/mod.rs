@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::diag::{Diagnose, Label, Progress, Source, Span, Verdict};
+use crate::engine::farm;
 use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
 use crate::kit::Kit;
 use crate::load::Engines;
@@ -26,6 +27,7 @@ mod diff;
 mod embed;
 mod evidence;
 mod fetch;
+mod frontend;
 mod init;
 mod inspect;
 mod keygen;
@@ -68,6 +70,7 @@ pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
 pub use diff::{Diff, Gone, ImageDiff, PackageChange, PlatformSummary, Total, diff};
 pub use fetch::{FetchOutcome, fetch};
+pub use frontend::{Bridge, CacheImport, Error as FrontendError, FrontendInput, FrontendOutcome, Refused, frontend};
 pub use init::init;
 pub use inspect::{
     Detail, FileSummary, Inspection, LayerContents, LayerSummary, ManifestSummary, PackageContents, PackageSummary,
@@ -127,6 +130,8 @@ pub struct World<'a> {
     pub source_date_epoch: Option<i64>,
     /// Where this machine's container engines may be.
     pub engines: &'a Engines,
+    /// The BuildKit daemons that open packages and write layers; `None` where this process does.
+    pub daemons: Option<&'a farm::Options>,
     /// Threads that work.
     pub threads: usize,
     /// Bytes that work may hold.

@@ -24,6 +24,7 @@ mod help_images;
 mod help_publish;
 mod help_run;
 mod help_tools;
+mod help_worker;
 mod hostile;
 mod inspect_layers;
 mod judges;
