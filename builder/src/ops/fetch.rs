@@ -1,11 +1,13 @@
 //! `fetch`: downloads locked inputs into the store.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::archive::archives_of;
 use crate::diag::Problems;
-use crate::fetch::{Fetched, Fetcher, MirrorSources, Mirrors, Private, Snapshot, Wanted};
-use crate::lock::Lock;
+use crate::engine::farm::Farm;
+use crate::fetch::{Fetched, Fetcher, MirrorFlag, MirrorSources, Mirrors, Private, Snapshot, Wanted};
+use crate::lock::{Lock, LockedPackage, PlatformLock};
 use crate::spec::FileSource;
 
 use super::{Error, Project, World, local};
@@ -39,18 +41,30 @@ pub fn fetch(world: &World<'_>, path: &Path, variant: Option<&str>) -> Result<Fe
 /// # Errors
 /// A certificate authority of the spec that cannot be read.
 pub(super) fn mirrors(world: &World<'_>, project: &Project, locked: Option<i64>) -> Result<Mirrors, Problems> {
-    let spec = project.spec.archives.iter().map(|(name, archive)| (name.clone(), archive.uri.clone())).collect();
-    let mut archives: Vec<&str> = project.spec.archives.keys().map(String::as_str).collect();
-    if let Some(distro) = &project.spec.distro {
-        archives.extend(archives_of(distro.value).iter().map(|archive| archive.name));
-    }
     let snapshot = match locked {
         _ if world.offline => Snapshot::Never,
         Some(date) => Snapshot::LockedAt(date),
         None => Snapshot::Newest(world.now),
     };
-    let mut mirrors =
-        Mirrors::order(&archives, &MirrorSources { flags: world.mirrors, spec: &spec, apt: world.apt, snapshot });
+    mirrors_of(project, world.mirrors, world.apt, snapshot)
+}
+
+/// Returns the mirrors of the project's archives, out of what is known of mirrors here.
+///
+/// # Errors
+/// A certificate authority of the spec that cannot be read.
+pub(super) fn mirrors_of(
+    project: &Project,
+    flags: &[MirrorFlag],
+    apt: &BTreeMap<String, Vec<String>>,
+    snapshot: Snapshot,
+) -> Result<Mirrors, Problems> {
+    let spec = project.spec.archives.iter().map(|(name, archive)| (name.clone(), archive.uri.clone())).collect();
+    let mut archives: Vec<&str> = project.spec.archives.keys().map(String::as_str).collect();
+    if let Some(distro) = &project.spec.distro {
+        archives.extend(archives_of(distro.value).iter().map(|archive| archive.name));
+    }
+    let mut mirrors = Mirrors::order(&archives, &MirrorSources { flags, spec: &spec, apt, snapshot });
     for (name, archive) in &project.spec.archives {
         let authorities = match &archive.ca {
             Some(path) => Some(project.read_input(&path.value)?.into()),
@@ -77,10 +91,41 @@ pub(super) fn locked_inputs(
     asked: &dyn Fn(&str) -> bool,
 ) -> Result<FetchOutcome, Problems> {
     let mirrors = mirrors(world, project, Some(lock.source_date))?;
-    let fetcher = fetcher(world, &mirrors);
-    let packages = lock.platform.iter().filter(|(name, _)| asked(name));
+    inputs(world, project, lock, &mirrors, asked, &|_, _| true)
+}
+
+/// Makes sure that the store has what a build in this process needs, and returns those who build the rest, where the
+/// world has daemons for it: what they open is not fetched here.
+pub(super) fn build_inputs(
+    world: &World<'_>,
+    project: &Project,
+    lock: &Lock,
+    asked: &dyn Fn(&str) -> bool,
+) -> Result<Option<Farm>, Problems> {
+    let mirrors = mirrors(world, project, Some(lock.source_date))?;
+    let Some(options) = world.daemons else {
+        inputs(world, project, lock, &mirrors, asked, &|_, _| true)?;
+        return Ok(None);
+    };
+    let farm = Farm::new(options, mirrors.clone(), world.offline)?;
+    inputs(world, project, lock, &mirrors, asked, &|share, package| farm.is_made_here(share, &package.layer))?;
+    Ok(Some(farm))
+}
+
+/// Makes sure that the store has the fetched files of a lock and those of its packages that `wanted` agrees to.
+fn inputs(
+    world: &World<'_>,
+    project: &Project,
+    lock: &Lock,
+    mirrors: &Mirrors,
+    asked: &dyn Fn(&str) -> bool,
+    wanted: &dyn Fn(&PlatformLock, &LockedPackage) -> bool,
+) -> Result<FetchOutcome, Problems> {
+    let fetcher = fetcher(world, mirrors);
     local::store(world, project, lock, asked)?;
-    let packages = packages.flat_map(|(_, held)| &held.packages).filter(|package| package.local_path().is_none());
+    let shares = lock.platform.iter().filter(|(name, _)| asked(name)).map(|(_, share)| share);
+    let packages = shares.flat_map(|share| share.packages.iter().filter(|package| wanted(share, package)));
+    let packages = packages.filter(|package| package.local_path().is_none());
     let wanted: Vec<Wanted> = packages.map(Wanted::package).collect();
     let mut outcome = FetchOutcome { wanted: wanted.len(), ..FetchOutcome::default() };
     // All that cannot be had is told together.

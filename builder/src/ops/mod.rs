@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::diag::{Diagnose, Label, Progress, Source, Span, Verdict};
+use crate::engine::farm;
 use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
 use crate::kit::Kit;
 use crate::load::Engines;
@@ -26,11 +27,13 @@ mod diff;
 mod embed;
 mod evidence;
 mod fetch;
+mod frontend;
 mod init;
 mod inspect;
 mod keygen;
 mod kit;
 mod learn;
+mod llb;
 mod local;
 mod lock;
 mod metadata;
@@ -67,6 +70,7 @@ pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
 pub use diff::{Diff, Gone, ImageDiff, PackageChange, PlatformSummary, Total, diff};
 pub use fetch::{FetchOutcome, fetch};
+pub use frontend::{Bridge, CacheImport, Error as FrontendError, FrontendInput, FrontendOutcome, Refused, frontend};
 pub use init::init;
 pub use inspect::{
     Detail, FileSummary, Inspection, LayerContents, LayerSummary, ManifestSummary, PackageContents, PackageSummary,
@@ -75,6 +79,7 @@ pub use inspect::{
 pub use keygen::{KeyPair, KeygenOptions, keygen, keygen_public};
 pub use kit::{KitOutcome, full_kit};
 pub use learn::{LearnOptions, Learned, LearnedImage, Passing, Proposal, learn};
+pub use llb::{LlbOptions, LlbOutcome, Target, Worker, llb, write_llb};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
@@ -125,6 +130,8 @@ pub struct World<'a> {
     pub source_date_epoch: Option<i64>,
     /// Where this machine's container engines may be.
     pub engines: &'a Engines,
+    /// The BuildKit daemons that open packages and write layers; `None` where this process does.
+    pub daemons: Option<&'a farm::Options>,
     /// Threads that work.
     pub threads: usize,
     /// Bytes that work may hold.

@@ -15,8 +15,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::layer::{blob, read_base_layers, read_layer};
-use super::{Contract, Error};
+use super::layer::{BaseLayer, blob, read_base_layers, read_layer};
+use super::{BLOB, Contract, Error};
 use crate::digest::{DiffId, Digest};
 use crate::image::{self, Descriptor, Entry, OpenLayer};
 use crate::tar::read::Kind;
@@ -27,18 +27,24 @@ const MAX_ENTRIES: usize = 2_000_000;
 const PIECE: usize = 128 << 10;
 
 /// Unpacks the layer that `layer()` wrote to the directory `layer`, or all of a base's where it holds those, onto what
-/// stands in the directory `root`. Where this fails, `root` is of no use.
+/// stands in the directory `root`. Of a layer that has no record there, `of` is it, and `layer` holds its `blob` alone.
+/// Where this fails, `root` is of no use.
 ///
 /// # Errors
 /// A layer that is not what its record says, or is malformed; one that leads through a link, or onto what is not there;
 /// what this user may not do.
-pub fn rootfs(contract: Contract, layer: &Path, root: &Path) -> Result<(), Error> {
+pub fn rootfs(contract: Contract, layer: &Path, of: Option<&BaseLayer>, root: &Path) -> Result<(), Error> {
     contract.check()?;
+    let given = |what: &str, one: &BaseLayer, path: &Path| {
+        let file = blob(path, what, one.digest, one.size)?;
+        unpack(what, (&one.media_type, one.digest, one.size, one.diff_id), file, root)
+    };
+    if let Some(one) = of {
+        return given("the layer", one, &layer.join(BLOB));
+    }
     if let Some(layers) = read_base_layers(layer)? {
         for (number, one) in layers.iter().enumerate() {
-            let what = format!("layer {number} of the base");
-            let file = blob(&layer.join(one.digest.hex()), &what, one.digest, one.size)?;
-            unpack(&what, (&one.media_type, one.digest, one.size, one.diff_id), file, root)?;
+            given(&format!("layer {number} of the base"), one, &layer.join(one.digest.hex()))?;
         }
         return Ok(());
     }
