@@ -76,6 +76,9 @@ pub(crate) enum Error {
     /// The library panicked.
     #[error("cannot go on: this is a mistake in tarsia")]
     Panic,
+    /// A graph's bytes on a terminal.
+    #[error("cannot write a graph's bytes to a terminal")]
+    Terminal,
     /// Standard output.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
@@ -107,6 +110,7 @@ impl Diagnose for Error {
             Self::Random(_) => "cli::random",
             Self::NotBuildKit => "cli::not-buildkit",
             Self::Panic => "cli::panic",
+            Self::Terminal => "cli::terminal",
             Self::Output(_) => "cli::output",
         }
     }
@@ -128,6 +132,7 @@ impl Diagnose for Error {
             Self::NoKey => "name one with `--key`; `tarsia keygen -o NAME` makes one",
             Self::NoPassword => "set `COSIGN_PASSWORD`, or run from a terminal",
             Self::OneOutput => "leave `-o` out, and each image is written to `<name>.oci`",
+            Self::Terminal => "`--json` shows it to people; `-o FILE` writes it to a file",
             _ => return Vec::new(),
         };
         vec![hint.to_owned()]

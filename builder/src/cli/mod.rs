@@ -81,6 +81,7 @@ fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
         Command::Fetch(arguments) => commands::fetch::run(session, arguments),
         Command::Vendor(arguments) => commands::vendor::run(session, arguments),
         Command::Build(arguments) => commands::build::run(session, arguments),
+        Command::Llb(arguments) => commands::llb::run(session, arguments),
         Command::Test(arguments) => commands::test::run(session, arguments),
         Command::Learn(arguments) => commands::learn::run(session, arguments),
         Command::Why(arguments) => commands::why::run(session, arguments),

@@ -32,6 +32,7 @@ mod inspect;
 mod keygen;
 mod kit;
 mod learn;
+mod llb;
 mod local;
 mod lock;
 mod metadata;
@@ -76,6 +77,7 @@ pub use inspect::{
 pub use keygen::{KeyPair, KeygenOptions, keygen, keygen_public};
 pub use kit::{KitOutcome, full_kit};
 pub use learn::{LearnOptions, Learned, LearnedImage, Passing, Proposal, learn};
+pub use llb::{LlbOptions, LlbOutcome, Target, Worker, llb, write_llb};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;

@@ -94,6 +94,16 @@ impl<'a> Chain<'a> {
         job
     }
 
+    /// Writes the job of what opens the spec's own files.
+    fn own_job(&self) -> PathBuf {
+        let job = self.path("own-job");
+        std::fs::create_dir_all(&job).unwrap();
+        for (name, bytes) in Job::own_files(&self.project.spec, self.project.locked().unwrap(), &self.platforms()) {
+            std::fs::write(job.join(name), bytes).unwrap();
+        }
+        job
+    }
+
     /// Opens the packages of each layer; `data/P/LAYER` and `indexes/P/N` hold what comes out.
     pub(crate) fn open(&self, platform: Platform) {
         let below = platform_directory(platform);
@@ -134,7 +144,8 @@ impl<'a> Chain<'a> {
     }
 
     /// Opens the spec's own files, and its base for each platform.
-    pub(crate) fn open_own(&self, job: &Path) {
+    pub(crate) fn open_own(&self) {
+        let job = self.own_job();
         let spec = &self.project.spec;
         for file in &spec.files {
             if let FileSource::Fetch { digest, .. } = &file.value.what {
@@ -145,7 +156,7 @@ impl<'a> Chain<'a> {
         }
         let context = ("context", self.directory());
         let places = [
-            ("job", job.to_owned()),
+            ("job", job.clone()),
             context.clone(),
             ("fetched", self.path("fetched")),
             ("index", self.path("local")),
@@ -158,7 +169,7 @@ impl<'a> Chain<'a> {
         for platform in self.platforms().into_iter().filter(|_| spec.base.is_some()) {
             let below = platform_directory(platform);
             let places = [
-                ("job", job.to_owned()),
+                ("job", job.clone()),
                 context.clone(),
                 ("index", self.path(&format!("base/{below}"))),
                 ("data", self.path(&format!("base-data/{below}"))),
@@ -230,7 +241,7 @@ impl<'a> Chain<'a> {
     /// As [`Chain::build`], and returns how `assemble` ended.
     pub(crate) fn try_build(&self) -> Ran {
         let job = self.job();
-        self.open_own(&job);
+        self.open_own();
         for platform in self.platforms() {
             self.open(platform);
             let below = platform_directory(platform);

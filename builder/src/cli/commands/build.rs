@@ -67,7 +67,7 @@ pub(crate) struct Arguments {
 }
 
 /// Parses `--source-revision`.
-fn revision(text: &str) -> Result<Revision, Error> {
+pub(crate) fn revision(text: &str) -> Result<Revision, Error> {
     if text == "git" {
         return Ok(Revision::Checkout);
     }
