@@ -48,7 +48,9 @@ impl Fake {
         let manifests: Vec<Descriptor> = platforms
             .iter()
             .map(|platform| {
-                let config = json!({"architecture": platform, "config": {"Labels": {"a": "b"}}, "os": "linux"});
+                let diff_ids: Vec<Digest> = (0..layers).map(|n| Digest::of(&[n as u8])).collect();
+                let config = json!({"architecture": platform, "config": {"Labels": {"a": "b"}}, "os": "linux",
+                    "rootfs": {"type": "layers", "diff_ids": diff_ids}});
                 let config = put(serde_json::to_vec(&config).unwrap(), "config");
                 let layers: Vec<Descriptor> =
                     (0..layers).map(|n| put(format!("{platform} {n}").into_bytes(), "layer")).collect();
@@ -235,7 +237,8 @@ fn a_lock_must_be_there_and_fit() {
     let other = Lock { rules: RULES + 1, ..lock(HELLO, None, &[]) }.to_text();
     let fake = Fake::with(&[("web.yaml", HELLO), ("web.lock", &other)]);
     let told = asked(&fake, &[]).unwrap_err();
-    assert!(told.contains(&format!("rules is {RULES}, in the lock {}", RULES + 1)), "{told}");
+    let other = format!("it was made for rules {}, and this release has rules {RULES}", RULES + 1);
+    assert_eq!(told, format!("cannot read lock `web.lock`: {other}"));
     assert_eq!(
         asked(&Fake::default(), &[]).unwrap_err(),
         "cannot read `web.yaml` from the client: there is no such file"
@@ -290,6 +293,5 @@ fn a_failure_names_what_failed() {
         ..Fake::with(&[("web.yaml", HELLO), ("web.lock", &lock(HELLO, None, &[]).to_text())])
     };
     let told = asked(&fake, &[("target", "oci")]).unwrap_err();
-    assert!(told.starts_with("cannot build ") && told.ends_with(": exit code: 2"), "{told}");
-    assert!(told.contains("linux/amd64"), "{told}");
+    assert_eq!(told, "cannot build the selection of files: exit code: 2");
 }
