@@ -53,6 +53,8 @@ pub(crate) struct Environment {
     pub(crate) threads: u32,
     /// Standard error is a terminal.
     pub(crate) terminal: bool,
+    /// Standard output is a terminal.
+    pub(crate) answers_terminal: bool,
     /// Messages may be coloured.
     pub(crate) colour: bool,
     /// The machine's apt sources, sorted by path: file name and text. `.list` is the one-line format, `.sources` deb822.
@@ -97,6 +99,7 @@ impl Environment {
             threads: std::thread::available_parallelism()
                 .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
             terminal,
+            answers_terminal: std::io::stdout().is_terminal(),
             colour: terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|name| name != "dumb"),
             apt_sources: apt_sources(Path::new("/etc/apt")),
             credentials: credentials(variable("NETRC"), variable("HOME"), Path::new("/etc/apt")),
@@ -158,8 +161,8 @@ impl Frontend {
             }
         });
         let mut image = Vec::new();
-        let read = std::fs::File::open(FRONTEND_IMAGE)
-            .and_then(|file| file.take(MAX_FRONTEND_IMAGE).read_to_end(&mut image));
+        let read =
+            std::fs::File::open(FRONTEND_IMAGE).and_then(|file| file.take(MAX_FRONTEND_IMAGE).read_to_end(&mut image));
         Self { options: options.collect(), image: read.is_ok().then_some(image) }
     }
 }
@@ -384,10 +387,7 @@ mod tests {
         ];
         let read = Frontend::read(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
         let all: Vec<String> = read.options.iter().map(|(key, value)| format!("{key} → {value}")).collect();
-        assert_eq!(
-            all,
-            ["build-arg:mirror → debian=https://m.example.org/?a=b", "filename → web.yaml", "no-cache → "]
-        );
+        assert_eq!(all, ["build-arg:mirror → debian=https://m.example.org/?a=b", "filename → web.yaml", "no-cache → "]);
     }
 
     #[test]

@@ -173,11 +173,8 @@ pub fn layers(input: &Input<'_>, plans: &[Planned<'_>]) -> Result<Definition, Er
 
 /// Copies outputs below `/0`, `/1` and so on.
 fn gather(lowering: &mut Lowering<'_>, outputs: &[Output], what: &str) -> Output {
-    let copy = |(number, from): (usize, &Output)| Step::Copy {
-        from: *from,
-        source: "/".to_owned(),
-        to: format!("/{number}"),
-    };
+    let copy =
+        |(number, from): (usize, &Output)| Step::Copy { from: *from, source: "/".to_owned(), to: format!("/{number}") };
     let mut steps: Vec<Step> = outputs.iter().enumerate().map(copy).collect();
     if steps.is_empty() {
         steps.push(Step::Directory { path: "/none".to_owned() });

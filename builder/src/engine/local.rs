@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diag::Progress;
 use crate::digest::{Digest, Hasher};
+use crate::engine::Remote;
 use crate::image::{Image, ImageIndex, Settings};
 use crate::layer::{self, Layer, Workers};
 use crate::lock::{ENCODING, Lock, RULES};
@@ -35,7 +36,7 @@ pub use base::{Base, base_digest, base_files, open_base};
 pub use error::Error;
 pub use inventory::inventory;
 pub use packs::Packs;
-pub(crate) use packs::{local_key, open_each};
+pub(crate) use packs::{local_key, open_each, stored as stored_pack};
 
 /// Version of the records of results; part of their keys.
 const FORMAT: u32 = 3;
@@ -57,6 +58,8 @@ pub struct BuildInput<'a> {
     pub directory: &'a Path,
     /// Hears of the stages `open` (packages) and `layer` (bytes of tar).
     pub progress: &'a dyn Progress,
+    /// Who opens packages and writes layers; this process where there is nobody else.
+    pub remote: Option<&'a dyn Remote>,
 }
 
 /// A finished build.
@@ -213,6 +216,9 @@ pub fn build_with<E: From<Error>>(
 
 /// Opens one platform's packages and the spec's own files, and selects what is kept of them.
 pub fn select(input: &BuildInput<'_>, platform: Platform) -> Result<Selected, Error> {
+    if let Some(remote) = input.remote {
+        return remote.select(input, platform);
+    }
     select_of(input, platform, Packs::open(input, platform)?)
 }
 
@@ -248,6 +254,9 @@ pub fn absent(
 
 /// Writes the layers of a selection into the store and returns the image of them.
 pub fn write(input: &BuildInput<'_>, platform: Platform, selected: &Selected) -> Result<Image, Error> {
+    if let Some(remote) = input.remote {
+        return remote.write(input, platform, selected);
+    }
     let plans: Vec<&LayerPlan> = selected.plans().collect();
     let layers = write_layers(input, &plans, &|key| selected.packs.data(input.store, key))?;
     selected.image(input.spec, input.lock, platform, layers)
@@ -276,7 +285,7 @@ pub fn keep_layer(store: &Store, plan: &LayerPlan, layer: &Layer) -> Result<(), 
 }
 
 /// Returns the layers of these plans, written now or earlier, each a blob of the store.
-fn write_layers(
+pub(super) fn write_layers(
     input: &BuildInput<'_>,
     plans: &[&LayerPlan],
     data: &(dyn Fn(&Digest) -> io::Result<File> + Sync),

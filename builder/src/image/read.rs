@@ -4,6 +4,8 @@
 //! Documents are bounded and checked against their digests before they are parsed; a layer is checked against its
 //! digest and DiffID while its entries pass, and holds only when it was read to its end.
 
+mod alone;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -23,6 +25,8 @@ use super::{
     BlobSource, DOCKER_LIST, DOCKER_MANIFEST, Descriptor, Destination, Error, INDEX, ImageIndex, Index, MANIFEST,
     Manifest, REF_NAME, Reference, docker,
 };
+
+pub use alone::{bare_layer, layer};
 
 pub use crate::tar::read::{Entry, Form};
 
@@ -228,19 +232,6 @@ pub fn built(name: &str, image: &ImageIndex, blobs: &BlobSource<'_>) -> Result<O
     let index = image.index().map(<[u8]>::to_vec);
     let (name, place, attached) = (name.to_owned(), Place::Held(held), Vec::new());
     Ok(OpenImage { name, place, descriptor: image.descriptor(), index, images, attached })
-}
-
-/// Returns one layer, whose blob is `file` at its first byte, as something that can be read, shown as `name`.
-pub fn layer(name: &str, layer: &OpenLayer, file: File) -> OpenImage {
-    let held = BTreeMap::from([(blob_path(&layer.descriptor.digest), file)]);
-    OpenImage {
-        name: name.to_owned(),
-        place: Place::Held(held),
-        descriptor: layer.descriptor.clone(),
-        index: None,
-        images: Vec::new(),
-        attached: Vec::new(),
-    }
 }
 
 fn parse_own<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> T {

@@ -207,13 +207,7 @@ impl Graph {
         self.source(format!("local://{}", local.name), attrs, &caps, vertex)
     }
 
-    fn source(
-        &mut self,
-        identifier: String,
-        attrs: BTreeMap<String, String>,
-        caps: &[&str],
-        vertex: Vertex,
-    ) -> Output {
+    fn source(&mut self, identifier: String, attrs: BTreeMap<String, String>, caps: &[&str], vertex: Vertex) -> Output {
         let source = pb::SourceOp { identifier, attrs };
         self.add(Inputs::default(), pb::op::Op::Source(source), caps, vertex)
     }

@@ -15,10 +15,7 @@ fn http(name: &str) -> Http {
 
 /// Two downloads, opened and gathered.
 fn sample(graph: &mut Graph) -> Output {
-    let worker = graph.http(
-        &Http { name: "tool".to_owned(), mode: Some(0o755), ..http("worker") },
-        vertex("worker"),
-    );
+    let worker = graph.http(&Http { name: "tool".to_owned(), mode: Some(0o755), ..http("worker") }, vertex("worker"));
     let context = graph.local(
         &Local { name: "context".to_owned(), paths: vec![pattern("etc/a b"), pattern("x.conf")] },
         vertex("context"),

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::diag::{Diagnose, Problems, Source, Warning};
 use crate::digest::{Digest, Hasher};
+use crate::engine::Remote;
+use crate::engine::farm::Farm;
 use crate::engine::local::{self, BuildInput, Built};
 use crate::image::{self, BlobSource, OpenImage, Opened};
 use crate::layer::Workers;
@@ -99,7 +101,8 @@ pub fn audit_spec(world: &World<'_>, path: &Path, options: &AuditOptions) -> Res
     prove_for_build(world, &project, false, &mut warnings)?;
     let lock = project.locked()?;
     let wanted = super::build::wanted_platforms(lock, &options.platforms)?;
-    fetch::locked_inputs(world, &project, lock, &|name| wanted.iter().any(|platform| platform.oci() == name))?;
+    let farm =
+        fetch::build_inputs(world, &project, lock, &|name| wanted.iter().any(|platform| platform.oci() == name))?;
     let workers = Workers::new(world.threads, world.memory)?;
     let input = BuildInput {
         spec: &project.spec,
@@ -109,8 +112,10 @@ pub fn audit_spec(world: &World<'_>, path: &Path, options: &AuditOptions) -> Res
         workers: &workers,
         directory: &project.directory,
         progress: world.progress,
+        remote: farm.as_ref().map(|farm| farm as &dyn Remote),
     };
     let built = local::build(&input)?;
+    warnings.extend(farm.iter().flat_map(Farm::warnings));
     let checks = match (policy, &project.spec.checks) {
         (Some(policy), _) => policy.checks,
         (None, Some(checks)) => checks.clone(),

@@ -142,13 +142,14 @@ impl Input {
 /// Opens the spec's own files: writes their bytes, one after the other, to `sink`, an empty file open for reading and
 /// writing, and returns what they are.
 ///
-/// Reads beneath `directory` only, and `fetched` for what `fetch` entries name. Times are `source_date` at most.
+/// Reads beneath `directory` only, and `fetched` for what `fetch` entries name. Times are `latest` at most; what has no time of its own has
+/// this one.
 pub fn open(
     spec: &Spec,
     directory: &Path,
     fetched: &dyn Fn(&Digest) -> io::Result<File>,
     sink: &File,
-    source_date: i64,
+    latest: i64,
 ) -> Result<LocalPack, Error> {
     let root = Root::open(directory)?;
     let mut pack = Packer {
@@ -156,7 +157,7 @@ pub fn open(
         data: Hasher::new(),
         reading: Reading::new(CHUNK),
         budget: Budget::new(MAX_FACTS),
-        source_date,
+        latest,
         entries: Vec::new(),
         entry_of: Vec::new(),
         sha512: BTreeMap::new(),
@@ -185,7 +186,7 @@ pub fn open(
         source: Digest::of(b""),
         sha512: None,
         data: (pack.data.digest(), length),
-        date: source_date,
+        date: latest,
         control: Vec::new(),
         md5sums: Vec::new(),
         conffiles: Vec::new(),
@@ -278,7 +279,7 @@ struct Packer<'a> {
     data: Hasher,
     reading: Reading,
     budget: Budget,
-    source_date: i64,
+    latest: i64,
     entries: Vec<Entry>,
     entry_of: Vec<u32>,
     sha512: BTreeMap<u32, Sha512>,
@@ -352,7 +353,7 @@ impl Packer<'_> {
     }
 
     fn push(&mut self, path: &ImagePath, kind: EntryKind, mode: u32) -> Result<(), Error> {
-        self.push_dated(path, kind, mode, self.source_date)
+        self.push_dated(path, kind, mode, self.latest)
     }
 
     fn push_dated(&mut self, path: &ImagePath, kind: EntryKind, mode: u32, mtime: i64) -> Result<(), Error> {
@@ -375,7 +376,7 @@ impl Packer<'_> {
             Ok(0) => Err(refused(shown, "it changes while it is read")),
             other => other.map_err(|error| local(shown, error)),
         };
-        self.file_dated(path, mode, size, self.source_date, read)
+        self.file_dated(path, mode, size, self.latest, read)
     }
 
     fn file_dated(

@@ -18,12 +18,14 @@ mod error;
 pub mod local;
 mod named;
 mod open;
+mod received;
 pub mod rootfs;
 mod scan;
 mod texts;
 
 pub use error::Error;
 pub use open::{Limits, control_fields, decoder_memory, open_deb};
+pub use received::MAX_INDEX;
 
 /// Version of packs: of [`PackIndex`] as stored, of what is read into it, and of the data's layout.
 ///

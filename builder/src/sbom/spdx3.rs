@@ -270,7 +270,7 @@ impl<'a> Writer<'a> {
             },
         });
         let source = match (&component.source, component.kind) {
-            (None, Kind::Image) => {
+            (None, Kind::Image) if self.inventory.known == Known::Built => {
                 Some(format!("built by {} from the packages and files that it contains", Inventory::tool()))
             }
             (source, _) => source.as_ref().map(|source| source.sentence()),

@@ -149,6 +149,18 @@ fn a_base_and_a_language_s_packages_hang_where_they_belong() {
 }
 
 #[test]
+fn a_document_that_is_too_large_leaves_its_files_out_and_says_so() {
+    let all = inventory(20);
+    let full = spdx(&all);
+    assert_eq!(spdx_within(&all, full.len()), full);
+    let document = parsed(&spdx_within(&all, full.len() - 1));
+    assert_eq!(document.get("files"), None);
+    assert_eq!(document["comment"], "The 20 files are left out, since the document would be too large");
+    assert!(document["packages"].as_array().unwrap().iter().all(|package| package["filesAnalyzed"] == false));
+    assert_ne!(document["documentNamespace"], parsed(&full)["documentNamespace"]);
+}
+
+#[test]
 fn an_analysed_image_claims_no_completeness() {
     let analysed = Inventory { known: Known::Analysed, ..inventory(1) };
     let document = parsed(&spdx(&analysed));

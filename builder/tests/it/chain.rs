@@ -17,6 +17,8 @@ pub(crate) struct Chain<'a> {
     project: Project,
     /// Everything that is mounted, and everything that is written.
     room: PathBuf,
+    /// What a shell does before it becomes the program.
+    before: &'static str,
 }
 
 impl<'a> Chain<'a> {
@@ -25,7 +27,23 @@ impl<'a> Chain<'a> {
         let project = Project::read(&place.path(spec), variant).unwrap();
         let room = place.path(room);
         std::fs::create_dir_all(&room).unwrap();
-        Self { place, project, room }
+        Self { place, project, room, before: "exec \"$0\" \"$@\"" }
+    }
+
+    /// Returns the same chain with another `source_date` in its lock, in another room.
+    pub(crate) fn at(&self, source_date: i64, room: &str) -> Self {
+        let mut other = Self::new(self.place, self.file(), self.project.spec.variant.as_deref(), room);
+        other.project.lock.as_mut().unwrap().source_date = source_date;
+        other
+    }
+
+    /// Returns the chain with another way to start the program.
+    pub(crate) fn outside(self, before: &'static str) -> Self {
+        Self { before, ..self }
+    }
+
+    fn file(&self) -> &str {
+        Path::new(&self.project.spec.source.name).file_name().unwrap().to_str().unwrap()
     }
 
     /// Returns a path of the chain's room.
@@ -40,7 +58,8 @@ impl<'a> Chain<'a> {
     /// Runs an operation, with other places for what it reads and writes.
     pub(crate) fn run(&self, operation: &str, arguments: &[String], places: &[(&str, PathBuf)]) -> Ran {
         let contract = Contract::OWN.to_string();
-        let mut command = self.place.tarsia(["worker", operation, "--contract", &contract]);
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", self.before, env!("CARGO_BIN_EXE_tarsia"), "worker", operation, "--contract", &contract]);
         // Nothing of the outside may matter.
         command.current_dir("/").env_clear().env("TARSIA_STORE", "/nonexistent").env("TZ", "Pacific/Chatham");
         for (flag, path) in places {
@@ -70,6 +89,16 @@ impl<'a> Chain<'a> {
         let job = self.path("job");
         std::fs::create_dir_all(&job).unwrap();
         for (name, bytes) in Job::files(&self.project.spec, self.project.locked().unwrap(), &self.platforms()) {
+            std::fs::write(job.join(name), bytes).unwrap();
+        }
+        job
+    }
+
+    /// Writes the job of what opens the spec's own files.
+    fn own_job(&self) -> PathBuf {
+        let job = self.path("own-job");
+        std::fs::create_dir_all(&job).unwrap();
+        for (name, bytes) in Job::own_files(&self.project.spec, self.project.locked().unwrap(), &self.platforms()) {
             std::fs::write(job.join(name), bytes).unwrap();
         }
         job
@@ -115,7 +144,8 @@ impl<'a> Chain<'a> {
     }
 
     /// Opens the spec's own files, and its base for each platform.
-    pub(crate) fn open_own(&self, job: &Path) {
+    pub(crate) fn open_own(&self) {
+        let job = self.own_job();
         let spec = &self.project.spec;
         for file in &spec.files {
             if let FileSource::Fetch { digest, .. } = &file.value.what {
@@ -126,7 +156,7 @@ impl<'a> Chain<'a> {
         }
         let context = ("context", self.directory());
         let places = [
-            ("job", job.to_owned()),
+            ("job", job.clone()),
             context.clone(),
             ("fetched", self.path("fetched")),
             ("index", self.path("local")),
@@ -139,7 +169,7 @@ impl<'a> Chain<'a> {
         for platform in self.platforms().into_iter().filter(|_| spec.base.is_some()) {
             let below = platform_directory(platform);
             let places = [
-                ("job", job.to_owned()),
+                ("job", job.clone()),
                 context.clone(),
                 ("index", self.path(&format!("base/{below}"))),
                 ("data", self.path(&format!("base-data/{below}"))),
@@ -203,8 +233,15 @@ impl<'a> Chain<'a> {
 
     /// Does everything up to the image, and returns its digest.
     pub(crate) fn build(&self) -> String {
+        let ran = self.try_build();
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        ran.out
+    }
+
+    /// As [`Chain::build`], and returns how `assemble` ended.
+    pub(crate) fn try_build(&self) -> Ran {
         let job = self.job();
-        self.open_own(&job);
+        self.open_own();
         for platform in self.platforms() {
             self.open(platform);
             let below = platform_directory(platform);
@@ -215,8 +252,6 @@ impl<'a> Chain<'a> {
                 self.ok("layer", &arguments, &places);
             }
         }
-        let ran = self.run("assemble", &[], &self.assembling(&job));
-        assert_eq!(ran.status, 0, "{}", ran.err);
-        ran.out
+        self.run("assemble", &[], &self.assembling(&job))
     }
 }

@@ -148,7 +148,8 @@ fn sbom() {
 
     Arguments:
       <IMAGE>  Image that the SBOM is of: a directory, an archive, or oci:DIR[:TAG],
-               oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://HOST/NAME[:TAG|@DIGEST]
+               oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://HOST/NAME[:TAG|@DIGEST]; or
+               dir:PATH, a root file system that is looked at
 
     Options:
           --format <FORMAT>        Format of the SBOM [default: spdx] [possible values: spdx, cyclonedx,

@@ -15,6 +15,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
 pub(crate) mod learn;
+pub(crate) mod llb;
 pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod outdated;

@@ -58,17 +58,7 @@ impl<'a> Lowering<'a> {
         let vertex = |name: &str| Vertex::new(name, "the lanes");
         let lane =
             (graph.files(&[directory()], vertex("lane")), graph.files(&[directory(), directory()], vertex("lanes")));
-        Self {
-            graph,
-            input,
-            platforms,
-            worker,
-            lane,
-            opens: Vec::new(),
-            layers: Vec::new(),
-            context: None,
-            job: None,
-        }
+        Self { graph, input, platforms, worker, lane, opens: Vec::new(), layers: Vec::new(), context: None, job: None }
     }
 
     /// Returns a platform's share of the lock.
@@ -241,10 +231,8 @@ impl<'a> Lowering<'a> {
         let mut mounts = vec![Mount::select("/plan", plans, &at)];
         mounts.extend(data.map(|data| Mount::select("/data", data, &at)));
         mounts.push(Mount::write("/layer"));
-        let vertex = Vertex::new(
-            format!("layer {layer}{}", self.of(platform)),
-            format!("layer `{layer}`{}", self.of(platform)),
-        );
+        let vertex =
+            Vertex::new(format!("layer {layer}{}", self.of(platform)), format!("layer `{layer}`{}", self.of(platform)));
         self.in_lane(|lowering| &mut lowering.layers, arguments, mounts, vertex)[0]
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::diag::{Diagnose, Label, Source, Span, Verdict};
 use crate::digest::Digest;
+use crate::engine::farm;
 use crate::{image, layer, package, sbom, select, store};
 
 /// An error of a build.
@@ -96,6 +97,9 @@ pub enum Error {
     /// Documents.
     #[error(transparent)]
     Image(#[from] image::Error),
+    /// Those who open packages and write layers in the place of this process.
+    #[error(transparent)]
+    Remote(Box<farm::Error>),
     /// What the image consists of.
     #[error(transparent)]
     Sbom(#[from] sbom::Error),
@@ -112,6 +116,7 @@ impl Error {
             Self::Select(error) => Some(error),
             Self::Layer(error) => Some(error),
             Self::Image(error) => Some(error),
+            Self::Remote(error) => Some(&**error),
             Self::Sbom(error) => Some(error),
             Self::Store(error) => Some(error),
             _ => None,

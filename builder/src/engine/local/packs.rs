@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::digest::{Digest, Hasher};
 use crate::layer::Workers;
-use crate::lock::{Lock, LockedPackage, PlatformLock};
+use crate::lock::{Lock, LockedPackage, MAX_TIME, PlatformLock};
 use crate::package::local::{self, LocalPack};
 use crate::package::{self, Limits, PackIndex, decoder_memory, open_deb, pack_key};
 use crate::spec::Platform;
@@ -116,7 +116,8 @@ pub(super) fn local(input: &BuildInput<'_>) -> Result<(LocalPack, File), Error> 
         Ok(None) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{digest} is not in the store"))),
         Err(error) => Err(io::Error::other(error)),
     };
-    let local = local::open(input.spec, input.directory, &fetched, &data, input.lock.source_date)?;
+    // Selection takes the lock's date where this is later; so a pack does not depend on it.
+    let local = local::open(input.spec, input.directory, &fetched, &data, MAX_TIME)?;
     Ok((local, data))
 }
 
@@ -227,7 +228,7 @@ pub(crate) fn open_each<T: Send, E: Send>(
 }
 
 /// Returns a pack's index, if the store holds it and its data.
-fn stored(store: &Store, key: &Digest) -> Option<PackIndex> {
+pub(crate) fn stored(store: &Store, key: &Digest) -> Option<PackIndex> {
     let index = PackIndex::from_bytes(&store.entry(Kind::Packs, key)?).ok()?;
     store.large(Kind::Packs, key, &index.data.0)?;
     Some(index)

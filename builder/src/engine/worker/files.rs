@@ -11,7 +11,7 @@ use crate::store::output::settle;
 use crate::store::{TemporaryDirectory, names_in};
 
 /// The most bytes of an index, a plan or any other document that one operation hands to another.
-pub(super) const MAX_DOCUMENT: u64 = 1 << 30;
+pub(super) const MAX_DOCUMENT: u64 = 512 << 20;
 
 /// The most names in a directory of mounts or indexes.
 const MAX_NAMES: usize = 100_000;

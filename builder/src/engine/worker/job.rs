@@ -1,17 +1,18 @@
 //! What a graph is for: the spec, its lock, and what neither says.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::Error;
 use super::error::broken;
 use super::files::read;
-use super::{Contract, Error};
 use crate::canon;
 use crate::diag::{Problems, Source};
 use crate::engine::local::check_release;
-use crate::lock::Lock;
-use crate::spec::{Platform, Spec};
+use crate::lock::{Lock, LockedInput, PlatformLock};
+use crate::spec::{Keep, Platform, Spec};
 
 /// The largest of its files in bytes.
 const MAX_TEXT: u64 = 16 << 20;
@@ -59,6 +60,23 @@ impl Job {
         vec![(SPEC, spec.merged().into_bytes()), (LOCK, lock.to_text().into_bytes()), (JOB, canon::ordered(&rest))]
     }
 
+    /// Returns the same for `open-local` and `open-base`, with what these read of a lock alone: so neither runs again
+    /// where packages or dates move.
+    pub fn own_files(spec: &Spec, lock: &Lock, platforms: &[Platform]) -> Vec<(&'static str, Vec<u8>)> {
+        let is_read = |input: &&LockedInput| !matches!(input.kind.as_str(), "key" | "package");
+        let bare = Lock {
+            keep: Keep::Needed.as_str().to_owned(),
+            source_date: 0,
+            source_date_given: false,
+            archives: Vec::new(),
+            inputs: lock.inputs.iter().filter(is_read).cloned().collect(),
+            platform: lock.platform.keys().map(|name| (name.clone(), PlatformLock::default())).collect(),
+            variants: BTreeMap::new(),
+            ..lock.clone()
+        };
+        Self::files(spec, &bare, platforms)
+    }
+
     /// Reads a job.
     ///
     /// # Errors
@@ -100,10 +118,5 @@ impl Job {
     pub fn platform(&self, platform: Platform) -> Result<Platform, Error> {
         let is_built = self.platforms.contains(&platform);
         is_built.then_some(platform).ok_or_else(|| broken("the job", format!("it is not for `{}`", platform.oci())))
-    }
-
-    /// Returns the contract that a graph for this job has: that of this release, since the lock is of it too.
-    pub fn contract(&self) -> Contract {
-        Contract::OWN
     }
 }

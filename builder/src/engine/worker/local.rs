@@ -9,6 +9,7 @@ use super::{Contract, FILES, Job, LOCAL, context};
 use crate::diag::Problems;
 use crate::digest::Digest;
 use crate::engine::local::local_key;
+use crate::lock::MAX_TIME;
 use crate::package::local::{self, LocalPack};
 
 /// Opens what the spec of the job at `job` names beneath its directory, which is `context`, and what was fetched by
@@ -37,7 +38,7 @@ pub fn open_local(
     };
     // Its name is known when it is written.
     let sink = data.create("files/data")?;
-    let local = local::open(&job.spec, context, &give, &sink, job.lock.source_date)?;
+    let local = local::open(&job.spec, context, &give, &sink, MAX_TIME)?;
     let to = data.path(&format!("{FILES}/{}", local_key(&local).hex()));
     std::fs::rename(data.path("files/data"), to).map_err(|source| data.failed(FILES, source))?;
     index.write(LOCAL, &local.to_bytes())?;
@@ -50,19 +51,15 @@ pub fn open_local(
 /// # Errors
 /// An index that is not there, no index, or one of another job.
 pub fn read_local(job: &Job, index: &Path, scratch: &Path) -> Result<LocalPack, Problems> {
-    let local = if context::needs_local(&job.spec) || index.join(LOCAL).exists() {
+    if context::needs_local(&job.spec) || index.join(LOCAL).exists() {
         let what = "the index of the spec's own files";
         let bytes = read(&index.join(LOCAL), MAX_DOCUMENT, what)?;
-        LocalPack::from_bytes(&bytes).map_err(|error| broken(what, error.to_string()))?
+        Ok(LocalPack::from_bytes(&bytes).map_err(|error| broken(what, error.to_string()))?)
     } else {
         let failed = |source| super::Error::Write { path: scratch.display().to_string(), source };
         let empty = tempfile::tempdir_in(scratch).map_err(failed)?;
         let sink = tempfile::tempfile_in(scratch).map_err(failed)?;
         let none = |_: &Digest| Err(io::ErrorKind::NotFound.into());
-        local::open(&job.spec, empty.path(), &none, &sink, job.lock.source_date)?
-    };
-    if local.index.date != job.lock.source_date {
-        return Err(broken("the index of the spec's own files", "it was made for another lock").into());
+        Ok(local::open(&job.spec, empty.path(), &none, &sink, MAX_TIME)?)
     }
-    Ok(local)
 }

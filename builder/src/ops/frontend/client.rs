@@ -183,7 +183,8 @@ impl<'a> Client<'a> {
 
     fn keep(&self, path: &str, bytes: &[u8]) -> Result<(), Error> {
         let place = self.room.join(path);
-        let written = place.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&place, bytes));
+        let written =
+            place.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&place, bytes));
         written.map_err(|source| Error::Room { path: path.to_owned(), source: Arc::new(source) })
     }
 }

@@ -182,7 +182,11 @@ fn docker_builds_a_spec_and_the_bytes_are_those_of_a_local_build() {
     let told = built(&daemon, &place, &oci);
     assert!(told.contains("web 2.0-1"), "{told}");
     assert_eq!(digest_of(&place.path("out.oci")), local.trim(), "{told}");
-    built(&daemon, &place, &["-f", "web.yaml", "--build-arg", &mirror, "--target", "evidence", "-o", "type=local,dest=ev"]);
+    built(
+        &daemon,
+        &place,
+        &["-f", "web.yaml", "--build-arg", &mirror, "--target", "evidence", "-o", "type=local,dest=ev"],
+    );
     for name in ["spdx.json", "cdx.json", "reasons.json"] {
         let read = |directory: &str| std::fs::read(place.path(directory).join(name)).unwrap();
         assert!(read("ev") == read("local.oci.evidence"), "{name}");
@@ -292,7 +296,8 @@ fn buildkit_of_today_builds_a_spec_too() {
     assert_eq!(digest_of(&place.path("out.oci")), local.trim());
 
     // An image, which says ours; exported as a layout it has the same files.
-    let image = ["--opt", "filename=specs/hello.yaml", "--output", "type=oci,dest=image.tar", "--metadata-file", "m.json"];
+    let image =
+        ["--opt", "filename=specs/hello.yaml", "--output", "type=oci,dest=image.tar", "--metadata-file", "m.json"];
     ok(&image);
     let read = |name: &str| -> Value { serde_json::from_slice(&std::fs::read(place.path(name)).unwrap()).unwrap() };
     assert_eq!(read("m.json")["frontend.tarsia.digest"], local.trim());
