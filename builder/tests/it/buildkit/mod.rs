@@ -5,7 +5,9 @@
 //! at work at once than the machine bears; what a daemon did is read from `buildctl`'s status stream ([`solve`]).
 
 pub(crate) mod bridge;
+mod caches;
 mod client;
+mod contexts;
 mod counts;
 pub(crate) mod daemon;
 mod examples;
