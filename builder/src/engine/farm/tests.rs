@@ -279,6 +279,24 @@ fn a_lost_daemon_s_work_goes_to_the_others() {
 }
 
 #[test]
+fn where_a_mirror_gives_nothing_the_next_one_is_asked() {
+    let mut world = World::new();
+    let all = ["file:///srv/debian", "http://dead.example", "http://mirror.example"].map(str::to_owned).to_vec();
+    world.mirrors.by_archive.insert("test".to_owned(), all);
+    let fakes = world.fakes(&["a", "b"]);
+    fakes.iter().for_each(|fake| fake.vice(Some(Vice::CannotReach("http://dead.example"))));
+    assert_eq!(world.on(&fakes, "next").unwrap().digest(), world.local());
+    let fakes = world.fakes(&["a", "b"]);
+    fakes.iter().for_each(|fake| fake.vice(Some(Vice::CannotReach("http:"))));
+    let error = world.on(&fakes, "none").unwrap_err().to_string();
+    assert!(error.starts_with("cannot fetch ") && error.ends_with(": connection refused"), "{error}");
+    // What only this machine can read is no mirror of daemons.
+    world.mirrors.by_archive.insert("test".to_owned(), vec!["file:///srv/debian".to_owned()]);
+    let error = world.on(&world.fakes(&["a"]), "file").unwrap_err().to_string();
+    assert!(error.contains("`file:///srv/debian/pool/"), "{error}");
+}
+
+#[test]
 fn a_stumble_is_tried_again() {
     let world = World::new();
     for at in ["open ", "layer "] {

@@ -29,6 +29,8 @@ pub(super) enum Vice {
     Sends(&'static str, &'static [u8]),
     /// It says that the layer has another tar.
     LiesAboutTar,
+    /// It does not reach what begins so.
+    CannotReach(&'static str),
     /// An operation whose name begins so gives up, once.
     StumblesAt(&'static str),
 }
@@ -114,6 +116,11 @@ impl Fake {
                 Some(Vice::StumblesAt(at)) if name.starts_with(at) => {
                     state.vice = None;
                     return Err(self.failed(&digest, &name, "flightcontrol: exceeded retry timeout", ""));
+                }
+                Some(Vice::CannotReach(at)) => {
+                    if matches!(&op.op, Some(Op::Source(source)) if source.identifier.starts_with(at)) {
+                        return Err(self.failed(&digest, &name, "connection refused", ""));
+                    }
                 }
                 _ => {}
             }
