@@ -110,6 +110,8 @@ pub struct Farm {
     mirrors: Mutex<Mirrors>,
     /// Archives that ask for a login, or have an authority of their own.
     private: BTreeSet<String>,
+    /// Held while a large index is taken.
+    large: Mutex<()>,
     offline: bool,
 }
 
@@ -133,7 +135,7 @@ impl Farm {
                 all.retain(|uri| uri.starts_with("http"));
             }
         }
-        Self { team: Team::new(daemons), worker, mirrors: Mutex::new(mirrors), private, offline }
+        Self { team: Team::new(daemons), worker, mirrors: Mutex::new(mirrors), private, large: Mutex::new(()), offline }
     }
 
     /// Returns whether a layer is made here and its packages are opened here: daemons have neither the spec's directory
@@ -204,7 +206,7 @@ impl Farm {
                 });
                 let packages: Vec<_> = packages.collect();
                 let take = |(path, package): &(PathBuf, &LockedPackage)| {
-                    let index = receive::index(store, path, package, daemon.address())?;
+                    let index = receive::index(store, path, package, daemon.address(), &self.large)?;
                     Ok((package.name.clone(), index))
                 };
                 input.workers.pool.install(|| packages.par_iter().map(take).collect::<Result<Vec<_>, Error>>())
