@@ -6,9 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::buildkit::Reference;
 use crate::canon;
-use crate::digest::{DiffId, Digest};
+use crate::digest::Digest;
 use crate::engine::graph::Worker;
-use crate::engine::worker::BaseLayer;
 use crate::image::{Descriptor, INDEX, Index, MANIFEST, Manifest};
 use crate::llb::{Definition, Exec, Graph, Mount, Vertex};
 use crate::spec::Platform;
@@ -29,7 +28,7 @@ pub(super) struct Laid {
     /// Its config's bytes.
     pub(super) config: Vec<u8>,
     /// Its layers' blobs, lowest first.
-    pub(super) layers: Vec<BaseLayer>,
+    pub(super) layers: Vec<Digest>,
 }
 
 /// Returns the digest that names a layout's image, and the images of these platforms in it.
@@ -72,16 +71,8 @@ pub(super) fn read(
         let word = |key: &str| said[key].as_str().unwrap_or_default();
         let name = format!("{}/{}", word("os"), word("architecture"));
         let platform = Platform::from_oci(&name).ok_or_else(|| wrong(format!("an image is for `{name}`")))?;
-        let diff_ids: Vec<DiffId> = serde_json::from_value(said["rootfs"]["diff_ids"].clone())
-            .map_err(|error| wrong(format!("a config cannot be read: {error}")))?;
-        if diff_ids.len() != manifest.layers.len() {
-            return Err(wrong("config and manifest have not the same layers".to_owned()));
-        }
-        let layers = manifest.layers.into_iter().zip(diff_ids).map(|(layer, diff_id)| {
-            let Descriptor { media_type, digest, size, .. } = layer;
-            BaseLayer { diff_id, digest, media_type, size }
-        });
-        Ok(Laid { platform, digest: descriptor.digest, config, layers: layers.collect() })
+        let layers = manifest.layers.iter().map(|layer| layer.digest).collect();
+        Ok(Laid { platform, digest: descriptor.digest, config, layers })
     });
     let laid = laid.collect::<Result<Vec<_>, Error>>()?;
     let found: Vec<Platform> = laid.iter().map(|image| image.platform).collect();
@@ -102,10 +93,9 @@ pub(super) fn stacked(layout: &Definition, worker: &Worker, image: &Laid) -> Opt
     let mut below = None;
     for (number, layer) in image.layers.iter().enumerate() {
         let what = format!("layer {} of {}", number + 1, image.layers.len());
-        let mut arguments = worker.command("rootfs");
-        arguments.extend(["--of".to_owned(), layer.to_string()]);
+        let arguments = worker.command("rootfs");
         // The blob alone: what else is in the layout has nothing to do with it.
-        let blob = format!("/{}", blob_path(&layer.digest));
+        let blob = format!("/{}", blob_path(layer));
         let mounts =
             vec![Mount::select("/layer/blob", layout, blob), Mount::Write { at: "/root".to_owned(), over: below }];
         let vertex = Vertex::new(format!("{name}: {what}"), format!("{what} of {name}"));
