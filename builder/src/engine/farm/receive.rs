@@ -134,14 +134,16 @@ pub(super) fn limits_of_indexes(groups: &[LayerGroup], share: &PlatformLock) -> 
     Limits { entries: limit(count + groups.len()), bytes: MAX_INDEX.saturating_mul(count as u64).min(MAX_INDEXES) }
 }
 
-/// Returns how much may come where layers with tars of these sizes are sent.
-pub(super) fn limits_of_layers<'a>(tars: impl Iterator<Item = &'a u64>) -> Limits {
+/// Returns how much may come where layers with tars of these sizes are sent, perhaps with indexes behind them.
+pub(super) fn limits_of_layers(tars: impl Iterator<Item = u64>, with_indexes: bool) -> Limits {
     let (mut count, mut bytes) = (0, 0u64);
     for tar in tars {
         count += 1;
-        bytes = bytes.saturating_add(most(*tar)).saturating_add(MAX_RECORD);
+        bytes = bytes.saturating_add(most(tar)).saturating_add(MAX_RECORD);
     }
-    Limits { entries: limit(3 * count), bytes }
+    // What is sent for the sake of a cache is not counted one by one.
+    let indexes = if with_indexes { (1 << 20, MAX_INDEXES) } else { (0, 0) };
+    Limits { entries: limit(3 * count + indexes.0), bytes: bytes.saturating_add(indexes.1) }
 }
 
 /// Returns how many files and directories may come where `count` are wanted; some may stand about.
