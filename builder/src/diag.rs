@@ -176,6 +176,8 @@ pub trait Progress: Sync {
     fn advance(&self, stage: &'static str, count: u64);
     /// `stage` is over.
     fn finish(&self, stage: &'static str);
+    /// One step of many was taken, in words, for those who want to hear of each.
+    fn step(&self, _line: &str) {}
 }
 
 /// Progress that nobody sees.

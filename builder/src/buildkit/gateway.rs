@@ -368,7 +368,7 @@ impl Abilities {
 }
 
 /// Returns a platform as people write it.
-fn platform_text(platform: &pb::Platform) -> String {
+pub(super) fn platform_text(platform: &pb::Platform) -> String {
     let mut text = format!("{}/{}", platform.os, platform.architecture);
     if !platform.variant.is_empty() {
         text.push('/');

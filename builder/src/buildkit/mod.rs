@@ -8,8 +8,22 @@
 //! paths, sizes and counts are bounded, files are made beneath one directory and nowhere else, and a daemon that says
 //! nothing for long is lost.
 
+mod address;
+mod cache;
+mod client;
+mod connect;
 mod error;
 mod gateway;
+mod receive;
+mod session;
+mod status;
 
+pub use address::Address;
+pub use cache::Cache;
+pub use client::{Client, Daemon, Export, Options, Solve, Solved, Stop};
+pub use connect::Tls;
 pub use error::{Error, Failure, Unreachable};
 pub use gateway::{Abilities, Gateway, GatewaySolve, ImageConfig, Reference, Returned};
+pub use receive::{Limits, Received};
+pub use session::Login;
+pub use status::{Event, Vertex};

@@ -8,7 +8,7 @@ use tarsia::spec::Platform;
 
 use super::commands::{
     add, attach, attest, audit, build, buildkit, cache, check, completions, diff, fetch, init, inspect, keygen, learn,
-    lock, man, outdated, push, release, remove, sbom, schema, sign, test, vendor, verify, why,
+    llb, lock, man, outdated, push, release, remove, sbom, schema, sign, test, vendor, verify, why, worker,
 };
 use super::size::parse_size;
 
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Vendor(vendor::Arguments),
     /// Build images from specs
     Build(build::Arguments),
+    /// Print the graph of BuildKit operations that builds a spec
+    Llb(llb::Arguments),
     /// Run a spec's checks in its built image
     Test(test::Arguments),
     /// Propose files that a run of the image asked for
@@ -76,6 +78,8 @@ pub(crate) enum Command {
     /// Answer BuildKit as a frontend or an SBOM scanner
     #[command(hide = true)]
     Buildkit(buildkit::Arguments),
+    /// Run one operation of a build graph
+    Worker(worker::Arguments),
     /// Manage the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of specs

@@ -52,6 +52,8 @@ pub(crate) struct Environment {
     pub(crate) threads: u32,
     /// Standard error is a terminal.
     pub(crate) terminal: bool,
+    /// Standard output is a terminal.
+    pub(crate) answers_terminal: bool,
     /// Messages may be coloured.
     pub(crate) colour: bool,
     /// The machine's apt sources, sorted by path: file name and text. `.list` is the one-line format, `.sources` deb822.
@@ -96,6 +98,7 @@ impl Environment {
             threads: std::thread::available_parallelism()
                 .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
             terminal,
+            answers_terminal: std::io::stdout().is_terminal(),
             colour: terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|name| name != "dumb"),
             apt_sources: apt_sources(Path::new("/etc/apt")),
             credentials: credentials(variable("NETRC"), variable("HOME"), Path::new("/etc/apt")),

@@ -43,6 +43,12 @@ pub(crate) enum Error {
     /// A variant of what is no spec.
     #[error("cannot take a variant of `{0}`: only a spec has variants")]
     ImageVariant(String),
+    /// BuildKit is to build, and nothing says what runs there.
+    #[error("cannot build with BuildKit: no worker is named")]
+    NoWorker,
+    /// A flag of BuildKit's, and this process builds.
+    #[error("cannot use `{0}`: it is for `--engine buildkit`")]
+    LocalEngine(&'static str),
     /// A platform of what is no image.
     #[error("cannot take a platform of `{0}`: a directory holds one root file system")]
     DirectoryPlatform(String),
@@ -70,6 +76,9 @@ pub(crate) enum Error {
     /// The library panicked.
     #[error("cannot go on: this is a mistake in tarsia")]
     Panic,
+    /// A graph's bytes on a terminal.
+    #[error("cannot write a graph's bytes to a terminal")]
+    Terminal,
     /// Standard output.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
@@ -90,6 +99,8 @@ impl Diagnose for Error {
             Self::OneEvidence => "cli::one-evidence",
             Self::SourceRevision(..) => "cli::source-revision",
             Self::ImageVariant(_) => "cli::image-variant",
+            Self::NoWorker => "cli::no-worker",
+            Self::LocalEngine(_) => "cli::local-engine",
             Self::DirectoryPlatform(_) => "cli::directory-platform",
             Self::NoKey => "cli::no-key",
             Self::Key(..) => "cli::key",
@@ -99,6 +110,7 @@ impl Diagnose for Error {
             Self::Random(_) => "cli::random",
             Self::NotBuildKit => "cli::not-buildkit",
             Self::Panic => "cli::panic",
+            Self::Terminal => "cli::terminal",
             Self::Output(_) => "cli::output",
         }
     }
@@ -110,12 +122,17 @@ impl Diagnose for Error {
             Self::NoPlatform => "name them under `platforms:` in the spec",
             Self::Distro(_) => "known are `debian/13` and `debian/12`",
             Self::Panic => "please report it, with the lines above and what led to them",
+            Self::NoWorker => {
+                "name an image with tarsia in it by `--worker IMAGE@sha256:HEX`, or a static tarsia by `--worker \
+                 URL#sha256=HEX`"
+            }
             Self::NotBuildKit => {
                 "BuildKit runs it: as a scanner with `--opt attest:sbom=generator=IMAGE`, as a frontend by `# syntax=IMAGE`"
             }
             Self::NoKey => "name one with `--key`; `tarsia keygen -o NAME` makes one",
             Self::NoPassword => "set `COSIGN_PASSWORD`, or run from a terminal",
             Self::OneOutput => "leave `-o` out, and each image is written to `<name>.oci`",
+            Self::Terminal => "`--json` shows it to people; `-o FILE` writes it to a file",
             _ => return Vec::new(),
         };
         vec![hint.to_owned()]

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod commands;
+mod engine;
 mod environment;
 mod error;
 mod keys;
@@ -80,6 +81,7 @@ fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
         Command::Fetch(arguments) => commands::fetch::run(session, arguments),
         Command::Vendor(arguments) => commands::vendor::run(session, arguments),
         Command::Build(arguments) => commands::build::run(session, arguments),
+        Command::Llb(arguments) => commands::llb::run(session, arguments),
         Command::Test(arguments) => commands::test::run(session, arguments),
         Command::Learn(arguments) => commands::learn::run(session, arguments),
         Command::Why(arguments) => commands::why::run(session, arguments),
@@ -95,6 +97,7 @@ fn run(session: &Session, command: &Command) -> Result<Answer, Problems> {
         Command::Release(arguments) => commands::release::run(session, arguments),
         Command::Verify(arguments) => commands::verify::run(session, arguments),
         Command::Buildkit(arguments) => commands::buildkit::run(session, arguments),
+        Command::Worker(arguments) => commands::worker::run(session, arguments),
         Command::Cache(arguments) => commands::cache::run(session, arguments),
         Command::Schema(arguments) => commands::schema::run(session, arguments),
         Command::Completions(arguments) => commands::completions::run(session, arguments),

@@ -8,18 +8,21 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tarsia::diag::Progress;
 
+use super::output;
+
 /// The bars of a run.
 pub(crate) struct Bars {
     screen: MultiProgress,
     drawn: bool,
+    verbose: bool,
     running: Mutex<BTreeMap<&'static str, ProgressBar>>,
 }
 
 impl Bars {
-    /// Returns bars on standard error, or bars that nobody sees.
-    pub(crate) fn new(drawn: bool) -> Self {
+    /// Returns bars on standard error, or bars that nobody sees; `verbose` says each step in a line of its own as well.
+    pub(crate) fn new(drawn: bool, verbose: bool) -> Self {
         let target = if drawn { ProgressDrawTarget::stderr_with_hz(15) } else { ProgressDrawTarget::hidden() };
-        Self { screen: MultiProgress::with_draw_target(target), drawn, running: Mutex::default() }
+        Self { screen: MultiProgress::with_draw_target(target), drawn, verbose, running: Mutex::default() }
     }
 
     /// Writes around the bars, which are drawn again below what was written.
@@ -58,6 +61,12 @@ impl Progress for Bars {
         {
             bar.finish_and_clear();
             self.screen.remove(&bar);
+        }
+    }
+
+    fn step(&self, line: &str) {
+        if self.verbose {
+            self.around(|| output::say(line));
         }
     }
 }
@@ -107,7 +116,7 @@ mod tests {
             style(stage, 7);
         }
         assert_eq!(title("a stage of tomorrow"), "a stage of tomorrow");
-        let bars = Bars::new(false);
+        let bars = Bars::new(false, false);
         bars.start("fetch", 1);
         bars.advance("fetch", 1);
         bars.finish("fetch");

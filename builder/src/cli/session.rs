@@ -14,6 +14,7 @@ use tarsia::registry::{self, Registry};
 use tarsia::store::{Store, StoreOptions};
 
 use super::arguments::{Globals, RegistryFlags, StoreFlags, WorldFlags};
+use super::engine::EngineFlags;
 use super::environment::Environment;
 use super::error::Error;
 use super::network::Network;
@@ -34,7 +35,8 @@ impl Session {
     /// Returns the session of this run.
     pub(crate) fn new(environment: Environment, globals: Globals) -> Self {
         let drawn = environment.terminal && !globals.quiet && !globals.json;
-        Self { environment, globals, bars: Bars::new(drawn), started: Instant::now() }
+        let bars = Bars::new(drawn, globals.verbose);
+        Self { environment, globals, bars, started: Instant::now() }
     }
 
     /// Opens the store, and does `work` in the world that the flags and the environment make.
@@ -71,6 +73,7 @@ impl Session {
             offline: network.offline,
             source_date_epoch: self.source_date_epoch()?,
             engines: &self.environment.engines,
+            daemons: None,
             threads: machine.threads.unwrap_or(self.environment.threads).max(1) as usize,
             memory: machine.memory,
             progress: &self.bars,
@@ -78,6 +81,18 @@ impl Session {
         let done = work(&world);
         self.warnings(&store.take_warnings());
         done
+    }
+
+    /// As [`Session::in_world`], where packages may be opened and layers written by an engine that is not this process.
+    pub(crate) fn in_world_with<T>(
+        &self,
+        flags: &WorldFlags,
+        engine: &EngineFlags,
+        output: &Path,
+        work: impl FnOnce(&World<'_>) -> Result<T, Problems>,
+    ) -> Result<T, Problems> {
+        let daemons = engine.daemons(&self.environment)?;
+        self.in_world(flags, output, |world| work(&World { daemons: daemons.as_ref(), ..*world }))
     }
 
     /// Does `work` with what reading an image may need: registries, and for what is fetched from them the store.

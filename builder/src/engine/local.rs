@@ -20,6 +20,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::diag::Progress;
+use crate::engine::Remote;
 use crate::digest::{Digest, Hasher};
 use crate::image::{Image, ImageIndex, Settings};
 use crate::layer::{self, Layer, Workers};
@@ -27,7 +28,7 @@ use crate::lock::{ENCODING, Lock, RULES};
 use crate::package::local::{self, Input, LocalSource};
 use crate::package::{PACK_FORMAT, PackIndex};
 use crate::select::{self, LayerPlan, Report, SelectInput, Selection};
-use crate::spec::{Platform, Spec};
+use crate::spec::{Compression, Platform, Spec};
 use crate::store::{BlobWriter, Kind, Store};
 use crate::tree::ImagePath;
 
@@ -35,6 +36,7 @@ pub use base::{Base, base_digest, base_files, open_base};
 pub use error::Error;
 pub use inventory::inventory;
 pub use packs::Packs;
+pub(crate) use packs::{local_key, open_each, stored as stored_pack};
 
 /// Version of the records of results; part of their keys.
 const FORMAT: u32 = 3;
@@ -56,6 +58,8 @@ pub struct BuildInput<'a> {
     pub directory: &'a Path,
     /// Hears of the stages `open` (packages) and `layer` (bytes of tar).
     pub progress: &'a dyn Progress,
+    /// Who opens packages and writes layers; this process where there is nobody else.
+    pub remote: Option<&'a dyn Remote>,
 }
 
 /// A finished build.
@@ -90,6 +94,46 @@ pub struct Selected {
     pub base: Option<Base>,
 }
 
+impl Selected {
+    /// Selects what is kept of opened packages, laid over `base`. A function of these values alone.
+    ///
+    /// # Errors
+    /// Whatever stops a selection.
+    pub fn of(spec: &Spec, lock: &Lock, platform: Platform, packs: Packs, base: Option<Base>) -> Result<Self, Error> {
+        let selection = select::select(&SelectInput {
+            spec,
+            lock,
+            platform,
+            packs: packs.indexes(),
+            pack_keys: packs.keys(),
+            local: packs.local(),
+            local_key: packs.local_key(),
+            base: base.as_ref().map(|base| &base.index),
+        })?;
+        Ok(Self { packs, selection, base })
+    }
+
+    /// Returns the plans of the layers that the image has, lowest first.
+    pub fn plans(&self) -> impl Iterator<Item = &LayerPlan> {
+        self.selection.layers.iter().filter(|plan| !plan.is_empty())
+    }
+
+    /// Returns the image of these layers, those of [`Selected::plans`] in their order.
+    ///
+    /// # Errors
+    /// A config that cannot be written.
+    pub fn image(&self, spec: &Spec, lock: &Lock, platform: Platform, layers: Vec<Layer>) -> Result<Image, Error> {
+        let settings = Settings {
+            run: &spec.run,
+            user: self.selection.user,
+            labels: &spec.labels,
+            source_date: lock.source_date,
+            base: self.base.as_ref().map(|base| &base.config),
+        };
+        Ok(Image::new(platform, &settings, layers)?)
+    }
+}
+
 /// A whole result as stored.
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -100,17 +144,34 @@ struct Record {
     local: Option<Digest>,
 }
 
+/// Refuses a lock of other tables or another encoding.
+pub(crate) fn check_release(lock: &Lock) -> Result<(), Error> {
+    if (lock.encoding, lock.rules) == (ENCODING, RULES) {
+        return Ok(());
+    }
+    Err(Error::OtherRelease { tarsia: lock.tarsia.clone(), encoding: lock.encoding, rules: lock.rules })
+}
+
 /// Builds the images of a lock.
 pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
-    if (input.lock.encoding, input.lock.rules) != (ENCODING, RULES) {
-        return Err(Error::OtherRelease {
-            tarsia: input.lock.tarsia.clone(),
-            encoding: input.lock.encoding,
-            rules: input.lock.rules,
-        });
-    }
-    let moment = input.store.moment()?;
-    let seen = local::inputs(input.spec, input.directory)?;
+    build_with(input, &mut |platform| {
+        let selected = select(input, platform)?;
+        Ok((write(input, platform, &selected)?, selected))
+    })
+}
+
+/// Builds the images of a lock, where `make` makes those that no earlier build has left in the store: it selects, and
+/// returns the image, whose layers stand in the store then.
+///
+/// # Errors
+/// A lock of another release, a platform that it does not have, the store; what `make` meets.
+pub fn build_with<E: From<Error>>(
+    input: &BuildInput<'_>,
+    make: &mut dyn FnMut(Platform) -> Result<(Image, Selected), E>,
+) -> Result<Built, E> {
+    check_release(input.lock)?;
+    let moment = input.store.moment().map_err(Error::from)?;
+    let seen = local::inputs(input.spec, input.directory).map_err(Error::from)?;
     let racy = seen.iter().any(|input| input.is_racy(moment));
     let lock = Digest::of(input.lock.to_text().as_bytes());
     let mut images = Vec::new();
@@ -133,13 +194,12 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
         let (record, selection) = match found {
             Some(record) => (record, None),
             None => {
-                let selection = select(input, platform)?;
-                let image = write(input, platform, &selection)?;
+                let (image, selection) = make(platform)?;
                 let local = racy.then(|| selection.packs.local().digest());
                 let report = selection.selection.report.clone();
                 let record = Record { image, report, sources: selection.packs.local().sources.clone(), local };
                 // What changed while it was read has no state to be found by.
-                if local::inputs(input.spec, input.directory)? == seen {
+                if local::inputs(input.spec, input.directory).map_err(Error::from)? == seen {
                     keep(input.store, &key, &record)?;
                 }
                 (record, Some(selection))
@@ -151,24 +211,24 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, Error> {
         reports.insert(platform, record.report);
         selected.insert(platform, selection);
     }
-    Ok(Built { image: ImageIndex::new(images)?, selected, reports, sources })
+    Ok(Built { image: ImageIndex::new(images).map_err(Error::from)?, selected, reports, sources })
 }
 
 /// Opens one platform's packages and the spec's own files, and selects what is kept of them.
 pub fn select(input: &BuildInput<'_>, platform: Platform) -> Result<Selected, Error> {
-    let packs = Packs::open(input, platform)?;
+    if let Some(remote) = input.remote {
+        return remote.select(input, platform);
+    }
+    select_of(input, platform, Packs::open(input, platform)?)
+}
+
+/// Selects what is kept of packages that were opened, some of them perhaps elsewhere.
+///
+/// # Errors
+/// As of [`select()`].
+pub fn select_of(input: &BuildInput<'_>, platform: Platform, packs: Packs) -> Result<Selected, Error> {
     let base = open_base(input.spec, input.directory, Some(input.lock), input.store, platform)?;
-    let selection = select::select(&SelectInput {
-        spec: input.spec,
-        lock: input.lock,
-        platform,
-        packs: packs.indexes(),
-        pack_keys: packs.keys(),
-        local: packs.local(),
-        local_key: packs.local_key(),
-        base: base.as_ref().map(|base| &base.index),
-    })?;
-    Ok(Selected { packs, selection, base })
+    Selected::of(input.spec, input.lock, platform, packs, base)
 }
 
 /// Returns, for a path that packages ship and the image does not hold, each package with why it does not bring it.
@@ -194,46 +254,58 @@ pub fn absent(
 
 /// Writes the layers of a selection into the store and returns the image of them.
 pub fn write(input: &BuildInput<'_>, platform: Platform, selected: &Selected) -> Result<Image, Error> {
-    let Selected { packs, selection, base } = selected;
-    let plans: Vec<&LayerPlan> = selection.layers.iter().filter(|plan| !plan.is_empty()).collect();
-    let layers = write_layers(input, &plans, &|key| packs.data(input.store, key))?;
-    let settings = Settings {
-        run: &input.spec.run,
-        user: selection.user,
-        labels: &input.spec.labels,
-        source_date: input.lock.source_date,
-        base: base.as_ref().map(|base| &base.config),
-    };
-    Ok(Image::new(platform, &settings, layers)?)
+    if let Some(remote) = input.remote {
+        return remote.write(input, platform, selected);
+    }
+    let plans: Vec<&LayerPlan> = selected.plans().collect();
+    let layers = write_layers(input, &plans, &|key| selected.packs.data(input.store, key))?;
+    selected.image(input.spec, input.lock, platform, layers)
+}
+
+/// Returns the layer of a plan that was written earlier, here or elsewhere, and whose blob stands in the store.
+///
+/// # Errors
+/// The store.
+pub fn known_layer(store: &Store, plan: &LayerPlan, compression: Compression) -> Result<Option<Layer>, Error> {
+    let key = layer::layer_key(plan, compression);
+    let known = store.entry(Kind::Images, &key).and_then(|bytes| postcard::from_bytes::<Layer>(&bytes).ok());
+    Ok(match known {
+        Some(layer) if store.blob(&layer.digest)?.is_some() => Some(layer),
+        _ => None,
+    })
+}
+
+/// Notes that `layer`, whose blob stands in the store, is the layer of a plan.
+///
+/// # Errors
+/// The store.
+pub fn keep_layer(store: &Store, plan: &LayerPlan, layer: &Layer) -> Result<(), Error> {
+    let key = layer::layer_key(plan, layer.compression);
+    Ok(store.put_entry(Kind::Images, &key, &stored(layer))?)
 }
 
 /// Returns the layers of these plans, written now or earlier, each a blob of the store.
-fn write_layers(
+pub(super) fn write_layers(
     input: &BuildInput<'_>,
     plans: &[&LayerPlan],
     data: &(dyn Fn(&Digest) -> io::Result<File> + Sync),
 ) -> Result<Vec<Layer>, Error> {
     let (store, compression) = (input.store, input.spec.layers.compression);
     let mut layers: Vec<Option<Layer>> = Vec::new();
-    let mut writers: Vec<(usize, Digest, BlobWriter)> = Vec::new();
+    let mut writers: Vec<(usize, BlobWriter)> = Vec::new();
     for (number, plan) in plans.iter().enumerate() {
-        let key = layer::layer_key(plan, compression);
-        let known = store.entry(Kind::Images, &key).and_then(|bytes| postcard::from_bytes::<Layer>(&bytes).ok());
-        let known = match known {
-            Some(layer) if store.blob(&layer.digest)?.is_some() => Some(layer),
-            _ => None,
-        };
+        let known = known_layer(store, plan, compression)?;
         if known.is_none() {
-            writers.push((number, key, store.write_blob()?));
+            writers.push((number, store.write_blob()?));
         }
         layers.push(known);
     }
     let context = layer::Context { data, compression, workers: input.workers, frames: store, progress: input.progress };
-    let jobs = writers.iter_mut().map(|(number, _, writer)| (plans[*number], writer as &mut (dyn io::Write + Send)));
+    let jobs = writers.iter_mut().map(|(number, writer)| (plans[*number], writer as &mut (dyn io::Write + Send)));
     let written = layer::write_all(&context, jobs.collect())?;
-    for ((number, key, writer), layer) in writers.into_iter().zip(written) {
+    for ((number, writer), layer) in writers.into_iter().zip(written) {
         writer.commit(Some(&layer.digest))?;
-        store.put_entry(Kind::Images, &key, &stored(&layer))?;
+        keep_layer(store, plans[number], &layer)?;
         layers[number] = Some(layer);
     }
     Ok(layers.into_iter().map(|layer| layer.expect("every layer was known or has been written")).collect())

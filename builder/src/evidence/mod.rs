@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use error::Error;
 pub use read::Evidence;
 pub use reasons::{Because, Reason, Reasons};
-pub use write::{Contents, Source, Stored, remove_other, stage};
+pub use write::{Contents, Source, Stored, fill, remove_other, stage};
 
 use crate::attest;
 use crate::digest::Digest;

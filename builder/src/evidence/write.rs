@@ -57,18 +57,27 @@ pub struct Contents {
 /// Where something else than evidence stands there, a document is not to be had, or the disk fails.
 pub fn stage(contents: &Contents, source: &Source<'_>, destination: &Path) -> Result<Staging, Error> {
     let staging = Staging::directory(destination, KNOWN)?;
-    let failed = |source| Error::Write { path: destination.to_owned(), source };
+    fill(contents, source, staging.path(), destination)?;
+    Ok(staging)
+}
+
+/// Writes evidence into an empty `directory`, which errors call `what`.
+///
+/// # Errors
+/// Where a document is not to be had, or the disk fails.
+pub fn fill(contents: &Contents, source: &Source<'_>, directory: &Path, what: &Path) -> Result<(), Error> {
+    let failed = |source| Error::Write { path: what.to_owned(), source };
     let write = |name: &str, stored: &Stored| {
         let file = source(&stored.digest).map_err(failed)?;
         let file = file.ok_or_else(|| Error::Missing { name: name.to_owned(), digest: stored.digest })?;
-        export(&file, &staging.path().join(name))?;
+        export(&file, &directory.join(name))?;
         Ok::<_, Error>(())
     };
     let count = contents.manifests.len();
     let mut manifests = Vec::with_capacity(count);
     for (platform, (digest, config, documents)) in &contents.manifests {
         if count > 1 {
-            fs::create_dir(staging.path().join(directory_of(platform))).map_err(failed)?;
+            fs::create_dir(directory.join(directory_of(platform))).map_err(failed)?;
         }
         let mut listed = Vec::new();
         for (document, stored) in documents {
@@ -93,8 +102,7 @@ pub fn stage(contents: &Contents, source: &Source<'_>, destination: &Path) -> Re
     let (name, digest) = (contents.name.clone(), contents.digest);
     let mut text = canon::indented(&Index { version: VERSION, name, digest, kit, manifests });
     text.push(b'\n');
-    fs::write(staging.path().join(INDEX), text).map_err(failed)?;
-    Ok(staging)
+    fs::write(directory.join(INDEX), text).map_err(failed)
 }
 
 /// Removes the evidence at `directory`, unless it is about the image `digest`. What is no evidence is left alone.

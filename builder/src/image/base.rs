@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::read::Opened;
 use super::{Descriptor, Settings};
-use crate::digest::DiffId;
+use crate::digest::{DiffId, Digest};
 
 /// Layers and config of a base.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,18 @@ impl BaseConfig {
         });
         let diff_ids = one.layers.iter().map(|layer| layer.diff_id).collect();
         Self { layers: layers.collect(), diff_ids, config: one.config.clone(), explicit }
+    }
+
+    /// Returns what was taken over earlier: descriptors of layers by media type, digest and size, digests of their tars,
+    /// the config, and what the spec says itself.
+    pub fn of_parts(
+        layers: Vec<(String, Digest, u64)>,
+        diff_ids: Vec<DiffId>,
+        config: Value,
+        explicit: BTreeSet<String>,
+    ) -> Self {
+        let layers = layers.into_iter().map(|(media_type, digest, size)| Descriptor::new(&media_type, digest, size));
+        Self { layers: layers.collect(), diff_ids, config, explicit }
     }
 
     /// Returns its history, one value per entry.

@@ -29,7 +29,7 @@ pub use base::BaseConfig;
 pub use destination::Destination;
 pub use docker::{stage_docker_archive, write_docker_archive};
 pub use error::Error;
-pub use read::{Entry, Form, OpenImage, OpenLayer, Opened, built, open, stored};
+pub use read::{Entry, Form, OpenImage, OpenLayer, Opened, bare_layer, built, layer, open, stored};
 pub use reference::Reference;
 pub use rootfs::{Hidden, LayerCounts, RootNode, Rootfs};
 pub use unpack::{Ids, Owners, Unpacked, unpack};
@@ -78,7 +78,8 @@ impl Descriptor {
         Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
     }
 
-    fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+    /// Returns the descriptor of a blob.
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
         Self {
             media_type: media_type.to_owned(),
             digest,

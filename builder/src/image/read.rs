@@ -4,6 +4,8 @@
 //! Documents are bounded and checked against their digests before they are parsed; a layer is checked against its
 //! digest and DiffID while its entries pass, and holds only when it was read to its end.
 
+mod alone;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -23,6 +25,8 @@ use super::{
     BlobSource, DOCKER_LIST, DOCKER_MANIFEST, Descriptor, Destination, Error, INDEX, ImageIndex, Index, MANIFEST,
     Manifest, REF_NAME, Reference, docker,
 };
+
+pub use alone::{bare_layer, layer};
 
 pub use crate::tar::read::{Entry, Form};
 

@@ -200,7 +200,8 @@ pub(super) fn check(path: &ImagePath, expected: Digest, found: Digest) -> Result
     if expected == found { Ok(()) } else { Err(Error::Content { path: path.clone(), expected, found }) }
 }
 
-fn size(entry: &PlanEntry) -> u64 {
+/// Returns how many bytes of body an entry has.
+pub(super) fn size(entry: &PlanEntry) -> u64 {
     match &entry.body {
         Body::Pack { size, .. } => *size,
         Body::Inline(bytes) => bytes.len() as u64,
@@ -208,7 +209,8 @@ fn size(entry: &PlanEntry) -> u64 {
     }
 }
 
-fn append(out: &mut Vec<u8>, entry: &PlanEntry) -> Result<(), Error> {
+/// Appends an entry's header.
+pub(super) fn append(out: &mut Vec<u8>, entry: &PlanEntry) -> Result<(), Error> {
     let header = Header {
         path: entry.path.as_str(),
         kind: match &entry.body {

@@ -49,6 +49,22 @@ pub enum Error {
     /// The codec cannot be used.
     #[error(transparent)]
     Encode(#[from] encode::Error),
+    /// A layer that somebody else wrote is not that of its plan.
+    #[error("cannot take layer `{layer}`: {problem}")]
+    Received {
+        /// The layer's name.
+        layer: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A layer that somebody else wrote cannot be read.
+    #[error("cannot read layer `{layer}`")]
+    Source {
+        /// The layer's name.
+        layer: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The blob cannot be written.
     #[error("cannot write layer `{layer}`")]
     Sink {
@@ -68,6 +84,8 @@ impl Diagnose for Error {
             Self::Content { .. } => "layer::content",
             Self::Data { .. } => "layer::data",
             Self::Encode(error) => error.code(),
+            Self::Received { .. } => "layer::received",
+            Self::Source { .. } => "layer::source",
             Self::Sink { .. } => "layer::sink",
         }
     }

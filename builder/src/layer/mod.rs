@@ -10,6 +10,7 @@
 //! and only then hands the cut to the pool. Whoever finishes a cut writes what is ready, in order. So nobody in the
 //! pool ever waits for somebody else, and memory stays within the budget with one thread as with 64.
 
+mod check;
 mod cut;
 mod error;
 mod sequence;
@@ -32,6 +33,7 @@ use crate::select::LayerPlan;
 use crate::spec::Compression;
 use crate::store::{Kind, Store};
 
+pub use check::{check, tar_size};
 pub use error::Error;
 
 use cut::Segment;

@@ -273,3 +273,37 @@ fn a_panic_of_a_worker_reaches_the_caller_whatever_waits() {
         drop(workers.budget.reserve(20 << 20));
     }
 }
+
+#[test]
+fn a_layer_of_somebody_else_is_held_against_its_plan() {
+    let world = world();
+    for compression in [Compression::Zstd(3), Compression::Gzip(6)] {
+        let (layer, blob) = write_with(&world, compression, 2, 64 << 20, &NoFrames).unwrap();
+        assert_eq!(tar_size(&world.plan).unwrap(), layer.tar_size);
+        assert_eq!(check(&world.plan, compression, &blob[..]).unwrap(), layer);
+        assert!(check(&world.plan, compression, &blob[..blob.len() - 9]).is_err(), "cut short");
+    }
+    let compression = Compression::Zstd(3);
+    let (layer, blob) = write_with(&world, compression, 2, 64 << 20, &NoFrames).unwrap();
+    let tar = tar_of(&blob);
+    let says = |tar: &[u8]| {
+        let blob = zstd::bulk::compress(tar, 1).unwrap();
+        check(&world.plan, compression, &blob[..]).map(|layer| layer.diff_id).map_err(|error| error.to_string())
+    };
+    assert_eq!(says(&tar), Ok(layer.diff_id), "encoded in another way");
+    // Every byte counts: of headers, of padding, of small and large files, of bytes made here, of the end.
+    let places = [0, 100, 511, 512, 4096, 300_000, 5 << 20, 12 << 20, tar.len() - 2000, tar.len() - 1];
+    for at in places {
+        let mut other = tar.clone();
+        other[at] ^= 1;
+        assert!(says(&other).is_err(), "byte {at}");
+    }
+    let longer = [&tar[..], &[0; 512]].concat();
+    assert!(says(&longer).is_err() && says(&tar[..tar.len() - 512]).is_err() && says(b"").is_err());
+    let trailing = [&blob[..], b"more"].concat();
+    assert!(check(&world.plan, compression, &trailing[..]).is_err());
+    let mut plan = world.plan.clone();
+    plan.groups[0].entries[3].meta.mode = 0o600;
+    let error = check(&plan, compression, &blob[..]).unwrap_err();
+    assert_eq!(error.to_string(), "cannot take layer `base`: `/usr/a/003` is not as its plan says");
+}

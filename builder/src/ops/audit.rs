@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::diag::{Diagnose, Problems, Source, Warning};
 use crate::digest::{Digest, Hasher};
+use crate::engine::Remote;
+use crate::engine::farm::Farm;
 use crate::engine::local::{self, BuildInput, Built};
-use crate::image::{self, OpenImage, Opened};
+use crate::image::{self, BlobSource, OpenImage, Opened};
 use crate::layer::Workers;
 use crate::license;
 use crate::policy::{self, Broken, Depth, Found, Judgement, Licensed, Rule};
@@ -99,7 +101,7 @@ pub fn audit_spec(world: &World<'_>, path: &Path, options: &AuditOptions) -> Res
     prove_for_build(world, &project, false, &mut warnings)?;
     let lock = project.locked()?;
     let wanted = super::build::wanted_platforms(lock, &options.platforms)?;
-    fetch::locked_inputs(world, &project, lock, &|name| wanted.iter().any(|platform| platform.oci() == name))?;
+    let farm = fetch::build_inputs(world, &project, lock, &|name| wanted.iter().any(|platform| platform.oci() == name))?;
     let workers = Workers::new(world.threads, world.memory)?;
     let input = BuildInput {
         spec: &project.spec,
@@ -109,8 +111,10 @@ pub fn audit_spec(world: &World<'_>, path: &Path, options: &AuditOptions) -> Res
         workers: &workers,
         directory: &project.directory,
         progress: world.progress,
+        remote: farm.as_ref().map(|farm| farm as &dyn Remote),
     };
     let built = local::build(&input)?;
+    warnings.extend(farm.iter().flat_map(Farm::warnings));
     let checks = match (policy, &project.spec.checks) {
         (Some(policy), _) => policy.checks,
         (None, Some(checks)) => checks.clone(),
@@ -140,9 +144,23 @@ pub(super) fn contract(
     built: &Built,
     warnings: &mut Vec<Warning>,
 ) -> Result<(), Problems> {
-    let Some(checks) = &input.spec.checks else { return Ok(()) };
     let blobs = |digest: &Digest| input.store.blob(digest).map_err(std::io::Error::other);
-    let open = image::built(name, &built.image, &blobs)?;
+    contract_with(input, name, built, &blobs, warnings)
+}
+
+/// As [`contract`], where `blobs` gives the layers.
+///
+/// # Errors
+/// Each breach, as a "no".
+pub(super) fn contract_with(
+    input: &BuildInput<'_>,
+    name: &str,
+    built: &Built,
+    blobs: &BlobSource<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), Problems> {
+    let Some(checks) = &input.spec.checks else { return Ok(()) };
+    let open = image::built(name, &built.image, blobs)?;
     let mut broken: Vec<Box<dyn Diagnose>> = Vec::new();
     for one in open.images() {
         let key = key(&one.descriptor.digest, &input.spec.digest);

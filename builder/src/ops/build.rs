@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::attest::{BUILDER, SourceRevision};
 use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
-use crate::engine::local;
+use crate::engine::farm::Farm;
+use crate::engine::{Remote, local};
 use crate::layer::Workers;
 use crate::lock::Move;
 use crate::resolve::Update;
@@ -105,7 +106,7 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
     let proved = prove_for_build(world, &project, options.require_proof, &mut warnings)?;
     let asked =
         |name: &str| options.platforms.is_empty() || options.platforms.iter().any(|platform| platform.oci() == name);
-    fetch::locked_inputs(world, &project, lock, &asked)?;
+    let farm = fetch::build_inputs(world, &project, lock, &asked)?;
 
     let workers = Workers::new(world.threads, world.memory)?;
     let input = local::BuildInput {
@@ -116,6 +117,7 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
         workers: &workers,
         directory: &project.directory,
         progress: world.progress,
+        remote: farm.as_ref().map(|farm| farm as &dyn Remote),
     };
     let built = local::build(&input)?;
     warnings.extend(uncovered(path, built.reports.values()));
@@ -132,6 +134,7 @@ pub fn build(world: &World<'_>, path: &Path, options: &BuildOptions) -> Result<B
         _ => built.image.clone(),
     };
     outputs.write(world, &image, evidence.as_ref(), &engines)?;
+    warnings.extend(farm.iter().flat_map(Farm::warnings));
     warnings.extend(world.store.take_warnings());
     Ok(BuildOutcome { digest: built.digest(), outputs: outputs.shown(&texts, &engines), moved, warnings })
 }
@@ -181,7 +184,7 @@ pub(super) fn wanted_platforms(lock: &crate::lock::Lock, wanted: &[Platform]) ->
 }
 
 /// Returns one warning that names the packages with maintainer scripts that no rule covers.
-fn uncovered<'a>(spec: &Path, reports: impl Iterator<Item = &'a Report>) -> Option<Warning> {
+pub(super) fn uncovered<'a>(spec: &Path, reports: impl Iterator<Item = &'a Report>) -> Option<Warning> {
     let packages: BTreeSet<&str> =
         reports.flat_map(|report| &report.unhandled).map(|(package, ..)| package.as_str()).collect();
     if packages.is_empty() {

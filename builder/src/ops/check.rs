@@ -96,6 +96,7 @@ pub fn check(world: &World<'_>, path: &Path, options: &CheckOptions) -> Result<C
         workers: &workers,
         directory: &project.directory,
         progress: world.progress,
+        remote: None,
     };
     let mut packages = 0;
     for (name, held) in &lock.platform {

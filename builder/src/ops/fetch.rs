@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::archive::archives_of;
 use crate::diag::Problems;
 use crate::fetch::{Fetched, Fetcher, MirrorSources, Mirrors, Private, Snapshot, Wanted};
-use crate::lock::Lock;
+use crate::engine::farm::Farm;
+use crate::lock::{Lock, LockedPackage, PlatformLock};
 use crate::spec::FileSource;
 
 use super::{Error, Project, World, local};
@@ -77,10 +78,41 @@ pub(super) fn locked_inputs(
     asked: &dyn Fn(&str) -> bool,
 ) -> Result<FetchOutcome, Problems> {
     let mirrors = mirrors(world, project, Some(lock.source_date))?;
-    let fetcher = fetcher(world, &mirrors);
-    let packages = lock.platform.iter().filter(|(name, _)| asked(name));
+    inputs(world, project, lock, &mirrors, asked, &|_, _| true)
+}
+
+/// Makes sure that the store has what a build in this process needs, and returns those who build the rest, where the
+/// world has daemons for it: what they open is not fetched here.
+pub(super) fn build_inputs(
+    world: &World<'_>,
+    project: &Project,
+    lock: &Lock,
+    asked: &dyn Fn(&str) -> bool,
+) -> Result<Option<Farm>, Problems> {
+    let mirrors = mirrors(world, project, Some(lock.source_date))?;
+    let Some(options) = world.daemons else {
+        inputs(world, project, lock, &mirrors, asked, &|_, _| true)?;
+        return Ok(None);
+    };
+    let farm = Farm::new(options, mirrors.clone(), world.offline)?;
+    inputs(world, project, lock, &mirrors, asked, &|share, package| farm.is_made_here(share, &package.layer))?;
+    Ok(Some(farm))
+}
+
+/// Makes sure that the store has the fetched files of a lock and those of its packages that `wanted` agrees to.
+fn inputs(
+    world: &World<'_>,
+    project: &Project,
+    lock: &Lock,
+    mirrors: &Mirrors,
+    asked: &dyn Fn(&str) -> bool,
+    wanted: &dyn Fn(&PlatformLock, &LockedPackage) -> bool,
+) -> Result<FetchOutcome, Problems> {
+    let fetcher = fetcher(world, mirrors);
     local::store(world, project, lock, asked)?;
-    let packages = packages.flat_map(|(_, held)| &held.packages).filter(|package| package.local_path().is_none());
+    let shares = lock.platform.iter().filter(|(name, _)| asked(name)).map(|(_, share)| share);
+    let packages = shares.flat_map(|share| share.packages.iter().filter(|package| wanted(share, package)));
+    let packages = packages.filter(|package| package.local_path().is_none());
     let wanted: Vec<Wanted> = packages.map(Wanted::package).collect();
     let mut outcome = FetchOutcome { wanted: wanted.len(), ..FetchOutcome::default() };
     // All that cannot be had is told together.

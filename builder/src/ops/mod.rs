@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::diag::{Diagnose, Label, Progress, Source, Span, Verdict};
+use crate::engine::farm;
 use crate::fetch::{Clock, FetchOptions, MirrorFlag, Transport};
 use crate::kit::Kit;
 use crate::load::Engines;
@@ -31,6 +32,7 @@ mod inspect;
 mod keygen;
 mod kit;
 mod learn;
+mod llb;
 mod local;
 mod lock;
 mod metadata;
@@ -55,6 +57,7 @@ mod vendor;
 mod verify;
 mod why;
 mod why_image;
+pub mod worker;
 
 pub use crate::attest::SourceRevision;
 pub use add::{ChangeOptions, ChangeOutcome, add};
@@ -74,6 +77,7 @@ pub use inspect::{
 pub use keygen::{KeyPair, KeygenOptions, keygen, keygen_public};
 pub use kit::{KitOutcome, full_kit};
 pub use learn::{LearnOptions, Learned, LearnedImage, Passing, Proposal, learn};
+pub use llb::{LlbOptions, LlbOutcome, Target, Worker, llb, write_llb};
 pub use lock::{LockOptions, LockOutcome, lock};
 pub use outdated::{Outdated, outdated};
 pub use output::directory_of_output;
@@ -124,6 +128,8 @@ pub struct World<'a> {
     pub source_date_epoch: Option<i64>,
     /// Where this machine's container engines may be.
     pub engines: &'a Engines,
+    /// The BuildKit daemons that open packages and write layers; `None` where this process does.
+    pub daemons: Option<&'a farm::Options>,
     /// Threads that work.
     pub threads: usize,
     /// Bytes that work may hold.

@@ -141,6 +141,7 @@ pub fn rebuild(
         workers: &workers,
         directory: &project.directory,
         progress: world.progress,
+        remote: None,
     };
     let built = local::build(&input)?;
     rebuilt.built = Some(built.digest());

@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::container::{self, Bundle, Job, Listening, Machine};
 use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
+use crate::engine::Remote;
+use crate::engine::farm::Farm;
 use crate::engine::local::{self, BuildInput, Built};
 use crate::image;
 use crate::layer::Workers;
@@ -88,7 +90,7 @@ pub(super) fn each(
         platforms.retain(|platform| machine.runs(*platform, world.host));
     }
     prove_for_build(world, &project, false, &mut warnings)?;
-    fetch::locked_inputs(world, &project, lock, &|name| platforms.iter().any(|platform| platform.oci() == name))?;
+    let farm = fetch::build_inputs(world, &project, lock, &|name| platforms.iter().any(|platform| platform.oci() == name))?;
     let workers = Workers::new(world.threads, world.memory)?;
     let input = BuildInput {
         spec: &project.spec,
@@ -98,6 +100,7 @@ pub(super) fn each(
         workers: &workers,
         directory: &project.directory,
         progress: world.progress,
+        remote: farm.as_ref().map(|farm| farm as &dyn Remote),
     };
     let built = local::build(&input)?;
     let blobs = |digest: &Digest| world.store.blob(digest).map_err(std::io::Error::other);
@@ -113,6 +116,7 @@ pub(super) fn each(
         let digest = one.descriptor.digest;
         work(&Ready { input: &input, built: &built, platform, digest, bundle }, &mut warnings)?;
     }
+    warnings.extend(farm.iter().flat_map(Farm::warnings));
     warnings.extend(world.store.take_warnings());
     Ok(Prepared { digest: built.digest(), moved, warnings })
 }

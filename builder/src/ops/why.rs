@@ -363,6 +363,7 @@ fn selected<T>(
         workers: &workers,
         directory: &project.directory,
         progress: world.progress,
+        remote: None,
     };
     let selected = local::select(&input, platform)?;
     let more = more((&selected, &input))?;

@@ -55,6 +55,12 @@ pub enum Error {
     /// A stored index is of another format or broken.
     #[error("cannot read the pack's index: it is not of this format")]
     Index,
+    /// An index that somebody else made is not taken.
+    #[error("cannot take the pack's index: {problem}")]
+    Received {
+        /// What is wrong.
+        problem: String,
+    },
     /// A local file could not be read.
     #[error("cannot read `{path}`")]
     Local {
@@ -115,6 +121,7 @@ impl Diagnose for Error {
             Self::Control { .. } => "package::control",
             Self::Limit { .. } => "package::limit",
             Self::Index => "package::index",
+            Self::Received { .. } => "package::received",
             Self::Local { .. } => "package::local",
             Self::Refused { .. } => "package::refused",
             Self::Rules { .. } => "rules::closure",

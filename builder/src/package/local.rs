@@ -26,6 +26,7 @@ use crate::tree::{ImagePath, PathError};
 
 mod rules;
 mod slices;
+mod stored;
 mod unpack;
 mod walk;
 
@@ -60,8 +61,12 @@ pub struct LocalPack {
     pub slices: Slices,
     /// Digest of the texts that the definitions were parsed from.
     pub slices_digest: Digest,
+    /// Those texts, each with its path.
+    pub slice_texts: Vec<(String, String)>,
     /// Digest of the texts that the rules were parsed from.
     pub rules_digest: Digest,
+    /// Those texts, each with its path.
+    pub rule_texts: Vec<(String, String)>,
     /// What `copy` entries took, each path once, sorted.
     pub sources: Vec<LocalSource>,
 }
@@ -137,13 +142,14 @@ impl Input {
 /// Opens the spec's own files: writes their bytes, one after the other, to `sink`, an empty file open for reading and
 /// writing, and returns what they are.
 ///
-/// Reads beneath `directory` only, and `fetched` for what `fetch` entries name. Times are `source_date` at most.
+/// Reads beneath `directory` only, and `fetched` for what `fetch` entries name. Times are `latest` at most; what has no time of its own has
+/// this one.
 pub fn open(
     spec: &Spec,
     directory: &Path,
     fetched: &dyn Fn(&Digest) -> io::Result<File>,
     sink: &File,
-    source_date: i64,
+    latest: i64,
 ) -> Result<LocalPack, Error> {
     let root = Root::open(directory)?;
     let mut pack = Packer {
@@ -151,7 +157,7 @@ pub fn open(
         data: Hasher::new(),
         reading: Reading::new(CHUNK),
         budget: Budget::new(MAX_FACTS),
-        source_date,
+        latest,
         entries: Vec::new(),
         entry_of: Vec::new(),
         sha512: BTreeMap::new(),
@@ -170,15 +176,17 @@ pub fn open(
     }
     let certificates =
         spec.certificates.iter().map(|path| root.read(&path.value, MAX_CERTIFICATE)).collect::<Result<_, _>>()?;
-    let (rules, rules_digest) = rules::parse(spec, directory)?;
-    let (slices, slices_digest) = slices(spec, directory)?;
+    let rule_texts = rules::texts(spec, directory)?;
+    let (rules, rules_digest) = rules::parse(&rule_texts)?;
+    let slice_texts = slices::texts(spec, directory)?;
+    let (slices, slices_digest) = slices::parse(&slice_texts)?;
     let length = pack.data.length();
     let mut index = PackIndex {
         questions: Vec::new(),
         source: Digest::of(b""),
         sha512: None,
         data: (pack.data.digest(), length),
-        date: source_date,
+        date: latest,
         control: Vec::new(),
         md5sums: Vec::new(),
         conffiles: Vec::new(),
@@ -188,11 +196,7 @@ pub fn open(
         texts: pack.texts,
         scans: pack.scans,
     };
-    let mut source = Hasher::new();
-    source.update(b"tarsia local\n");
-    source.update(&PACK_FORMAT.to_be_bytes());
-    source.update(&index.to_bytes());
-    index.source = source.digest();
+    index.source = source_of(&index);
     let sources = pack.sources.into_iter().map(|(path, kind)| LocalSource { path, kind }).collect();
     Ok(LocalPack {
         index,
@@ -201,10 +205,21 @@ pub fn open(
         certificates,
         rules,
         rules_digest,
+        rule_texts,
         slices,
         slices_digest,
+        slice_texts,
         sources,
     })
+}
+
+/// Returns the digest of all that a local index holds whose own `source` is still that of nothing.
+fn source_of(index: &PackIndex) -> Digest {
+    let mut source = Hasher::new();
+    source.update(b"tarsia local\n");
+    source.update(&PACK_FORMAT.to_be_bytes());
+    source.update(&index.to_bytes());
+    source.digest()
 }
 
 /// Returns the files that [`open`] would read from the disk, without reading them, in the order of the spec.
@@ -264,7 +279,7 @@ struct Packer<'a> {
     data: Hasher,
     reading: Reading,
     budget: Budget,
-    source_date: i64,
+    latest: i64,
     entries: Vec<Entry>,
     entry_of: Vec<u32>,
     sha512: BTreeMap<u32, Sha512>,
@@ -338,7 +353,7 @@ impl Packer<'_> {
     }
 
     fn push(&mut self, path: &ImagePath, kind: EntryKind, mode: u32) -> Result<(), Error> {
-        self.push_dated(path, kind, mode, self.source_date)
+        self.push_dated(path, kind, mode, self.latest)
     }
 
     fn push_dated(&mut self, path: &ImagePath, kind: EntryKind, mode: u32, mtime: i64) -> Result<(), Error> {
@@ -361,7 +376,7 @@ impl Packer<'_> {
             Ok(0) => Err(refused(shown, "it changes while it is read")),
             other => other.map_err(|error| local(shown, error)),
         };
-        self.file_dated(path, mode, size, self.source_date, read)
+        self.file_dated(path, mode, size, self.latest, read)
     }
 
     fn file_dated(

@@ -18,12 +18,14 @@ mod error;
 pub mod local;
 mod named;
 mod open;
+mod received;
 pub mod rootfs;
 mod scan;
 mod texts;
 
 pub use error::Error;
 pub use open::{Limits, control_fields, decoder_memory, open_deb};
+pub use received::MAX_INDEX;
 
 /// Version of packs: of [`PackIndex`] as stored, of what is read into it, and of the data's layout.
 ///
@@ -80,10 +82,23 @@ impl PackIndex {
 
     /// Reads the stored form of this [`PACK_FORMAT`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        match postcard::take_from_bytes(bytes) {
-            Ok((index, [])) => Ok(index),
+        match postcard::take_from_bytes::<Self>(bytes) {
+            Ok((index, [])) if index.holds() => Ok(index),
             _ => Err(Error::Index),
         }
+    }
+
+    /// Returns whether texts and findings are of entries that there are, and every file has an end.
+    pub(crate) fn holds(&self) -> bool {
+        let count = self.entries.len();
+        let is_entry = |number: u32| (number as usize) < count;
+        let ends = |entry: &Entry| match &entry.kind {
+            EntryKind::File(facts) => facts.offset.checked_add(facts.size).is_some(),
+            _ => true,
+        };
+        self.texts.iter().all(|(number, _)| is_entry(*number))
+            && self.scans.iter().all(|(number, _)| is_entry(*number))
+            && self.entries.iter().all(ends)
     }
 
     /// Returns the value of a control field; names match without regard to case.

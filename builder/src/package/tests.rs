@@ -255,3 +255,51 @@ fn a_changed_byte_is_never_a_panic() {
         }
     }
 }
+
+#[test]
+fn an_index_of_somebody_else_holds_together() {
+    let package = deb("hello", "1.0")
+        .file("/usr/bin/hello", 0o755, "#!/bin/sh\nexec /usr/lib/hello/run\n")
+        .file("/etc/nsswitch.conf", 0o644, "passwd: files\n")
+        .symlink("/usr/bin/hi", "hello")
+        .build();
+    let (index, _) = open(&package).unwrap();
+    let of = Digest::of(&package);
+    assert_eq!(PackIndex::received(&index.to_bytes(), &of).unwrap(), index);
+    let refused = |change: &dyn Fn(&mut PackIndex)| {
+        let mut other = index.clone();
+        change(&mut other);
+        PackIndex::received(&other.to_bytes(), &of).expect_err("it is not taken").to_string()
+    };
+    let at = |path: &str| index.entries.iter().position(|entry| entry.path == path).unwrap();
+    let hello = at("usr/bin/hello");
+    let kind = |kind: EntryKind| refused(&|other| other.entries[hello].kind = kind.clone());
+    let path = |path: &str| refused(&|other| other.entries[hello].path = path.to_owned());
+    let below = |path: &str| {
+        refused(&|other| other.entries.push(Entry { path: path.to_owned(), ..other.entries[1].clone() }))
+    };
+    let EntryKind::File(facts) = index.entries[hello].kind.clone() else { panic!() };
+    let far = FileFacts { offset: u64::MAX, ..facts.clone() };
+    let outside = FileFacts { offset: index.data.1, ..facts };
+    let all = [
+        PackIndex::received(&index.to_bytes(), &Digest::of(b"")).unwrap_err().to_string(),
+        PackIndex::received(&index.to_bytes()[1..], &of).unwrap_err().to_string(),
+        refused(&|other| other.sha512 = None),
+        path("../x"),
+        path("/usr/bin/hello"),
+        path("usr/bin"),
+        path("usr/bin/.wh.x"),
+        path("usr/bin/hi/x"),
+        below("usr/bin/hi/x"),
+        kind(EntryKind::Hardlink("usr/bin/hi".to_owned())),
+        kind(EntryKind::Symlink(String::new())),
+        kind(EntryKind::File(far)),
+        kind(EntryKind::File(outside)),
+        refused(&|other| other.entries[0].mode = 0o10000),
+        refused(&|other| other.texts.push((u32::MAX, Vec::new()))),
+        refused(&|other| other.texts.push((0, Vec::new()))),
+        refused(&|other| other.scans.push((0, Scan::default()))),
+    ];
+    let all: Vec<&str> = all.iter().map(|one| one.trim_start_matches("cannot take the pack's index: ")).collect();
+    insta::assert_snapshot!(all.join("\n").replace(&of.to_string(), "OF").replace(&Digest::of(b"").to_string(), "OTHER"), @"");
+}

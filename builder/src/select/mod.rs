@@ -25,6 +25,7 @@ mod scripts;
 mod slices;
 mod state;
 mod status;
+mod stored;
 mod suggest;
 mod systemd;
 mod sysusers;

@@ -114,8 +114,10 @@ impl World {
             certificates: Vec::new(),
             rules: Vec::new(),
             rules_digest: Digest::of(b""),
+            rule_texts: Vec::new(),
             slices: Default::default(),
             slices_digest: Digest::of(b""),
+            slice_texts: Vec::new(),
             sources: Vec::new(),
         };
         Self { packs: BTreeMap::new(), keys: BTreeMap::new(), lock, spec, local }

@@ -34,6 +34,7 @@ pub use clean::{Share, Usage, Verification};
 pub use error::Error;
 pub use output::export;
 pub use temporary::TemporaryDirectory;
+pub(crate) use walk::names as names_in;
 pub use write::{BlobWriter, LargeWriter};
 
 use crate::diag::Warning;

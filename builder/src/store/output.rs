@@ -317,6 +317,19 @@ fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Gives everything below a directory the mode that outputs have whatever the umask: files 0644, directories 0755.
+pub(crate) fn settle(directory: &Path) -> io::Result<()> {
+    for (path, meta) in walk::below(directory)? {
+        let mode = match (meta.is_dir(), meta.is_file()) {
+            (true, _) => 0o755,
+            (_, true) => 0o644,
+            _ => continue,
+        };
+        fs::set_permissions(&path, Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
 /// Copies a file of the store to a new file at `to`, sharing its blocks where the file system can; returns the count
 /// of bytes.
 ///

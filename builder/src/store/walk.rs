@@ -4,9 +4,9 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Returns the names in a directory, sorted.
+/// Returns the paths of what stands in a directory, sorted; of one that is not there, none.
 #[expect(clippy::disallowed_methods, reason = "sorted here")]
-pub(super) fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     match fs::read_dir(directory) {
         Ok(entries) => {

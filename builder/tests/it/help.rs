@@ -47,6 +47,7 @@ fn the_program() {
       attach       Add documents to a published image
       release      Push, sign, attest and write release assets in one go
       verify       Check an image's signatures, and rebuild it to compare
+      worker       Run one operation of a build graph
       cache        Manage the store
       schema       Print the JSON Schema of specs
       completions  Print completions for a shell

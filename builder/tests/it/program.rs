@@ -39,6 +39,8 @@ impl Place {
             "XDG_CACHE_HOME",
             "DOCKER_HOST",
             "XDG_RUNTIME_DIR",
+            "TARSIA_ENGINE",
+            "TARSIA_WORKER",
         ] {
             command.env_remove(name);
         }

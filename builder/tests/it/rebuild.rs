@@ -67,6 +67,7 @@ fn in_world<T>(place: &Place, store: &str, offline: bool, work: impl FnOnce(&Wor
         offline,
         source_date_epoch: None,
         engines: &Engines::default(),
+        daemons: None,
         threads: 2,
         memory: 192 << 20,
         progress: &Silent,

@@ -10,6 +10,7 @@ use tarsia::policy::Found;
 
 use crate::cli::Answer;
 use crate::cli::arguments::{PlatformFlag, VariantFlag, WorldFlags};
+use crate::cli::engine::EngineFlags;
 use crate::cli::error::Error;
 use crate::cli::output::plain;
 use crate::cli::session::Session;
@@ -34,6 +35,9 @@ pub(crate) struct Arguments {
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
+    pub(crate) engine: EngineFlags,
+
+    #[command(flatten)]
     pub(crate) world: WorldFlags,
 }
 
@@ -47,7 +51,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
     let path = Path::new(&arguments.subject);
     let is_spec = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") && !path.is_dir();
     let audit = if is_spec {
-        session.in_world(&arguments.world, path, |world| ops::audit_spec(world, path, &options))?
+        session.in_world_with(&arguments.world, &arguments.engine, path, |world| ops::audit_spec(world, path, &options))?
     } else if options.variant.is_some() {
         return Err(Error::ImageVariant(arguments.subject.clone()).into());
     } else {

@@ -9,6 +9,7 @@ use tarsia::ops::{self, BuildOptions, Revision, SourceRevision};
 
 use crate::cli::Answer;
 use crate::cli::arguments::{PlatformFlag, VariantFlag, WorldFlags};
+use crate::cli::engine::EngineFlags;
 use crate::cli::error::Error;
 use crate::cli::moves;
 use crate::cli::session::Session;
@@ -59,11 +60,14 @@ pub(crate) struct Arguments {
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
+    pub(crate) engine: EngineFlags,
+
+    #[command(flatten)]
     pub(crate) world: WorldFlags,
 }
 
 /// Parses `--source-revision`.
-fn revision(text: &str) -> Result<Revision, Error> {
+pub(crate) fn revision(text: &str) -> Result<Revision, Error> {
     if text == "git" {
         return Ok(Revision::Checkout);
     }
@@ -92,7 +96,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
     let beside = arguments.outputs.iter().find_map(|output| ops::directory_of_output(output));
     // Where a store of its own would stand, if one is needed: beside the image.
     let output = beside.map_or_else(|| arguments.specs[0].clone(), |directory| directory.join("image"));
-    session.in_world(&arguments.world, &output, |world| {
+    session.in_world_with(&arguments.world, &arguments.engine, &output, |world| {
         let mut json = Vec::new();
         for spec in &arguments.specs {
             let built = ops::build(world, spec, &options)?;

@@ -10,6 +10,7 @@ use tarsia::ops::{self, LearnOptions, Learned, LearnedImage, Proposal, RunOption
 
 use super::test::RuntimeFlag;
 use crate::cli::arguments::{PlatformFlag, VariantFlag, WorldFlags};
+use crate::cli::engine::EngineFlags;
 use crate::cli::output::plain;
 use crate::cli::session::Session;
 use crate::cli::size::{counted, human_size};
@@ -49,6 +50,9 @@ pub(crate) struct Arguments {
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
+    pub(crate) engine: EngineFlags,
+
+    #[command(flatten)]
     pub(crate) world: WorldFlags,
 }
 
@@ -66,7 +70,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         args: arguments.args.clone(),
         timeout: arguments.timeout,
     };
-    session.in_world(&arguments.world, &arguments.spec, |world| {
+    session.in_world_with(&arguments.world, &arguments.engine, &arguments.spec, |world| {
         let learned = ops::learn(world, &arguments.spec, &options, &what)?;
         session.warnings(&learned.warnings);
         session.note(&moves::text(&learned.moved));

@@ -8,6 +8,7 @@ use tarsia::diag::Problems;
 use tarsia::ops::{self, RunOptions, Tested, TestedRun};
 
 use crate::cli::arguments::{PlatformFlag, VariantFlag, WorldFlags};
+use crate::cli::engine::EngineFlags;
 use crate::cli::output::plain;
 use crate::cli::session::Session;
 use crate::cli::{Answer, moves};
@@ -33,6 +34,9 @@ pub(crate) struct Arguments {
     pub(crate) platform: PlatformFlag,
 
     #[command(flatten)]
+    pub(crate) engine: EngineFlags,
+
+    #[command(flatten)]
     pub(crate) world: WorldFlags,
 }
 
@@ -54,7 +58,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
         platforms: arguments.platform.platforms.clone(),
         variant: arguments.variant.variant.clone(),
     };
-    session.in_world(&arguments.world, &arguments.specs[0], |world| {
+    session.in_world_with(&arguments.world, &arguments.engine, &arguments.specs[0], |world| {
         let mut all = Vec::new();
         for spec in &arguments.specs {
             let tested = ops::test(world, spec, &options)?;

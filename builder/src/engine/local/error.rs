@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::diag::{Diagnose, Label, Source, Span, Verdict};
 use crate::digest::Digest;
+use crate::engine::farm;
 use crate::{image, layer, package, sbom, select, store};
 
 /// An error of a build.
@@ -44,6 +45,28 @@ pub enum Error {
         /// Why.
         source: package::Error,
     },
+    /// A package that nobody opened.
+    #[error("cannot select from `{name}`: it was not opened")]
+    NotOpened {
+        /// The package.
+        name: String,
+    },
+    /// An opened package that the lock does not name.
+    #[error("cannot select from `{name}`: the lock does not name it")]
+    NotLocked {
+        /// The package.
+        name: String,
+    },
+    /// Another package was opened than the lock names.
+    #[error("cannot select from `{name}`: {found} was opened, and the lock says {locked}")]
+    OtherPackage {
+        /// The package.
+        name: String,
+        /// Digest of the `.deb` that was opened.
+        found: Digest,
+        /// Digest of the `.deb` in the lock.
+        locked: Digest,
+    },
     /// A base that cannot be built on.
     #[error("cannot build on `{base}`: {problem}")]
     Base {
@@ -74,6 +97,9 @@ pub enum Error {
     /// Documents.
     #[error(transparent)]
     Image(#[from] image::Error),
+    /// Those who open packages and write layers in the place of this process.
+    #[error(transparent)]
+    Remote(Box<farm::Error>),
     /// What the image consists of.
     #[error(transparent)]
     Sbom(#[from] sbom::Error),
@@ -90,6 +116,7 @@ impl Error {
             Self::Select(error) => Some(error),
             Self::Layer(error) => Some(error),
             Self::Image(error) => Some(error),
+            Self::Remote(error) => Some(&**error),
             Self::Sbom(error) => Some(error),
             Self::Store(error) => Some(error),
             _ => None,
@@ -104,6 +131,9 @@ impl Diagnose for Error {
             Self::Platform(_) => "engine::platform",
             Self::NoPlatform => "engine::no-platform",
             Self::Missing { .. } => "engine::missing-package",
+            Self::NotOpened { .. } => "engine::not-opened",
+            Self::NotLocked { .. } => "engine::not-locked",
+            Self::OtherPackage { .. } => "engine::other-package",
             Self::Base { .. } => "engine::base",
             Self::Temporary { .. } => "engine::temporary",
             other => other.inner().map_or("engine::local", Diagnose::code),

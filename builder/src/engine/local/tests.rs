@@ -50,6 +50,7 @@ fn build_in(room: &Path, threads: usize) -> Result<(Built, Store), Error> {
         workers: &workers,
         directory: room,
         progress: &Silent,
+            remote: None,
     })?;
     Ok((built, store))
 }
@@ -112,6 +113,7 @@ fn a_state_that_could_hide_a_change_is_held_against_the_content() {
             workers: &workers,
             directory: room.path(),
             progress: &Silent,
+            remote: None,
         };
         let seen = local::inputs(&spec, room.path()).unwrap();
         let digest = Digest::of(lock.to_text().as_bytes());

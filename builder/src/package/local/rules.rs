@@ -30,15 +30,22 @@ pub(super) fn globs(path: &str) -> Result<Globs, Error> {
     Globs::new(&["*.yaml".to_owned(), "*.yml".to_owned()], &[], path)
 }
 
-/// Returns the spec's own rules, and the digest of their texts.
-pub(super) fn parse(spec: &Spec, directory: &Path) -> Result<(Vec<Rule>, Digest), Error> {
-    let (mut rules, mut hasher): (Vec<Rule>, Hasher) = (Vec::new(), Hasher::new());
-    for path in rule_files(spec, directory)? {
+/// Returns the texts of the spec's own rules, each with its path.
+pub(super) fn texts(spec: &Spec, directory: &Path) -> Result<Vec<(String, String)>, Error> {
+    let read = |path: String| {
         let bytes = read(directory, &path, MAX_RULES)?;
-        let digest = Digest::of(&bytes);
-        hasher.update(digest.as_bytes());
         let text = String::from_utf8(bytes).map_err(|_| refused(&path, "it is not UTF-8"))?;
-        let parsed = closure::parse(&Source::new(path.clone(), text)).map_err(|problems| {
+        Ok((path, text))
+    };
+    rule_files(spec, directory)?.into_iter().map(read).collect()
+}
+
+/// Returns the rules of these texts, and the digest of the texts.
+pub(super) fn parse(texts: &[(String, String)]) -> Result<(Vec<Rule>, Digest), Error> {
+    let (mut rules, mut hasher): (Vec<Rule>, Hasher) = (Vec::new(), Hasher::new());
+    for (path, text) in texts {
+        hasher.update(Digest::of(text.as_bytes()).as_bytes());
+        let parsed = closure::parse(&Source::new(path.clone(), text.clone())).map_err(|problems| {
             let first = problems.iter().next().map(|problem| (problem.to_string(), problem.labels()));
             let (message, labels) = first.unwrap_or_default();
             Error::Rules { message, labels }
@@ -48,7 +55,7 @@ pub(super) fn parse(spec: &Spec, directory: &Path) -> Result<(Vec<Rule>, Digest)
             let taken = rules.iter().any(known) || closure::built_in().any(known);
             if taken || rule.implicit.is_some() {
                 let problem = if taken { "has the name of another" } else { "brings a package: name it in `packages`" };
-                return Err(refused(&path, &format!("rule `{}` {problem}", rule.name)));
+                return Err(refused(path, &format!("rule `{}` {problem}", rule.name)));
             }
             rules.push(rule);
         }

@@ -46,14 +46,27 @@ pub(super) fn globs(path: &str) -> Result<Globs, Error> {
 /// # Errors
 /// A file that cannot be read; the first mistake in one.
 pub fn slices(spec: &Spec, directory: &Path) -> Result<(Slices, Digest), Error> {
-    let (mut sources, mut hasher) = (Vec::new(), Hasher::new());
-    for path in slice_files(spec, directory)? {
+    parse(&texts(spec, directory)?)
+}
+
+/// Returns the texts of the spec's definitions, each with its path.
+pub(super) fn texts(spec: &Spec, directory: &Path) -> Result<Vec<(String, String)>, Error> {
+    let read = |path: String| {
         let bytes = read(directory, &path, MAX_DEFINITION)?;
-        hasher.update(Digest::of(&bytes).as_bytes());
         let text = String::from_utf8(bytes).map_err(|_| refused(&path, "it is not UTF-8"))?;
+        Ok((path, text))
+    };
+    slice_files(spec, directory)?.into_iter().map(read).collect()
+}
+
+/// Returns the definitions of these texts, and the digest of the texts.
+pub(super) fn parse(texts: &[(String, String)]) -> Result<(Slices, Digest), Error> {
+    let (mut sources, mut hasher) = (Vec::new(), Hasher::new());
+    for (path, text) in texts {
+        hasher.update(Digest::of(text.as_bytes()).as_bytes());
         // Some editors mark a text as UTF-8, and chisel takes no notice.
-        let text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned);
-        sources.push(Source::new(path, text));
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        sources.push(Source::new(path.clone(), text));
     }
     let slices = slices::parse(&sources).map_err(|problems| {
         let first = problems.iter().next().map(|problem| (problem.to_string(), problem.labels()));

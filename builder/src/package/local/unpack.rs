@@ -33,7 +33,7 @@ impl Packer<'_> {
             if path.is_root() {
                 continue;
             }
-            let mtime = entry.mtime.clamp(0, self.source_date.max(0));
+            let mtime = entry.mtime.clamp(0, self.latest.max(0));
             let own = entry.mode & 0o777;
             match entry.kind {
                 tar::Kind::Directory => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use tarsia::digest::Digest;
 
@@ -26,6 +26,8 @@ pub(crate) struct Files {
     root: PathBuf,
     log: Arc<Mutex<Vec<(String, String)>>>,
     troubles: Arc<Mutex<BTreeMap<String, Trouble>>>,
+    /// Who asks for a path with this in it waits.
+    held: Arc<(Mutex<Option<String>>, Condvar)>,
 }
 
 impl Files {
@@ -33,7 +35,8 @@ impl Files {
     pub(crate) fn serve(root: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let files = Self { host, root: root.to_owned(), log: Arc::default(), troubles: Arc::default() };
+        let files =
+            Self { host, root: root.to_owned(), log: Arc::default(), troubles: Arc::default(), held: Arc::default() };
         let own = files.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -55,6 +58,31 @@ impl Files {
     /// Makes requests for paths that contain `part` go wrong from now on.
     pub(crate) fn trouble(&self, part: &str, trouble: Trouble) {
         self.troubles.lock().unwrap().insert(part.to_owned(), trouble);
+    }
+
+    /// Lets requests for paths that contain `part` wait until [`Files::release`].
+    pub(crate) fn hold(&self, part: &str) {
+        *self.held.0.lock().unwrap() = Some(part.to_owned());
+    }
+
+    /// Answers all that waited.
+    pub(crate) fn release(&self) {
+        *self.held.0.lock().unwrap() = None;
+        self.held.1.notify_all();
+    }
+
+    /// Waits until `count` requests for the bytes of paths that contain `part` have come since the log was taken.
+    pub(crate) fn wait_for(&self, part: &str, count: usize) {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(120);
+        loop {
+            let come =
+                self.log.lock().unwrap().iter().filter(|(how, path)| how == "GET" && path.contains(part)).count();
+            if come >= count {
+                return;
+            }
+            assert!(std::time::Instant::now() < until, "{come} requests of {count} for `{part}`");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 
     /// Returns the paths whose bytes were asked for since the last call, in order.
@@ -84,6 +112,11 @@ impl Files {
         }
         let path = decoded(target.split('?').next()?.trim_start_matches('/'))?;
         self.log.lock().unwrap().push((method.clone(), path.clone()));
+        let mut held = self.held.0.lock().unwrap();
+        while held.as_ref().is_some_and(|part| path.contains(part.as_str())) {
+            held = self.held.1.wait(held).unwrap();
+        }
+        drop(held);
         let trouble = {
             let troubles = self.troubles.lock().unwrap();
             troubles.iter().find(|(part, _)| path.contains(*part)).map(|(_, trouble)| trouble.clone())

@@ -4,13 +4,20 @@
 //! also where a test panics or is killed. They need root. A test takes its [`turn`] first, so that no more of them are
 //! at work at once than the machine bears; what a daemon did is read from `buildctl`'s status stream ([`solve`]).
 
-mod bridge;
-mod daemon;
-mod files;
+pub(crate) mod bridge;
+mod client;
+mod counts;
+pub(crate) mod daemon;
+mod examples;
+mod failures;
+pub(crate) mod files;
 mod harness;
 mod scan;
-mod solve;
-mod worker;
+mod several;
+pub(crate) mod solve;
+pub(crate) mod ways;
+mod wide;
+pub(crate) mod worker;
 
 use std::sync::{Condvar, Mutex};
 

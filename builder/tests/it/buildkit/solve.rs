@@ -93,7 +93,7 @@ pub(crate) fn solve(daemon: &Daemon, definition: &Path, locals: &[(&str, &Path)]
 }
 
 /// Reads a status stream in the form of `--progress=rawjson`: one status a line, each with what is new.
-fn read(stream: &str, good: bool) -> Solved {
+pub(crate) fn read(stream: &str, good: bool) -> Solved {
     let mut solved = Solved { good, vertices: BTreeMap::new(), logs: String::new(), said: String::new() };
     for line in stream.lines() {
         let Ok(status) = serde_json::from_str::<serde_json::Value>(line) else {
