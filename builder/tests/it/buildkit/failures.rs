@@ -70,15 +70,15 @@ fn each_failure_names_its_package(daemon: &Daemon) {
         assert!(name.starts_with("birch 1.0"), "{trouble:?}: {name}: {error}");
     }
 
-    // A mirror that nobody answers at.
+    // No mirror that answers: one that nobody listens at, and the spec's own, which is asked next.
     daemon.prune();
-    let mut way = Way::new(daemon, worker().url());
-    way.flags = vec!["--mirror".to_owned(), "test=http://127.0.0.1:1".to_owned()];
-    let said = refused(&way, &served.place, "wood.yaml");
+    served.files.trouble(".deb", Trouble::Status(503));
+    let mut unreachable = Way::new(daemon, worker().url());
+    unreachable.flags = vec!["--mirror".to_owned(), "test=http://127.0.0.1:1".to_owned()];
+    let said = refused(&unreachable, &served.place, "wood.yaml");
     assert!(said.contains("alder") || said.contains("birch"), "{said}");
 
     // A package with the digest that was locked, which is none: the operation that opens it fails.
-    let way = Way::new(daemon, worker().url());
     let stanza = deb("cedar", "1.0").field("Installed-Size", "400").stanza();
     let broken = Served::new(&Archive::new(65).raw(stanza, b"!<arch>\nno package".to_vec()));
     broken.spec("broken", "packages: [cedar]\nkeep: all\n");
@@ -88,13 +88,14 @@ fn each_failure_names_its_package(daemon: &Daemon) {
     let (name, error) = failed(&way, &broken.place, "broken.yaml");
     assert!(name.starts_with("open cedar") && error.contains("cedar"), "{name}: {error}");
 
+    let fine = self::served();
     // A worker that is not there, and one that has other bytes than its digest says.
     let place = Place::new();
     place.write("tarsia", "other");
     let files = Files::serve(&place.path("."));
     for url in ["http://127.0.0.1:1/tarsia".to_owned(), files.url("absent"), files.url("tarsia")] {
         let way = Way::new(daemon, format!("{url}#sha256={}", worker().digest.hex()));
-        let said = refused(&way, &served.place, "wood.yaml");
+        let said = refused(&way, &fine.place, "wood.yaml");
         assert!(said.contains("worker"), "{url}: {said}");
     }
 
@@ -107,8 +108,6 @@ fn each_failure_names_its_package(daemon: &Daemon) {
     must(Command::new("gcc").args(["-static", "-O1", "-o", "fails", "fails.c"]).current_dir(place.path(".")));
     let digest = tarsia::digest::Digest::of(&std::fs::read(place.path("fails")).unwrap());
     let way = Way::new(daemon, format!("{}#sha256={}", Files::serve(&place.path(".")).url("fails"), digest.hex()));
-    served.files.trouble("birch", Trouble::Status(200));
-    let fine = self::served();
     let said = refused(&way, &fine.place, "wood.yaml");
     assert!(said.contains("cannot do it") && (said.contains("alder") || said.contains("birch")), "{said}");
 }

@@ -5,12 +5,15 @@
 //! at work at once than the machine bears; what a daemon did is read from `buildctl`'s status stream ([`solve`]).
 
 pub(crate) mod bridge;
+mod caches;
 mod client;
+mod contexts;
 mod counts;
 pub(crate) mod daemon;
 mod examples;
 mod failures;
 pub(crate) mod files;
+mod frontend;
 mod harness;
 mod scan;
 mod several;
