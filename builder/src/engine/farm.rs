@@ -139,9 +139,7 @@ impl Farm {
     /// Returns whether a layer is made here and its packages are opened here: daemons have neither the spec's directory
     /// nor this machine's logins.
     pub fn is_made_here(&self, share: &PlatformLock, layer: &str) -> bool {
-        let own = |package: &LockedPackage| {
-            package.local_path().is_some() || self.private.contains(&package.archive)
-        };
+        let own = |package: &LockedPackage| package.local_path().is_some() || self.private.contains(&package.archive);
         share.packages.iter().any(|package| package.layer == layer && own(package))
     }
 
@@ -165,8 +163,7 @@ impl Farm {
         let known = |package: &&LockedPackage| {
             local::stored_pack(store, &pack_key(&package.digest)).or_else(|| receive::known(store, package))
         };
-        let found: Vec<Option<PackIndex>> =
-            input.workers.pool.install(|| there.par_iter().map(known).collect());
+        let found: Vec<Option<PackIndex>> = input.workers.pool.install(|| there.par_iter().map(known).collect());
         let mut indexes = BTreeMap::new();
         let mut wanted = BTreeSet::new();
         for (package, index) in there.iter().zip(found) {
@@ -191,26 +188,27 @@ impl Farm {
             let layers = groups.iter().flat_map(|group| &group.layers).map(String::as_str);
             format!("open the packages of {}", listed(layers))
         };
-        let opened = self.team.run(&groups, &|group| key(platform, &group.layers[0]), &what, &|daemon, groups, stop| {
-            let own: Vec<LayerGroup> = groups.iter().map(|group| (*group).clone()).collect();
-            let done = |vertex: &Vertex| {
-                let group = own.iter().find(|group| opens(vertex, group));
-                input.progress.advance("open", group.map_or(0, |group| group.packages(share).len() as u64));
-            };
-            let limits = receive::limits_of_indexes(&own, share);
-            let job = Job { input, platform, daemon, is_whole: false, limits, stop, done: &done };
-            let room = self.solve(&job, &|input| graph::opens(input, &own))?;
-            let packages = own.iter().enumerate().flat_map(|(number, group)| {
-                let directory = room.path().join(number.to_string());
-                group.packages(share).into_iter().map(move |package| (directory.join(&package.name), package))
+        let opened =
+            self.team.run(&groups, &|group| key(platform, &group.layers[0]), &what, &|daemon, groups, stop| {
+                let own: Vec<LayerGroup> = groups.iter().map(|group| (*group).clone()).collect();
+                let done = |vertex: &Vertex| {
+                    let group = own.iter().find(|group| opens(vertex, group));
+                    input.progress.advance("open", group.map_or(0, |group| group.packages(share).len() as u64));
+                };
+                let limits = receive::limits_of_indexes(&own, share);
+                let job = Job { input, platform, daemon, is_whole: false, limits, stop, done: &done };
+                let room = self.solve(&job, &|input| graph::opens(input, &own))?;
+                let packages = own.iter().enumerate().flat_map(|(number, group)| {
+                    let directory = room.path().join(number.to_string());
+                    group.packages(share).into_iter().map(move |package| (directory.join(&package.name), package))
+                });
+                let packages: Vec<_> = packages.collect();
+                let take = |(path, package): &(PathBuf, &LockedPackage)| {
+                    let index = receive::index(store, path, package, daemon.address())?;
+                    Ok((package.name.clone(), index))
+                };
+                input.workers.pool.install(|| packages.par_iter().map(take).collect::<Result<Vec<_>, Error>>())
             });
-            let packages: Vec<_> = packages.collect();
-            let take = |(path, package): &(PathBuf, &LockedPackage)| {
-                let index = receive::index(store, path, package, daemon.address())?;
-                Ok((package.name.clone(), index))
-            };
-            input.workers.pool.install(|| packages.par_iter().map(take).collect::<Result<Vec<_>, Error>>())
-        });
         input.progress.finish("open");
         // Of a package that was opened here meanwhile, what is known here counts.
         for (name, index) in opened? {
@@ -254,7 +252,8 @@ impl Farm {
                     .iter()
                     .map(|((_, plan), bytes)| Planned { platform, layer: &plan.name, plan: bytes })
                     .collect();
-                let limits = receive::limits_of_layers(plans.iter().filter_map(|((_, plan), _)| sizes.get(plan.name.as_str())));
+                let limits =
+                    receive::limits_of_layers(plans.iter().filter_map(|((_, plan), _)| sizes.get(plan.name.as_str())));
                 let job = Job { input, platform, daemon, is_whole: true, limits, stop, done: &done };
                 let room = self.solve(&job, &|input| graph::layers(input, &planned))?;
                 let take = |(place, ((number, plan), _)): (usize, &(&(usize, &LayerPlan), Vec<u8>))| {
@@ -262,9 +261,10 @@ impl Farm {
                     let layer = receive::layer(input.store, plan, compression, &directory, daemon.address())?;
                     Ok((*number, layer))
                 };
-                let layers = input.workers.pool.install(|| {
-                    plans.par_iter().enumerate().map(take).collect::<Result<Vec<_>, Error>>()
-                });
+                let layers = input
+                    .workers
+                    .pool
+                    .install(|| plans.par_iter().enumerate().map(take).collect::<Result<Vec<_>, Error>>());
                 made.extend(layers?);
             }
             Ok(made)

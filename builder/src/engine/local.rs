@@ -20,8 +20,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::diag::Progress;
-use crate::engine::Remote;
 use crate::digest::{Digest, Hasher};
+use crate::engine::Remote;
 use crate::image::{Image, ImageIndex, Settings};
 use crate::layer::{self, Layer, Workers};
 use crate::lock::{ENCODING, Lock, RULES};

@@ -42,8 +42,7 @@ pub fn check(plan: &LayerPlan, compression: Compression, blob: impl Read + Send)
         None => Error::Source { layer: plan.name.clone(), source },
     };
     let expected = tar_size(plan)?;
-    let limits =
-        Limits { max_output: expected, max_ratio: u64::MAX, max_window: MAX_WINDOW, concatenated: true };
+    let limits = Limits { max_output: expected, max_ratio: u64::MAX, max_window: MAX_WINDOW, concatenated: true };
     let format = match compression {
         Compression::Zstd(_) => Format::Zstd,
         Compression::Gzip(_) => Format::Gzip,

@@ -101,7 +101,8 @@ pub fn audit_spec(world: &World<'_>, path: &Path, options: &AuditOptions) -> Res
     prove_for_build(world, &project, false, &mut warnings)?;
     let lock = project.locked()?;
     let wanted = super::build::wanted_platforms(lock, &options.platforms)?;
-    let farm = fetch::build_inputs(world, &project, lock, &|name| wanted.iter().any(|platform| platform.oci() == name))?;
+    let farm =
+        fetch::build_inputs(world, &project, lock, &|name| wanted.iter().any(|platform| platform.oci() == name))?;
     let workers = Workers::new(world.threads, world.memory)?;
     let input = BuildInput {
         spec: &project.spec,

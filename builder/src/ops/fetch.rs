@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::archive::archives_of;
 use crate::diag::Problems;
-use crate::fetch::{Fetched, Fetcher, MirrorSources, Mirrors, Private, Snapshot, Wanted};
 use crate::engine::farm::Farm;
+use crate::fetch::{Fetched, Fetcher, MirrorSources, Mirrors, Private, Snapshot, Wanted};
 use crate::lock::{Lock, LockedPackage, PlatformLock};
 use crate::spec::FileSource;
 

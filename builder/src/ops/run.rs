@@ -90,7 +90,8 @@ pub(super) fn each(
         platforms.retain(|platform| machine.runs(*platform, world.host));
     }
     prove_for_build(world, &project, false, &mut warnings)?;
-    let farm = fetch::build_inputs(world, &project, lock, &|name| platforms.iter().any(|platform| platform.oci() == name))?;
+    let farm =
+        fetch::build_inputs(world, &project, lock, &|name| platforms.iter().any(|platform| platform.oci() == name))?;
     let workers = Workers::new(world.threads, world.memory)?;
     let input = BuildInput {
         spec: &project.spec,

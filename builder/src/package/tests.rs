@@ -275,9 +275,8 @@ fn an_index_of_somebody_else_holds_together() {
     let hello = at("usr/bin/hello");
     let kind = |kind: EntryKind| refused(&|other| other.entries[hello].kind = kind.clone());
     let path = |path: &str| refused(&|other| other.entries[hello].path = path.to_owned());
-    let below = |path: &str| {
-        refused(&|other| other.entries.push(Entry { path: path.to_owned(), ..other.entries[1].clone() }))
-    };
+    let below =
+        |path: &str| refused(&|other| other.entries.push(Entry { path: path.to_owned(), ..other.entries[1].clone() }));
     let EntryKind::File(facts) = index.entries[hello].kind.clone() else { panic!() };
     let far = FileFacts { offset: u64::MAX, ..facts.clone() };
     let outside = FileFacts { offset: index.data.1, ..facts };

@@ -32,7 +32,7 @@ pub(crate) fn inventory(spec: &Path, store: &Path, threads: usize) -> Inventory 
         workers: &workers,
         directory: spec.parent().unwrap(),
         progress: &Silent,
-            remote: None,
+        remote: None,
     };
     let built = local::build(&input).unwrap();
     let selected = local::select(&input, Platform::Amd64).unwrap();

@@ -51,7 +51,8 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
     let path = Path::new(&arguments.subject);
     let is_spec = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") && !path.is_dir();
     let audit = if is_spec {
-        session.in_world_with(&arguments.world, &arguments.engine, path, |world| ops::audit_spec(world, path, &options))?
+        session
+            .in_world_with(&arguments.world, &arguments.engine, path, |world| ops::audit_spec(world, path, &options))?
     } else if options.variant.is_some() {
         return Err(Error::ImageVariant(arguments.subject.clone()).into());
     } else {

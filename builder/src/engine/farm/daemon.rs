@@ -124,7 +124,10 @@ mod tests {
         options.check().unwrap();
         let (from, to) = caches(&options, 1).unwrap();
         let names = |all: &[Cache]| all.iter().map(|cache| cache.attributes["ref"].clone()).collect::<Vec<_>>();
-        assert_eq!((names(&from), names(&to)), (vec!["r.example/c:1".into(), "r.example/c:2".into()], vec!["r.example/c:2".into()]));
+        assert_eq!(
+            (names(&from), names(&to)),
+            (vec!["r.example/c:1".into(), "r.example/c:2".into()], vec!["r.example/c:2".into()])
+        );
         assert_eq!(all(&options).unwrap().iter().map(|daemon| daemon.address().to_owned()).collect::<Vec<_>>(), two);
     }
 }

@@ -168,7 +168,9 @@ impl Diagnose for Error {
                     .to_owned(),
             ],
             Self::Offline { .. } => vec!["leave `--offline` out, or build with `--engine local`".to_owned()],
-            Self::SharedCache { .. } => vec!["write `{n}` where the daemon's number goes: `ref=HOST/NAME:cache-{n}`".to_owned()],
+            Self::SharedCache { .. } => {
+                vec!["write `{n}` where the daemon's number goes: `ref=HOST/NAME:cache-{n}`".to_owned()]
+            }
             other => other.inner().map(Diagnose::hints).unwrap_or_default(),
         }
     }

@@ -101,12 +101,7 @@ impl Team {
 }
 
 /// Has one daemon do its share, twice where BuildKit stumbles.
-fn attempt<J, R>(
-    daemon: &dyn Daemon,
-    share: &[&J],
-    work: &Work<'_, J, R>,
-    stop: &Stop,
-) -> Result<Vec<R>, Error> {
+fn attempt<J, R>(daemon: &dyn Daemon, share: &[&J], work: &Work<'_, J, R>, stop: &Stop) -> Result<Vec<R>, Error> {
     let mut answer = work(daemon, share, stop);
     if matches!(&answer, Err(Error::Daemon(error)) if is_stumble(error)) && !stop.is_stopped() {
         answer = work(daemon, share, stop);
@@ -177,7 +172,8 @@ mod tests {
 
     /// Returns who did which job.
     fn shares(names: &[&str], work: &Work<'_, u32, (String, u32)>) -> Result<Vec<(String, u32)>, Error> {
-        let mut done = Team::new(daemons(names)).run(&JOBS, &u32::to_string, &|jobs| format!("do {} jobs", jobs.len()), work)?;
+        let mut done =
+            Team::new(daemons(names)).run(&JOBS, &u32::to_string, &|jobs| format!("do {} jobs", jobs.len()), work)?;
         done.sort_by_key(|(_, job)| *job);
         Ok(done)
     }
@@ -209,7 +205,11 @@ mod tests {
         assert_eq!(done.iter().map(|(_, job)| *job).collect::<Vec<_>>(), JOBS);
         assert_eq!(team.gone(), ["cannot go on with the BuildKit daemon at `b`: it was killed"]);
         // It is not asked again.
-        let again = team.run(&JOBS, &u32::to_string, &|jobs| format!("do {} jobs", jobs.len()), &|daemon, share, _| good(daemon, share)).unwrap();
+        let again = team
+            .run(&JOBS, &u32::to_string, &|jobs| format!("do {} jobs", jobs.len()), &|daemon, share, _| {
+                good(daemon, share)
+            })
+            .unwrap();
         assert!(again.iter().all(|(who, _)| who != "b"));
     }
 

@@ -79,8 +79,7 @@ impl World {
             variants: BTreeMap::new(),
         };
         let mirrors = ["http://mirror.example".to_owned()].to_vec();
-        let mut mirrors =
-            Mirrors { by_archive: [("test".to_owned(), mirrors)].into(), private: BTreeMap::new() };
+        let mut mirrors = Mirrors { by_archive: [("test".to_owned(), mirrors)].into(), private: BTreeMap::new() };
         mirrors.by_archive.insert("secret".to_owned(), vec!["http://secret.example".to_owned()]);
         let room = tempfile::tempdir().unwrap();
         let internet = [(Digest::of(WORKER), WORKER.to_vec())].into();
@@ -197,8 +196,7 @@ impl Daemon for Arc<Fake> {
 /// Returns what daemons ran, of the operations that open and write.
 fn ran(fakes: &[Arc<Fake>]) -> Vec<String> {
     let all = fakes.iter().flat_map(|fake| fake.ran());
-    let mut all: Vec<String> =
-        all.filter(|name| name.starts_with("open ") || name.starts_with("layer ")).collect();
+    let mut all: Vec<String> = all.filter(|name| name.starts_with("open ") || name.starts_with("layer ")).collect();
     all.sort();
     all.iter().map(|name| name.split([':', '(']).next().unwrap_or_default().trim().to_owned()).collect()
 }

@@ -50,7 +50,7 @@ fn build_in(room: &Path, threads: usize) -> Result<(Built, Store), Error> {
         workers: &workers,
         directory: room,
         progress: &Silent,
-            remote: None,
+        remote: None,
     })?;
     Ok((built, store))
 }
