@@ -166,7 +166,7 @@ impl Client {
         let connected = runtime.block_on(async {
             let heard = Heard::now();
             let (channel, is_docker) = connect(address, &options.tls, options.connect_timeout, &heard).await?;
-            let (control, daemon) = greet(channel, address, options.connect_timeout).await?;
+            let (control, daemon) = greet(channel, address, options).await?;
             Ok::<_, Error>((control, Daemon { is_docker, ..daemon }, heard))
         });
         match connected {
@@ -410,8 +410,9 @@ impl Drop for Task {
 async fn greet(
     channel: Channel,
     address: &Address,
-    limit: Duration,
+    options: &Options,
 ) -> Result<(ControlClient<Channel>, Daemon), Error> {
+    let limit = options.connect_timeout;
     let mut control = ControlClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
     let problem = |why, problem| Error::Connect { address: address.to_string(), why, problem };
     let workers = match timeout(limit, control.list_workers(wire::ListWorkersRequest::default())).await {
@@ -419,7 +420,7 @@ async fn greet(
         Ok(Err(status)) if status.code() == Code::Unimplemented => {
             return Err(problem(Unreachable::Foreign, "who answers is no BuildKit".to_owned()));
         }
-        Ok(Err(status)) => return Err(unreachable(address, &status, Unreachable::Foreign)),
+        Ok(Err(status)) => return Err(unreachable(address, &status, &options.tls)),
         Err(_) => {
             return Err(problem(Unreachable::Silent, format!("no answer within {} s", limit.as_secs())));
         }

@@ -246,7 +246,7 @@ pub(super) async fn connect(
         .connect_timeout(limit)
         .connect_with_connector(connector)
         .await
-        .map_err(|error| unreachable(address, &error, Unreachable::Refused))?;
+        .map_err(|error| unreachable(address, &error, tls))?;
     Ok((channel, is_docker))
 }
 
@@ -267,7 +267,7 @@ async fn who(address: &Address, path: &Path, limit: Duration) -> Result<Way, Err
             why: Unreachable::Foreign,
             problem: format!("it speaks HTTP, and answers {status} where a Docker daemon has BuildKit"),
         }),
-        Err(error) => Err(unreachable(address, &error, Unreachable::Refused)),
+        Err(error) => Err(unreachable(address, &error, &Tls::default())),
     }
 }
 
@@ -300,19 +300,24 @@ fn docker_url(scheme: &str, host: &str) -> String {
 }
 
 /// Returns an error of connecting as one that says what kind it is.
-pub(super) fn unreachable(address: &Address, error: &(dyn StdError + 'static), otherwise: Unreachable) -> Error {
+pub(super) fn unreachable(address: &Address, error: &(dyn StdError + 'static), tls: &Tls) -> Error {
+    use io::ErrorKind as Kind;
     let problem = causes(error);
+    let says = |words: &[&str]| words.iter().any(|word| problem.contains(word));
     let why = match kind(error) {
-        _ if problem.contains("InvalidContentType") => Unreachable::Foreign,
-        _ if ["certificate", "fatal alert", "handshake"].iter().any(|word| problem.contains(word)) => {
-            Unreachable::Untrusted
+        _ if says(&["InvalidContentType"]) => Unreachable::Foreign,
+        _ if says(&["certificate", "fatal alert", "handshake"]) => Unreachable::Untrusted,
+        Some(Kind::NotFound) => Unreachable::Absent,
+        Some(Kind::PermissionDenied) => Unreachable::Forbidden,
+        Some(Kind::TimedOut) => Unreachable::Silent,
+        Some(Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::AddrNotAvailable) => {
+            Unreachable::Refused
         }
-        Some(io::ErrorKind::NotFound) => Unreachable::Absent,
-        Some(io::ErrorKind::PermissionDenied) => Unreachable::Forbidden,
-        Some(io::ErrorKind::TimedOut) => Unreachable::Silent,
-        Some(io::ErrorKind::InvalidData) => Unreachable::Foreign,
-        _ if problem.contains("timed out") || problem.contains("deadline") => Unreachable::Silent,
-        _ => otherwise,
+        _ if says(&["failed to lookup address"]) => Unreachable::Refused,
+        _ if says(&["timed out", "deadline"]) => Unreachable::Silent,
+        // Who has the certificate, and hangs up on the first word, does not trust this side.
+        _ if *tls == Tls::default() => Unreachable::Foreign,
+        _ => Unreachable::Untrusted,
     };
     Error::Connect { address: address.to_string(), why, problem }
 }

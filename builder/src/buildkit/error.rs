@@ -149,6 +149,8 @@ pub enum Error {
         message: String,
         /// gRPC status code of the answer.
         code: i32,
+        /// The operation that failed, by its digest in the definition, where BuildKit says so.
+        vertex: Option<String>,
     },
 }
 

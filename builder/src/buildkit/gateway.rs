@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bollard_buildkit_proto::fsutil::types::Stat;
-use bollard_buildkit_proto::google::rpc;
+use bollard_buildkit_proto::google::{protobuf::Any, rpc};
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::{self as wire, llb_bridge_client::LlbBridgeClient};
 use bollard_buildkit_proto::pb;
 use hyper_util::rt::TokioIo;
@@ -42,6 +42,16 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// Returns the reference that a daemon knows by this name.
+    pub fn named(id: impl Into<String>) -> Self {
+        Self { id: id.into() }
+    }
+
+    /// Returns the name by which the daemon knows it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Returns whether it is of no file system at all: what an empty definition gives.
     pub fn is_empty(&self) -> bool {
         self.id.is_empty()
@@ -95,6 +105,8 @@ pub struct Gateway {
     runtime: Option<Runtime>,
     bridge: LlbBridgeClient<Channel>,
     abilities: Abilities,
+    /// What was said of the last operation that failed.
+    failure: Mutex<Vec<Any>>,
 }
 
 impl Gateway {
@@ -122,7 +134,7 @@ impl Gateway {
             let bridge = LlbBridgeClient::new(channel)
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE);
-            Ok::<_, Error>(Self { runtime: None, bridge, abilities: Abilities::default() })
+            Ok::<_, Error>(Self { runtime: None, bridge, abilities: Abilities::default(), failure: Mutex::default() })
         })?;
         gateway.runtime = Some(runtime);
         let mut bridge = gateway.bridge.clone();
@@ -306,12 +318,14 @@ impl Gateway {
         self.end(wire::ReturnRequest { result: Some(result), error: None })
     }
 
-    /// Ends the frontend with an error, which is what a person sees of it.
+    /// Ends the frontend with an error, which is what a person sees of it. Where an operation failed before, clients
+    /// show what it has written as well.
     ///
     /// # Errors
     /// What the daemon says.
     pub fn return_error(&self, message: &str) -> Result<(), Error> {
-        let error = rpc::Status { code: UNKNOWN, message: message.to_owned(), details: Vec::new() };
+        let details = std::mem::take(&mut *self.failure.lock().unwrap_or_else(PoisonError::into_inner));
+        let error = rpc::Status { code: UNKNOWN, message: message.to_owned(), details };
         self.end(wire::ReturnRequest { result: None, error: Some(error) })
     }
 
@@ -325,6 +339,17 @@ impl Gateway {
     fn end(&self, request: wire::ReturnRequest) -> Result<(), Error> {
         let mut bridge = self.bridge.clone();
         self.answered("hand the result to BuildKit", async move { bridge.r#return(request).await }).map(|_| ())
+    }
+
+    /// Keeps what BuildKit says of an operation that failed, and returns the operation's digest in the definition: it
+    /// tells it in JSON among the details of the error (`solver/errdefs`).
+    fn failed(&self, details: &[u8]) -> Option<String> {
+        let status = rpc::Status::decode(details).ok()?;
+        let told = status.details.iter().find(|one| one.type_url.contains("errdefs.Vertex"))?;
+        let told: serde_json::Value = serde_json::from_slice(&told.value).ok()?;
+        let vertex = told["digest"].as_str()?.to_owned();
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = status.details;
+        Some(vertex)
     }
 
     fn can(&self, ability: &str) -> bool {
@@ -343,6 +368,7 @@ impl Gateway {
                 doing: doing.into(),
                 message: status.message().to_owned(),
                 code: status.code() as i32,
+                vertex: self.failed(status.details()),
             }),
         }
     }
@@ -390,7 +416,7 @@ pub(super) fn definition(bytes: &[u8]) -> Result<pb::Definition, Error> {
 }
 
 fn refused(doing: impl Into<String>, message: String) -> Error {
-    Error::Gateway { doing: doing.into(), message, code: UNKNOWN }
+    Error::Gateway { doing: doing.into(), message, code: UNKNOWN, vertex: None }
 }
 
 /// Hands out the one stream that there is.

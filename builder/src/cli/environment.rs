@@ -2,8 +2,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "the environment is read here, once, and handed down as values")]
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -120,14 +121,49 @@ impl Environment {
 pub(crate) struct BuildKit {
     /// Root file systems to scan (BuildKit, `docs/attestations/sbom-protocol.md`).
     pub(crate) scan: Option<ScanInput>,
+    /// What a frontend is asked for (BuildKit, `frontend/gateway`).
+    pub(crate) frontend: Option<Frontend>,
 }
+
+/// What BuildKit's gateway tells a frontend.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Frontend {
+    /// Options of the client, by key.
+    pub(crate) options: BTreeMap<String, String>,
+    /// The definition of the frontend's own image, where BuildKit tells it.
+    pub(crate) image: Option<Vec<u8>>,
+}
+
+/// Where BuildKit puts the definition of the image that it has started.
+const FRONTEND_IMAGE: &str = "/run/config/buildkit/metadata/frontend.bin";
+/// The most bytes of that.
+const MAX_FRONTEND_IMAGE: u64 = 16 << 20;
 
 impl BuildKit {
     fn read(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let path = |name: &str| variable(name).map(PathBuf::from);
         let scan = path("BUILDKIT_SCAN_DESTINATION").zip(path("BUILDKIT_SCAN_SOURCE"));
         let extras = path("BUILDKIT_SCAN_SOURCE_EXTRAS");
-        Self { scan: scan.map(|(destination, source)| ScanInput { destination, source, extras }) }
+        let frontend = variable("BUILDKIT_SESSION_ID").map(|_| Frontend::read(std::env::vars_os()));
+        Self { scan: scan.map(|(destination, source)| ScanInput { destination, source, extras }), frontend }
+    }
+}
+
+impl Frontend {
+    /// Reads `BUILDKIT_FRONTEND_OPT_n=key=value` and the definition of the image.
+    fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let numbered = variables.filter(|(name, _)| name.to_string_lossy().starts_with("BUILDKIT_FRONTEND_OPT_"));
+        let options = numbered.map(|(_, value)| {
+            let value = value.to_string_lossy().into_owned();
+            match value.split_once('=') {
+                Some((key, value)) => (key.to_owned(), value.to_owned()),
+                None => (value, String::new()),
+            }
+        });
+        let mut image = Vec::new();
+        let read =
+            std::fs::File::open(FRONTEND_IMAGE).and_then(|file| file.take(MAX_FRONTEND_IMAGE).read_to_end(&mut image));
+        Self { options: options.collect(), image: read.is_ok().then_some(image) }
     }
 }
 
@@ -339,6 +375,19 @@ mod tests {
     fn ignored_signals_are_read_from_the_mask() {
         assert_eq!(ignored_signals("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"), [1, 13]);
         assert!(ignored_signals("").is_empty());
+    }
+
+    #[test]
+    fn options_of_a_frontend_are_the_numbered_ones() {
+        let variables = [
+            ("BUILDKIT_FRONTEND_OPT_0", "filename=web.yaml"),
+            ("BUILDKIT_FRONTEND_OPT_12", "build-arg:mirror=debian=https://m.example.org/?a=b"),
+            ("BUILDKIT_FRONTEND_OPT_2", "no-cache"),
+            ("BUILDKIT_WORKERS", "[]"),
+        ];
+        let read = Frontend::read(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
+        let all: Vec<String> = read.options.iter().map(|(key, value)| format!("{key} → {value}")).collect();
+        assert_eq!(all, ["build-arg:mirror → debian=https://m.example.org/?a=b", "filename → web.yaml", "no-cache → "]);
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub(crate) enum Error {
     /// The system gives no random bytes.
     #[error("cannot draw random bytes: {0}")]
     Random(String),
+    /// No directory for files that are needed for a moment.
+    #[error("cannot make a directory in `{0}`")]
+    Room(String, #[source] io::Error),
     /// The environment is not that of a program which BuildKit starts.
     #[error("cannot answer BuildKit: it has not started this program")]
     NotBuildKit,
@@ -108,6 +111,7 @@ impl Diagnose for Error {
             Self::NoAgent => "cli::no-agent",
             Self::NoPassword => "cli::no-password",
             Self::Random(_) => "cli::random",
+            Self::Room(..) => "cli::room",
             Self::NotBuildKit => "cli::not-buildkit",
             Self::Panic => "cli::panic",
             Self::Terminal => "cli::terminal",

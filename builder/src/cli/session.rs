@@ -222,6 +222,16 @@ impl Session {
         }
     }
 
+    /// Returns why a command did not do what it was asked, for a person who sees it elsewhere: without colour.
+    pub(crate) fn told(&self, problems: &Problems) -> String {
+        let style = render::Style { colour: false, code: false };
+        let all = problems.iter().map(|problem| {
+            let text = render::error(problem, style);
+            text.strip_prefix("error: ").map_or(text.clone(), str::to_owned)
+        });
+        all.collect::<Vec<_>>().join("\n")
+    }
+
     fn style(&self) -> render::Style {
         render::Style { colour: self.environment.colour, code: self.globals.verbose }
     }

@@ -67,7 +67,7 @@ pub struct Options {
     pub seed: [u8; 32],
     /// Caches that they look into, as BuildKit writes them.
     pub cache_from: Vec<String>,
-    /// Caches that they write, as BuildKit writes them; `{n}` stands for the daemon's number, the first being 1.
+    /// Caches that they write, as BuildKit writes them; `{n}` stands for the daemon's number, the first being 0.
     pub cache_to: Vec<String>,
 }
 

@@ -410,6 +410,15 @@ impl Definition {
         }
     }
 
+    /// Returns the definition whose operations a daemon carries out again, whatever its cache holds.
+    pub fn uncached(&self) -> Self {
+        let mut again = self.clone();
+        for operation in &mut again.operations {
+            operation.metadata.ignore_cache = true;
+        }
+        again
+    }
+
     /// Returns what every operation is, by the digest that a daemon calls it by.
     pub fn vertices(&self) -> BTreeMap<Digest, &Vertex> {
         self.operations.iter().map(|operation| (operation.digest, &operation.vertex)).collect()

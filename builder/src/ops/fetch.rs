@@ -1,11 +1,12 @@
 //! `fetch`: downloads locked inputs into the store.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::archive::archives_of;
 use crate::diag::Problems;
 use crate::engine::farm::Farm;
-use crate::fetch::{Fetched, Fetcher, MirrorSources, Mirrors, Private, Snapshot, Wanted};
+use crate::fetch::{Fetched, Fetcher, MirrorFlag, MirrorSources, Mirrors, Private, Snapshot, Wanted};
 use crate::lock::{Lock, LockedPackage, PlatformLock};
 use crate::spec::FileSource;
 
@@ -40,18 +41,30 @@ pub fn fetch(world: &World<'_>, path: &Path, variant: Option<&str>) -> Result<Fe
 /// # Errors
 /// A certificate authority of the spec that cannot be read.
 pub(super) fn mirrors(world: &World<'_>, project: &Project, locked: Option<i64>) -> Result<Mirrors, Problems> {
-    let spec = project.spec.archives.iter().map(|(name, archive)| (name.clone(), archive.uri.clone())).collect();
-    let mut archives: Vec<&str> = project.spec.archives.keys().map(String::as_str).collect();
-    if let Some(distro) = &project.spec.distro {
-        archives.extend(archives_of(distro.value).iter().map(|archive| archive.name));
-    }
     let snapshot = match locked {
         _ if world.offline => Snapshot::Never,
         Some(date) => Snapshot::LockedAt(date),
         None => Snapshot::Newest(world.now),
     };
-    let mut mirrors =
-        Mirrors::order(&archives, &MirrorSources { flags: world.mirrors, spec: &spec, apt: world.apt, snapshot });
+    mirrors_of(project, world.mirrors, world.apt, snapshot)
+}
+
+/// Returns the mirrors of the project's archives, out of what is known of mirrors here.
+///
+/// # Errors
+/// A certificate authority of the spec that cannot be read.
+pub(super) fn mirrors_of(
+    project: &Project,
+    flags: &[MirrorFlag],
+    apt: &BTreeMap<String, Vec<String>>,
+    snapshot: Snapshot,
+) -> Result<Mirrors, Problems> {
+    let spec = project.spec.archives.iter().map(|(name, archive)| (name.clone(), archive.uri.clone())).collect();
+    let mut archives: Vec<&str> = project.spec.archives.keys().map(String::as_str).collect();
+    if let Some(distro) = &project.spec.distro {
+        archives.extend(archives_of(distro.value).iter().map(|archive| archive.name));
+    }
+    let mut mirrors = Mirrors::order(&archives, &MirrorSources { flags, spec: &spec, apt, snapshot });
     for (name, archive) in &project.spec.archives {
         let authorities = match &archive.ca {
             Some(path) => Some(project.read_input(&path.value)?.into()),

@@ -369,6 +369,12 @@ pub(super) fn local_inputs(project: &Project) -> Result<Vec<(&'static str, Strin
 
 /// Returns why the project's lock does not fit its spec; empty where it does.
 pub(super) fn stale(project: &Project) -> Result<Vec<String>, Problems> {
+    reasons(project, true)
+}
+
+/// As [`stale`]. Packages and bases beneath the spec's directory are looked at where `whole` says so: whoever opens them
+/// holds them against the lock as well.
+pub(super) fn reasons(project: &Project, whole: bool) -> Result<Vec<String>, Problems> {
     let Some(lock) = &project.lock else {
         let variant = project.spec.variant.as_deref().filter(|_| project.whole.is_some());
         return Ok(vec![variant.map_or_else(|| "there is none".to_owned(), not_in)]);
@@ -386,7 +392,7 @@ pub(super) fn stale(project: &Project) -> Result<Vec<String>, Problems> {
     for (kind, name) in &local {
         compare(kind, name, Digest::of(&project.read_input(name)?));
     }
-    for deb in &project.spec.debs {
+    for deb in project.spec.debs.iter().filter(|_| whole) {
         let path = &deb.value.path;
         let (digest, _) = local::digest_of(&project.open_package(path)?, Limits::default().max_packed)
             .map_err(|source| Error::Read { path: path.clone(), source })?;
@@ -395,7 +401,7 @@ pub(super) fn stale(project: &Project) -> Result<Vec<String>, Problems> {
     let gone = lock.inputs.iter().filter(|input| matches!(input.kind.as_str(), "rules" | "slices"));
     let gone = gone.filter(|input| !local.iter().any(|(kind, name)| *kind == input.kind && *name == input.name));
     reasons.extend(gone.map(|input| format!("{} `{}` are gone", input.kind, input.name)));
-    if let Some(base) = &project.spec.base {
+    if let Some(base) = project.spec.base.as_ref().filter(|_| whole) {
         let digest = engine::base_digest(&project.spec, &project.directory)?.map(|(digest, _)| digest);
         let locked = lock.inputs.iter().find(|input| input.kind == "base" && input.name == base.text);
         match locked {

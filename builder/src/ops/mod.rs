@@ -27,6 +27,7 @@ mod diff;
 mod embed;
 mod evidence;
 mod fetch;
+mod frontend;
 mod init;
 mod inspect;
 mod keygen;
@@ -69,6 +70,7 @@ pub use cache::{gc, verify as verify_cache};
 pub use check::{CheckOptions, CheckOutcome, check};
 pub use diff::{Diff, Gone, ImageDiff, PackageChange, PlatformSummary, Total, diff};
 pub use fetch::{FetchOutcome, fetch};
+pub use frontend::{Bridge, CacheImport, Error as FrontendError, FrontendInput, FrontendOutcome, Refused, frontend};
 pub use init::init;
 pub use inspect::{
     Detail, FileSummary, Inspection, LayerContents, LayerSummary, ManifestSummary, PackageContents, PackageSummary,

@@ -11,7 +11,7 @@ use crate::spec::{Platform, Spec};
 use super::{Error, World, lock_path, shown};
 
 /// The largest spec or lock in bytes.
-const MAX_TEXT: u64 = 16 << 20;
+pub(super) const MAX_TEXT: u64 = 16 << 20;
 
 /// A spec as read from disk, or one of its variants, and its lock where there is one.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ use super::build::{uncovered, unmatched};
 use super::evidence::{Told, contents};
 
 pub use crate::engine::worker::{
-    Asked, Contract, Error, Indexes, Job, Output, context_files, needs_local, open_base, open_local,
+    Asked, BaseLayer, Contract, Error, Indexes, Job, Output, context_files, needs_local, open_base, open_local,
     platform_directory, rootfs, select,
 };
 

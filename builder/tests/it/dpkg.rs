@@ -126,8 +126,10 @@ fn every_example_is_what_dpkg_makes_of_its_packages() {
     let mut tried = Vec::new();
     let mut used = BTreeSet::new();
     for file in names(&specs()) {
-        // The example without packages has nothing that dpkg could make.
-        let Some(name) = file.strip_suffix(".yaml").filter(|name| *name != "hello") else { continue };
+        // Examples without packages have nothing that dpkg could make.
+        let Some(name) = file.strip_suffix(".yaml").filter(|name| !["buildkit", "hello"].contains(name)) else {
+            continue;
+        };
         let found = differences(&place, &[name], "runtime");
         let stray = judge(name, &found, &mut used);
         eprintln!("{name}: {} differences, {} without a row", found.len(), stray.len());

@@ -33,6 +33,7 @@ fn the_program() {
       fetch        Download locked inputs into the store
       vendor       Write all inputs of a lock into a directory
       build        Build images from specs
+      llb          Print the graph of BuildKit operations that builds a spec
       test         Run a spec's checks in its built image
       learn        Propose files that a run of the image asked for
       why          Explain why a file is, or is not, in an image

@@ -1,1 +1,568 @@
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 
+use bollard_buildkit_proto::fsutil::types::packet::PacketType;
+use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
+use bollard_buildkit_proto::google::protobuf::Timestamp;
+use bollard_buildkit_proto::moby::buildkit::v1::control_server::{Control, ControlServer};
+use bollard_buildkit_proto::moby::buildkit::v1::types::{BuildkitVersion, WorkerRecord};
+use bollard_buildkit_proto::moby::filesync::packet::file_send_client::FileSendClient;
+use bollard_buildkit_proto::moby::filesync::v1 as filesync;
+use bollard_buildkit_proto::moby::filesync::v1::auth_client::AuthClient;
+use bollard_buildkit_proto::pb;
+use hyper_util::rt::TokioIo;
+use prost::Message as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Endpoint, Uri};
+use tonic::{Request, Response, Streaming};
+
+use super::*;
+use crate::buildkit::Failure;
+
+/// What a daemon of these tests does with a solve; it stands in the definition.
+type Deed = &'static str;
+type Answer<T> = Result<Response<T>, Status>;
+
+/// A daemon: its sessions by name, and the solves that it knows, with what to tell of them.
+#[derive(Clone, Default)]
+struct Fake {
+    sessions: Arc<Mutex<BTreeMap<String, Channel>>>,
+    told: Arc<Mutex<BTreeMap<String, mpsc::Receiver<Result<wire::StatusResponse, Status>>>>>,
+    asked: Arc<Mutex<Vec<wire::SolveRequest>>>,
+    logins: Arc<Mutex<Vec<filesync::CredentialsResponse>>>,
+    /// Solves that nobody waits for any more.
+    dropped: Arc<Mutex<u32>>,
+}
+
+struct Dropped(Arc<Mutex<u32>>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap() += 1;
+    }
+}
+
+/// Makes a connection of what is there once.
+struct One(Option<TokioIo<tokio::io::DuplexStream>>);
+
+impl tower_service::Service<Uri> for One {
+    type Response = TokioIo<tokio::io::DuplexStream>;
+    type Error = io::Error;
+    type Future = std::future::Ready<io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        std::future::ready(self.0.take().ok_or_else(|| io::Error::other("once")))
+    }
+}
+
+fn packet(kind: PacketType) -> Packet {
+    Packet { r#type: kind as i32, ..Packet::default() }
+}
+
+fn stat(path: &str, size: i64) -> Packet {
+    let stat = Stat { path: path.to_owned(), mode: 0o644, size, ..Stat::default() };
+    Packet { stat: Some(stat), ..packet(PacketType::PacketStat) }
+}
+
+/// Sends what an honest daemon sends: one file named `hello`.
+async fn send_hello(channel: Channel) -> Result<(), Status> {
+    let (sender, receiver) = mpsc::channel(8);
+    let send = async |packet| sender.send(packet).await.map_err(|_| Status::internal("the stream is over"));
+    let mut files = FileSendClient::new(channel);
+    send(stat("hello", 5)).await?;
+    send(packet(PacketType::PacketStat)).await?;
+    let mut answers = files.diff_copy(ReceiverStream::new(receiver)).await?.into_inner();
+    while let Some(answer) = answers.message().await? {
+        match PacketType::try_from(answer.r#type).unwrap() {
+            PacketType::PacketReq => {
+                for data in [&b"hel"[..], b"lo", b""] {
+                    send(Packet { id: answer.id, data: data.to_vec(), ..packet(PacketType::PacketData) }).await?;
+                }
+            }
+            PacketType::PacketFin => {
+                send(packet(PacketType::PacketFin)).await?;
+                return Ok(());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    Err(Status::internal("no end"))
+}
+
+fn vertex(name: &str, completed: bool, error: &str) -> wire::StatusResponse {
+    let vertex = wire::Vertex {
+        digest: format!("sha256:{name}"),
+        name: name.to_owned(),
+        started: Some(Timestamp { seconds: 1, nanos: 0 }),
+        completed: completed.then_some(Timestamp { seconds: 2, nanos: 0 }),
+        error: error.to_owned(),
+        ..wire::Vertex::default()
+    };
+    wire::StatusResponse { vertexes: vec![vertex], ..wire::StatusResponse::default() }
+}
+
+impl Fake {
+    async fn session(&self, name: &str) -> Channel {
+        loop {
+            if let Some(found) = self.sessions.lock().unwrap().get(name) {
+                return found.clone();
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn deed(&self, request: wire::SolveRequest) -> Result<(), Status> {
+        let deed = String::from_utf8(request.definition.unwrap().def.remove(0)).unwrap();
+        let (sender, receiver) = mpsc::channel(8);
+        self.told.lock().unwrap().insert(request.r#ref.clone(), receiver);
+        let tell = async |told| drop(sender.send(Ok(told)).await);
+        match deed.as_str() {
+            "hello" => {
+                tell(vertex("open libc6", false, "")).await;
+                tell(vertex("open libc6", true, "")).await;
+                send_hello(self.session(&request.session).await).await
+            }
+            "fail" => {
+                let log = wire::VertexLog {
+                    vertex: "sha256:open libc6".to_owned(),
+                    msg: b"no\n".to_vec(),
+                    ..Default::default()
+                };
+                tell(wire::StatusResponse { logs: vec![log], ..wire::StatusResponse::default() }).await;
+                tell(vertex("open libc6", true, "exit code: 2")).await;
+                Err(Status::unknown("process \"/tarsia\" did not complete successfully: exit code: 2"))
+            }
+            "lie" => Ok(()),
+            "outside" => {
+                let channel = self.session(&request.session).await;
+                let (sender, receiver) = mpsc::channel(8);
+                sender.send(stat("../x", 1)).await.unwrap();
+                let mut answers =
+                    FileSendClient::new(channel).diff_copy(ReceiverStream::new(receiver)).await?.into_inner();
+                let refused = answers.message().await.unwrap_err();
+                Err(Status::unknown(format!("error from receiver: {}", refused.message())))
+            }
+            "twice" => {
+                let channel = self.session(&request.session).await;
+                send_hello(channel.clone()).await?;
+                assert_eq!(send_hello(channel).await.unwrap_err().code(), Code::AlreadyExists);
+                Ok(())
+            }
+            "login" => {
+                let mut auth = AuthClient::new(self.session(&request.session).await);
+                for host in ["mine.example", "other.example"] {
+                    let answer = auth.credentials(filesync::CredentialsRequest { host: host.to_owned() }).await?;
+                    self.logins.lock().unwrap().push(answer.into_inner());
+                }
+                Ok(())
+            }
+            "hang" => {
+                let _dropped = Dropped(self.dropped.clone());
+                std::future::pending().await
+            }
+            "chatter" => loop {
+                // Bytes come, and nothing goes on.
+                sleep(Duration::from_millis(50)).await;
+                let channel = self.session(&request.session).await;
+                let mut health = bollard_buildkit_proto::health::health_client::HealthClient::new(channel);
+                health.check(bollard_buildkit_proto::health::HealthCheckRequest::default()).await?;
+            },
+            "hang up" => {
+                self.sessions.lock().unwrap().remove(&request.session);
+                std::future::pending().await
+            }
+            "give up" => Err(Status::cancelled("context canceled")),
+            "crowd" => {
+                for from in (0..70_000).step_by(1000) {
+                    let mut told = wire::StatusResponse::default();
+                    told.vertexes.extend((from..from + 1000).flat_map(|n| vertex(&n.to_string(), false, "").vertexes));
+                    tell(told).await;
+                }
+                std::future::pending().await
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Control for Fake {
+    async fn list_workers(&self, _: Request<wire::ListWorkersRequest>) -> Answer<wire::ListWorkersResponse> {
+        let platform = pb::Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), ..Default::default() };
+        let version = BuildkitVersion { version: "v0.0\x1b".to_owned(), ..BuildkitVersion::default() };
+        let worker =
+            WorkerRecord { platforms: vec![platform], buildkit_version: Some(version), ..WorkerRecord::default() };
+        Ok(Response::new(wire::ListWorkersResponse { record: vec![worker] }))
+    }
+
+    async fn solve(&self, request: Request<wire::SolveRequest>) -> Answer<wire::SolveResponse> {
+        let request = request.into_inner();
+        self.asked.lock().unwrap().push(request.clone());
+        self.deed(request).await?;
+        let exporter_response = [("key".to_owned(), "value".to_owned())].into_iter().collect();
+        Ok(Response::new(wire::SolveResponse { exporter_response }))
+    }
+
+    type StatusStream = ReceiverStream<Result<wire::StatusResponse, Status>>;
+
+    async fn status(&self, request: Request<wire::StatusRequest>) -> Answer<Self::StatusStream> {
+        let found = self.told.lock().unwrap().remove(&request.get_ref().r#ref);
+        found.map(|told| Response::new(ReceiverStream::new(told))).ok_or_else(|| Status::not_found("no such job"))
+    }
+
+    type SessionStream = ReceiverStream<Result<wire::BytesMessage, Status>>;
+
+    async fn session(&self, request: Request<Streaming<wire::BytesMessage>>) -> Answer<Self::SessionStream> {
+        let name = request.metadata().get("x-docker-expose-session-uuid").unwrap().to_str().unwrap().to_owned();
+        let mut messages = request.into_inner();
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let (mut read, mut write) = tokio::io::split(ours);
+        let (sender, receiver) = mpsc::channel(8);
+        tokio::spawn(async move {
+            while let Ok(Some(message)) = messages.message().await {
+                if write.write_all(&message.data).await.is_err() {
+                    return;
+                }
+            }
+        });
+        tokio::spawn(async move {
+            let mut piece = vec![0; 4096];
+            while let Ok(length @ 1..) = read.read(&mut piece).await {
+                if sender.send(Ok(wire::BytesMessage { data: piece[..length].to_vec() })).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let sessions = self.sessions.clone();
+        tokio::spawn(async move {
+            let one = One(Some(TokioIo::new(theirs)));
+            let channel = Endpoint::from_static("http://client").connect_with_connector(one).await.unwrap();
+            sessions.lock().unwrap().insert(name, channel);
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn info(&self, _: Request<wire::InfoRequest>) -> Answer<wire::InfoResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn disk_usage(&self, _: Request<wire::DiskUsageRequest>) -> Answer<wire::DiskUsageResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    type PruneStream = tokio_stream::Empty<Result<wire::UsageRecord, Status>>;
+
+    async fn prune(&self, _: Request<wire::PruneRequest>) -> Answer<Self::PruneStream> {
+        Err(Status::unimplemented(""))
+    }
+
+    type ListenBuildHistoryStream = tokio_stream::Empty<Result<wire::BuildHistoryEvent, Status>>;
+
+    async fn listen_build_history(
+        &self,
+        _: Request<wire::BuildHistoryRequest>,
+    ) -> Answer<Self::ListenBuildHistoryStream> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn update_build_history(
+        &self,
+        _: Request<wire::UpdateBuildHistoryRequest>,
+    ) -> Answer<wire::UpdateBuildHistoryResponse> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+/// A daemon on a socket of its own, and a directory.
+struct World {
+    place: tempfile::TempDir,
+    address: Address,
+    fake: Fake,
+    runtime: Option<Runtime>,
+}
+
+fn options() -> Options {
+    Options {
+        connect_timeout: Duration::from_secs(5),
+        silence_timeout: Duration::from_secs(60),
+        progress_timeout: Duration::from_secs(60),
+        ..Options::new([1; 32])
+    }
+}
+
+fn world() -> World {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("s");
+    let fake = Fake::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let listener = runtime.block_on(async { tokio::net::UnixListener::bind(&socket) }).unwrap();
+    let control = ControlServer::new(fake.clone());
+    runtime.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let incoming = tokio_stream::once(Ok::<_, io::Error>(stream));
+            tokio::spawn(
+                tonic::transport::Server::builder().add_service(control.clone()).serve_with_incoming(incoming),
+            );
+        }
+    });
+    let address = Address::parse(&format!("unix://{}", socket.display())).unwrap();
+    World { place, address, fake, runtime: Some(runtime) }
+}
+
+impl World {
+    fn client(&self) -> Client {
+        Client::connect(&self.address, &options()).unwrap()
+    }
+
+    fn impatient(&self) -> Client {
+        let silence_timeout = Duration::from_secs(2);
+        Client::connect(&self.address, &Options { silence_timeout, ..options() }).unwrap()
+    }
+
+    fn solve(&self, client: &Client, deed: Deed) -> Result<Solved, Error> {
+        let directory = tempfile::tempdir_in(self.place.path()).unwrap().keep();
+        let export = Some(Export { directory, limits: Limits::default() });
+        client.solve(&Solve { export, ..graph(deed) }, &mut |_| {})
+    }
+}
+
+fn graph(deed: Deed) -> Solve {
+    let definition = pb::Definition { def: vec![deed.as_bytes().to_vec()], ..pb::Definition::default() };
+    Solve { definition: definition.encode_to_vec(), ..Solve::default() }
+}
+
+#[test]
+fn a_solve_is_asked_for_followed_and_received() {
+    let world = world();
+    let client = world.client();
+    assert_eq!(client.daemon().version, "v0.0 ");
+    assert_eq!((client.daemon().is_docker, client.daemon().platforms[0].as_str()), (false, "linux/amd64"));
+    let directory = world.place.path().join("out");
+    std::fs::create_dir(&directory).unwrap();
+    let cache = Cache::export("type=registry,ref=h/c").unwrap();
+    let request = Solve {
+        export: Some(Export { directory: directory.clone(), limits: Limits::default() }),
+        cache_exports: vec![cache.clone()],
+        cache_imports: vec![cache],
+        attributes: [("attest:provenance".to_owned(), "mode=max".to_owned())].into_iter().collect(),
+        ..graph("hello")
+    };
+    let mut events = Vec::new();
+    let solved = client.solve(&request, &mut |event| events.push(event)).unwrap();
+    assert_eq!(std::fs::read(directory.join("hello")).unwrap(), b"hello");
+    assert_eq!(solved.received, Received { files: 1, bytes: 5 });
+    assert_eq!(solved.response["key"], "value");
+    assert!(solved.vertices["sha256:open libc6"].completed);
+    let (vertex, name) = ("sha256:open libc6".to_owned(), "open libc6".to_owned());
+    assert_eq!(events[0], Event::Started { vertex: vertex.clone(), name: name.clone() });
+    assert_eq!(events[1], Event::Completed { vertex, name, cached: false });
+
+    let asked = world.fake.asked.lock().unwrap()[0].clone();
+    assert_eq!((asked.exporter_deprecated.as_str(), asked.exporters[0].r#type.as_str()), ("local", "local"));
+    let caches = asked.cache.unwrap();
+    assert_eq!((caches.imports[0].r#type.as_str(), caches.exports[0].attrs["mode"].as_str()), ("registry", "min"));
+    assert_eq!(asked.frontend_attrs["attest:provenance"], "mode=max");
+    assert!(asked.entitlements.is_empty() && asked.frontend.is_empty());
+}
+
+#[test]
+fn names_of_solves_differ_and_follow_from_the_seed() {
+    let world = world();
+    let (one, other) = (world.client(), world.client());
+    for client in [&one, &one, &other] {
+        world.solve(client, "hello").unwrap();
+    }
+    let asked = world.fake.asked.lock().unwrap();
+    let names = |n: usize| (asked[n].r#ref.clone(), asked[n].session.clone());
+    assert_ne!(names(0), names(1));
+    assert_ne!(names(0).0, names(0).1);
+    assert_eq!((names(0), names(0).0.len()), (names(2), 25));
+}
+
+#[test]
+fn many_solves_share_a_connection() {
+    let world = world();
+    let client = world.client();
+    std::thread::scope(|scope| {
+        for n in 0..16 {
+            let (client, place) = (&client, world.place.path());
+            scope.spawn(move || {
+                let directory = place.join(format!("many-{n}"));
+                std::fs::create_dir(&directory).unwrap();
+                let export = Some(Export { directory: directory.clone(), limits: Limits::default() });
+                client.solve(&Solve { export, ..graph("hello") }, &mut |_| {}).unwrap();
+                assert_eq!(std::fs::read(directory.join("hello")).unwrap(), b"hello");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_failure_names_its_operation() {
+    let world = world();
+    let error = world.solve(&world.client(), "fail").unwrap_err();
+    let failure =
+        Failure { vertex: "sha256:open libc6".to_owned(), name: "open libc6".to_owned(), log: vec!["no".to_owned()] };
+    assert_eq!(error.failure(), Some(&failure));
+    assert!(!error.is_daemon());
+    let said = format!("cannot solve the graph at `{}`: `open libc6`: process", world.address);
+    assert!(error.to_string().starts_with(&said), "{error}");
+}
+
+#[test]
+fn what_a_daemon_sends_is_not_believed() {
+    let world = world();
+    let client = world.client();
+    let error = world.solve(&client, "outside").unwrap_err();
+    assert!(matches!(&error, Error::Receive { problem, .. } if problem.contains("`../x` is no path")), "{error:?}");
+    let error = world.solve(&client, "lie").unwrap_err();
+    assert!(matches!(&error, Error::Protocol { problem, .. } if problem.contains("has not sent")), "{error:?}");
+    world.solve(&client, "twice").unwrap();
+    let error = world.solve(&client, "crowd").unwrap_err();
+    assert!(matches!(&error, Error::Protocol { problem, .. } if problem.contains("operations")), "{error:?}");
+    let rubbish = Solve { definition: b"\xff\xff".to_vec(), ..Solve::default() };
+    assert!(matches!(client.solve(&rubbish, &mut |_| {}), Err(Error::Definition { .. })));
+    let absent = Export { directory: world.place.path().join("absent"), limits: Limits::default() };
+    let nowhere = Solve { export: Some(absent), ..graph("hello") };
+    assert!(matches!(client.solve(&nowhere, &mut |_| {}), Err(Error::File { doing: "open", .. })));
+    assert!(!world.place.path().join("x").exists());
+    // Nothing of that harms the next one.
+    world.solve(&client, "hello").unwrap();
+}
+
+#[test]
+fn a_daemon_gets_the_logins_that_it_may_have() {
+    let world = world();
+    let login = Login { user: "me".to_owned(), password: "secret".to_owned() };
+    assert!(!format!("{login:?}").contains("secret"));
+    let logins = [("mine.example".to_owned(), login)].into_iter().collect();
+    let client = Client::connect(&world.address, &Options { logins, ..options() }).unwrap();
+    client.solve(&graph("login"), &mut |_| {}).unwrap();
+    let answers = world.fake.logins.lock().unwrap();
+    assert_eq!((answers[0].username.as_str(), answers[0].secret.as_str()), ("me", "secret"));
+    assert_eq!(answers[1], filesync::CredentialsResponse::default());
+    // Without logins nobody is asked.
+    let error = world.client().solve(&graph("login"), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, Error::Connect { why: Unreachable::Foreign, .. } | Error::Solve { .. }), "{error:?}");
+}
+
+#[test]
+fn a_daemon_that_is_lost_is_told_from_work_that_fails() {
+    let mut world = world();
+    let client = world.impatient();
+    let error = world.solve(&client, "hang").unwrap_err();
+    assert!(matches!(error, Error::Hung { what: "it said nothing", .. }) && error.is_daemon(), "{error:?}");
+    let error = world.solve(&client, "give up").unwrap_err();
+    assert!(matches!(error, Error::Lost { .. }) && error.is_daemon(), "{error:?}");
+    let error = world.solve(&client, "hang up").unwrap_err();
+    assert!(error.is_daemon(), "{error:?}");
+    let progress_timeout = Duration::from_secs(1);
+    let restless = Client::connect(&world.address, &Options { progress_timeout, ..options() }).unwrap();
+    let error = world.solve(&restless, "chatter").unwrap_err();
+    assert!(matches!(error, Error::Hung { what: "the solve did not get on", .. }), "{error:?}");
+
+    let client = world.client();
+    std::thread::scope(|scope| {
+        let runtime = world.runtime.take().unwrap();
+        let fake = world.fake.clone();
+        scope.spawn(move || {
+            while fake.asked.lock().unwrap().iter().filter(|asked| is(asked, "hang")).count() < 2 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            runtime.shutdown_background();
+        });
+        let error = client.solve(&graph("hang"), &mut |_| {}).unwrap_err();
+        assert!(matches!(error, Error::Lost { .. }), "{error:?}");
+    });
+    let error = client.solve(&graph("hello"), &mut |_| {}).unwrap_err();
+    assert!(error.is_daemon(), "{error:?}");
+}
+
+fn is(asked: &wire::SolveRequest, deed: Deed) -> bool {
+    asked.definition.as_ref().is_some_and(|definition| definition.def == [deed.as_bytes().to_vec()])
+}
+
+#[test]
+fn a_solve_that_is_stopped_ends_there_too() {
+    let world = world();
+    let client = world.client();
+    let request = graph("hang");
+    std::thread::scope(|scope| {
+        let (stop, fake) = (request.stop.clone(), world.fake.clone());
+        scope.spawn(move || {
+            while fake.asked.lock().unwrap().is_empty() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            stop.stop();
+        });
+        assert!(matches!(client.solve(&request, &mut |_| {}), Err(Error::Stopped)));
+    });
+    let until = std::time::Instant::now() + Duration::from_secs(10);
+    while *world.fake.dropped.lock().unwrap() == 0 {
+        assert!(std::time::Instant::now() < until, "the daemon does not hear of it");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // What is stopped before it begins does not begin.
+    assert!(matches!(client.solve(&request, &mut |_| {}), Err(Error::Stopped)));
+    assert_eq!(world.fake.asked.lock().unwrap().len(), 1);
+}
+
+fn why(address: &str) -> Unreachable {
+    let options = Options { connect_timeout: Duration::from_secs(2), ..options() };
+    match Client::connect(&Address::parse(address).unwrap(), &options) {
+        Err(Error::Connect { why, address: named, .. }) => {
+            assert_eq!(named, address);
+            why
+        }
+        other => panic!("{address}: {other:?}"),
+    }
+}
+
+/// Listens at a socket, and does this with every connection.
+fn listen(socket: &Path, answer: fn(std::os::unix::net::UnixStream)) {
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || listener.incoming().flatten().for_each(answer));
+}
+
+#[test]
+fn who_is_not_reached_is_told_by_its_kind() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |scheme: &str, name: &str| format!("{scheme}://{}", place.path().join(name).display());
+    for scheme in ["unix", "docker"] {
+        assert_eq!(why(&at(scheme, "absent")), Unreachable::Absent);
+        std::fs::write(place.path().join("file"), "").unwrap();
+        assert_eq!(why(&at(scheme, "file")), Unreachable::Refused);
+    }
+    listen(&place.path().join("silent"), |stream| {
+        std::thread::sleep(Duration::from_secs(60));
+        drop(stream);
+    });
+    assert_eq!(why(&at("unix", "silent")), Unreachable::Silent);
+    assert_eq!(why(&at("docker", "silent")), Unreachable::Silent);
+    listen(&place.path().join("web"), |mut stream| {
+        use std::io::{Read as _, Write as _};
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    });
+    assert_eq!(why(&at("unix", "web")), Unreachable::Foreign);
+    assert_eq!(why(&at("docker", "web")), Unreachable::Foreign);
+    listen(&place.path().join("rubbish"), |mut stream| {
+        use std::io::{Read as _, Write as _};
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(&[7; 1 << 16]);
+    });
+    assert_eq!(why(&at("unix", "rubbish")), Unreachable::Foreign);
+    assert_eq!(why(&at("docker", "rubbish")), Unreachable::Foreign);
+    listen(&place.path().join("shut"), drop);
+    assert_eq!(why(&at("unix", "shut")), Unreachable::Foreign);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_eq!(why(&format!("tcp://{free}")), Unreachable::Refused);
+    assert_eq!(why(&format!("docker://{free}")), Unreachable::Refused);
+}

@@ -45,7 +45,13 @@ impl LlbBridge for Bridge {
         let failing = request.definition.as_ref().is_some_and(|definition| definition.def == [b"fail".to_vec()]);
         self.solved.lock().unwrap().push(request);
         if failing {
-            return Err(Status::unknown("process \"/tarsia\" did not complete successfully: exit code: 2"));
+            let vertex = Any {
+                type_url: "github.com/moby/buildkit/errdefs.Vertex+json".to_owned(),
+                value: br#"{"digest":"sha256:abc"}"#.to_vec(),
+            };
+            let message = "process \"/tarsia\" did not complete successfully: exit code: 2";
+            let details = rpc::Status { details: vec![vertex], ..rpc::Status::default() }.encode_to_vec();
+            return Err(Status::with_details(Code::Unknown, message, details.into()));
         }
         let id = if empty { String::new() } else { "files".to_owned() };
         let result = if self.abilities.contains(&"proto.refarray") {
@@ -240,7 +246,7 @@ fn an_older_daemon_gets_the_older_words() {
 
 #[test]
 fn what_is_wrong_is_said() {
-    let Pair { gateway, runtime: _runtime, .. } = pair(&[]);
+    let Pair { bridge, gateway, runtime: _runtime } = pair(&[]);
     let empty = gateway.solve(&GatewaySolve::default()).unwrap();
     assert!(empty.is_empty());
     let said = |result: Result<Vec<u8>, Error>| result.unwrap_err().to_string();
@@ -260,8 +266,13 @@ fn what_is_wrong_is_said() {
     );
     let nothing = gateway.stat(&files, "nothing").unwrap_err().to_string();
     assert_eq!(nothing, "cannot look at `nothing`: BuildKit says nothing of it");
-    let failed = gateway.solve(&graph("fail")).unwrap_err().to_string();
-    assert!(failed.ends_with("did not complete successfully: exit code: 2"), "{failed}");
+    let failed = gateway.solve(&graph("fail")).unwrap_err();
+    assert!(failed.to_string().ends_with("did not complete successfully: exit code: 2"), "{failed}");
+    assert!(matches!(failed, Error::Gateway { vertex: Some(vertex), .. } if vertex == "sha256:abc"));
+    // The client is told which operation it was, too.
+    gateway.return_error("cannot build").unwrap();
+    let returned = bridge.returned.lock().unwrap().pop().unwrap().error.unwrap();
+    assert_eq!(returned.details.len(), 1);
     let rubbish = GatewaySolve { definition: b"\xff\xff".to_vec(), ..GatewaySolve::default() };
     assert!(matches!(gateway.solve(&rubbish), Err(Error::Definition { .. })));
 }

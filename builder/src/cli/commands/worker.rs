@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use tarsia::diag::Problems;
-use tarsia::ops::worker::{self, Asked, Assembly, Contract, Indexes};
+use tarsia::ops::worker::{self, Asked, Assembly, BaseLayer, Contract, Indexes};
 use tarsia::spec::{Compression, Platform};
 
 use crate::cli::Answer;
@@ -140,6 +140,10 @@ pub(crate) enum Command {
         /// The layer; or, of a base, all of its layers
         #[arg(long, value_name = "DIR", default_value = "/layer")]
         layer: PathBuf,
+
+        /// What the layer's blob is, where no record is beside it, as JSON
+        #[arg(long, value_name = "RECORD")]
+        of: Option<BaseLayer>,
 
         /// The root filesystem
         #[arg(long, value_name = "DIR", default_value = "/root")]
@@ -285,7 +289,9 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Answer, Pr
             session.warnings(&warnings);
             session.answer(&serde_json::json!({ "digest": digest.to_string() }), &format!("{digest}\n"))?;
         }
-        Command::Rootfs { contract, layer, root } => worker::rootfs(contract.contract, layer, root)?,
+        Command::Rootfs { contract, layer, of, root } => {
+            worker::rootfs(contract.contract, layer, of.as_ref(), root)?;
+        }
     }
     Ok(Answer::Yes)
 }

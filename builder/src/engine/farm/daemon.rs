@@ -60,7 +60,7 @@ impl Daemon for Reached {
 /// # Errors
 /// A cache that is not written as BuildKit does.
 pub(super) fn caches(options: &Options, number: usize) -> Result<(Vec<Cache>, Vec<Cache>), Error> {
-    let own = |number: usize, text: &String| text.replace(NUMBER, &(number + 1).to_string());
+    let own = |number: usize, text: &String| text.replace(NUMBER, &number.to_string());
     let mut from = Vec::new();
     for text in &options.cache_from {
         // Where all daemons write one each, each looks into all.
@@ -126,7 +126,7 @@ mod tests {
         let names = |all: &[Cache]| all.iter().map(|cache| cache.attributes["ref"].clone()).collect::<Vec<_>>();
         assert_eq!(
             (names(&from), names(&to)),
-            (vec!["r.example/c:1".into(), "r.example/c:2".into()], vec!["r.example/c:2".into()])
+            (vec!["r.example/c:0".into(), "r.example/c:1".into()], vec!["r.example/c:1".into()])
         );
         assert_eq!(all(&options).unwrap().iter().map(|daemon| daemon.address().to_owned()).collect::<Vec<_>>(), two);
     }

@@ -13,7 +13,7 @@ use crate::engine::local;
 use crate::engine::worker::{BLOB, LayerRecord, RECORD};
 use crate::layer::{self, Layer};
 use crate::lock::{LockedPackage, PlatformLock};
-use crate::package::{MAX_INDEX, PackIndex, pack_key};
+use crate::package::{self, MAX_INDEX, PackIndex, pack_key};
 use crate::select::LayerPlan;
 use crate::spec::Compression;
 use crate::store::{Kind, Store};
@@ -50,7 +50,10 @@ pub(super) fn index(store: &Store, path: &Path, package: &LockedPackage, address
         return Err(wrong(format!("it has more than {MAX_INDEX} bytes")));
     }
     file.take(MAX_INDEX).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
-    let index = PackIndex::received(&bytes, &package.digest).map_err(|error| wrong(crate::diag::causes(&error)))?;
+    let index = PackIndex::received(&bytes, &package.digest).map_err(|error| match error {
+        package::Error::Received { problem } => wrong(problem),
+        other => wrong(crate::diag::causes(&other)),
+    })?;
     store.put_entry(Kind::Packs, &key(package), &bytes)?;
     Ok(index)
 }

@@ -230,13 +230,11 @@ fn only_what_changed_is_made_again() {
     world.on(&fakes, "store").unwrap();
     ran(&fakes);
     world.put(&package("gamma", "1.1"), "gamma", "1.1", "pair");
-    let fakes: Vec<_> = fakes.into_iter().collect();
-    let more = world.fakes(&["a", "b"]);
     let digest = world.local();
     // The daemons of before do not know of the new package: theirs is the internet of then.
-    let error = world.on(&fakes, "store").unwrap_err();
-    assert!(error.to_string().starts_with("cannot make package `gamma` on `"), "{error}");
-    assert!(error.to_string().contains("404"), "{error}");
+    let error = world.on(&fakes, "store").unwrap_err().to_string();
+    assert!(error.starts_with("cannot fetch package `gamma` 1.1 on `") && error.ends_with("404"), "{error}");
+    let more = world.fakes(&["a", "b"]);
     assert_eq!(world.on(&more, "store").unwrap().digest(), digest);
     assert_eq!(ran(&more), ["layer pair", "open pair"]);
     // A lock in which only the date moved asks for nothing.
@@ -305,7 +303,26 @@ fn what_a_daemon_sends_is_checked() {
         Vice::LiesAboutTar,
     ];
     let all: Vec<String> = all.into_iter().map(|vice| format!("{vice:?}\n  {}", world.refused(vice))).collect();
-    insta::assert_snapshot!(all.join("\n"), @"");
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    Sends("beta", [])
+      engine::received-index: cannot take the index of `beta` 1.0 from `a`: it is not of this format
+    Sends("beta", [110, 111, 32, 105, 110, 100, 101, 120])
+      engine::received-index: cannot take the index of `beta` 1.0 from `a`: it is not of this format
+    Withholds("beta")
+      engine::received-index: cannot take the index of `beta` 1.0 from `a`: it is not among what was made
+    Changes("blob")
+      engine::received-layer: cannot take layer `alpha` from `a`: cannot write `/usr/bin/alpha`: its bytes are sha256:…, and the plan says sha256:…
+    Sends("blob", [110, 111, 32, 108, 97, 121, 101, 114])
+      engine::received-layer: cannot take layer `alpha` from `a`: cannot decompress zstd data: Unknown frame descriptor
+    Withholds("blob")
+      engine::received-layer: cannot take layer `alpha` from `a`: it is not among what was made
+    Withholds("layer")
+      engine::received-layer: cannot take layer `alpha` from `a`: it is not among what was made
+    Sends("layer", [123, 125])
+      engine::received-layer: cannot take layer `alpha` from `a`: its record does not parse: missing field `name` at line 1 column 2
+    LiesAboutTar
+      engine::received-layer: cannot take layer `alpha` from `a`: it is said to be sha256:… with the tar sha256:…, and is sha256:… with the tar sha256:…
+    "#);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Writes a layer.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,14 +33,33 @@ pub struct LayerRecord {
     pub plan: Digest,
 }
 
-/// One layer of a base, as `layers` lists it; keys in order.
+/// A layer that no `layer` operation has written: one of a base, as `layers` lists it, or of any image. As text it is
+/// JSON; keys in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct BaseLayer {
-    pub(super) diff_id: DiffId,
-    pub(super) digest: Digest,
-    pub(super) media_type: String,
-    pub(super) size: u64,
+pub struct BaseLayer {
+    /// Of its tar.
+    pub diff_id: DiffId,
+    /// Of its bytes as they are stored.
+    pub digest: Digest,
+    /// Their media type.
+    pub media_type: String,
+    /// Their number.
+    pub size: u64,
+}
+
+impl fmt::Display for BaseLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&canon::ordered(self)))
+    }
+}
+
+impl FromStr for BaseLayer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
 }
 
 /// Writes the layer of the plan at `plan/plan`, whose packs' data stands at `data/KEY`. Writes `out/layer`, a

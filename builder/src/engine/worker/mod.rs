@@ -42,7 +42,7 @@ pub use files::Output;
 pub(crate) use files::read as read_document;
 pub use job::Job;
 pub(crate) use layer::blob;
-pub use layer::{LayerRecord, layer, read_layer};
+pub use layer::{BaseLayer, LayerRecord, layer, read_layer};
 pub use local::{open_local, read_local};
 pub use open::{Asked, open};
 pub use root::rootfs;

@@ -15,9 +15,10 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::layer::{blob, read_base_layers, read_layer};
-use super::{BLOB, Contract, Error, RECORD};
-use crate::image::{self, Descriptor, Entry, OpenImage, OpenLayer};
+use super::layer::{BaseLayer, blob, read_base_layers, read_layer};
+use super::{BLOB, Contract, Error};
+use crate::digest::{DiffId, Digest};
+use crate::image::{self, Descriptor, Entry, OpenLayer};
 use crate::tar::read::Kind;
 
 /// The most entries of a layer.
@@ -25,47 +26,51 @@ const MAX_ENTRIES: usize = 2_000_000;
 /// Bytes copied at once.
 const PIECE: usize = 128 << 10;
 
-/// Unpacks a layer onto what stands in the directory `root`: that which `layer()` wrote to the directory `layer`; all of
-/// a base's where it holds those; a blob alone, where no record stands beside it. Where this fails, `root` is of no use.
+/// Unpacks the layer that `layer()` wrote to the directory `layer`, or all of a base's where it holds those, onto what
+/// stands in the directory `root`. Of a layer that has no record there, `of` is it, and `layer` holds its `blob` alone.
+/// Where this fails, `root` is of no use.
 ///
 /// # Errors
 /// A layer that is not what its record says, or is malformed; one that leads through a link, or onto what is not there;
 /// what this user may not do.
-pub fn rootfs(contract: Contract, layer: &Path, root: &Path) -> Result<(), Error> {
+pub fn rootfs(contract: Contract, layer: &Path, of: Option<&BaseLayer>, root: &Path) -> Result<(), Error> {
     contract.check()?;
+    let given = |what: &str, one: &BaseLayer, path: &Path| {
+        let file = blob(path, what, one.digest, one.size)?;
+        unpack(what, (&one.media_type, one.digest, one.size, one.diff_id), file, root)
+    };
+    if let Some(one) = of {
+        return given("the layer", one, &layer.join(BLOB));
+    }
     if let Some(layers) = read_base_layers(layer)? {
         for (number, one) in layers.iter().enumerate() {
-            let what = format!("layer {number} of the base");
-            let file = blob(&layer.join(one.digest.hex()), &what, one.digest, one.size)?;
-            let descriptor = Descriptor::new(&one.media_type, one.digest, one.size);
-            let layer = OpenLayer { descriptor, diff_id: one.diff_id };
-            unpack(&image::layer(&what, &layer, file), &layer, root)?;
+            given(&format!("layer {number} of the base"), one, &layer.join(one.digest.hex()))?;
         }
         return Ok(());
-    }
-    if !layer.join(RECORD).exists() {
-        let what = "the layer";
-        let (open, bare) = image::bare_layer(what, super::files::file(&layer.join(BLOB), what)?)?;
-        return unpack(&open, &bare, root);
     }
     let (record, file) = read_layer(layer, "the layer")?;
     match (record.layer, file) {
         (Some(layer), Some(file)) => {
             let what = format!("layer `{}`", record.name);
-            let descriptor = Descriptor::new(layer.media_type(), layer.digest, layer.size);
-            let layer = OpenLayer { descriptor, diff_id: layer.diff_id };
-            unpack(&image::layer(&what, &layer, file), &layer, root)
+            unpack(&what, (layer.media_type(), layer.digest, layer.size, layer.diff_id), file, root)
         }
         _ => Ok(()),
     }
 }
 
-fn unpack(open: &OpenImage, layer: &OpenLayer, root: &Path) -> Result<(), Error> {
+fn unpack(
+    what: &str,
+    (media_type, digest, size, diff_id): (&str, Digest, u64, DiffId),
+    file: File,
+    root: &Path,
+) -> Result<(), Error> {
+    let layer = OpenLayer { descriptor: Descriptor::new(media_type, digest, size), diff_id };
+    let open = image::layer(what, &layer, file);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = rustix::fs::openat(CWD, root, flags, Mode::empty());
     let top = top.map_err(|error| Error::Write { path: root.display().to_string(), source: error.into() })?;
     let mut unpacker = Unpacker { top, placed: BTreeSet::new(), directories: BTreeMap::new(), last: None };
-    open.entries(layer, |entry, body| {
+    open.entries(&layer, |entry, body| {
         if unpacker.placed.len() >= MAX_ENTRIES {
             return Err(refused(entry.path.as_str(), &format!("a layer has more than {MAX_ENTRIES} entries")));
         }

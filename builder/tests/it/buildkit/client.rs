@@ -235,15 +235,40 @@ fn everything(client: &Client) {
     });
     assert!(begun.elapsed() < Duration::from_secs(60));
     served.release();
-    // The connection is as good as before.
+    // The connection is as good as before. A graph may be large, if not for the daemons of 2020.
+    let large = solve(client, small(&"x".repeat(6 << 20)), &place.path("large")).0;
+    println!("large: {:?}", large.as_ref().map(|solved| solved.received));
     let again = place.path("eight");
     solve(client, small("again"), &again).0.unwrap();
+}
+
+/// A daemon is heard of while a solve waits for long: it asks whether its client lives.
+fn is_heard(address: &str) {
+    let silence_timeout = Duration::from_secs(8);
+    let options = Options { silence_timeout, ..Options::new([7; 32]) };
+    let client = Client::connect(&Address::parse(address).unwrap(), &options).unwrap();
+    let place = Place::new();
+    let served = Files::serve(&place.path("served"));
+    place.write("served/held", "late");
+    served.hold("held");
+    let mut graph = Graph::default();
+    graph.http("held", &served.url("held"), &Digest::of(b"late").to_string(), "file", "420");
+    let definition = graph.bytes();
+    std::thread::scope(|scope| {
+        let solving = scope.spawn(|| solve(&client, definition, &place.path("out")).0);
+        served.wait_for("held", 1);
+        std::thread::sleep(silence_timeout + Duration::from_secs(2));
+        served.release();
+        solving.join().unwrap().unwrap();
+    });
+    assert_eq!(std::fs::read(place.path("out/file")).unwrap(), b"late");
 }
 
 #[test]
 fn docker_is_found_and_does_everything() {
     let turn = turn();
     let Some(daemon) = Daemon::docker(&turn) else { return };
+    is_heard(daemon.address());
     let client = connect(daemon.address());
     assert!(client.daemon().is_docker, "{:?}", client.daemon());
     assert!(client.daemon().platforms[0].starts_with("linux/"));
@@ -256,6 +281,7 @@ fn docker_is_found_and_does_everything() {
 fn buildkitd_does_everything_over_a_socket_and_is_missed() {
     let turn = turn();
     let Some(mut daemon) = Daemon::buildkitd(&turn) else { return };
+    is_heard(daemon.address());
     let client = connect(daemon.address());
     assert!(!client.daemon().is_docker && client.daemon().version.starts_with("v0."), "{:?}", client.daemon());
     everything(&client);
@@ -263,15 +289,23 @@ fn buildkitd_does_everything_over_a_socket_and_is_missed() {
     // A cache in a registry, filled and found again.
     if let Some(registry) = Distribution::start(false) {
         let name = format!("{}/cache:1", registry.host);
-        let place = Place::new();
-        let request = |definition| Solve { definition, ..Solve::default() };
         let text = format!("type=registry,ref={name},mode=max");
-        let fill = Solve { cache_exports: vec![Cache::export(&text).unwrap()], ..request(small("kept")) };
+        let place = Place::new();
+        let request = |to: &str| {
+            std::fs::create_dir(place.path(to)).unwrap();
+            let export = Some(Export { directory: place.path(to), limits: Limits::default() });
+            Solve { definition: small("kept"), export, ..Solve::default() }
+        };
+        let fill = Solve { cache_exports: vec![Cache::export(&text).unwrap()], ..request("fill") };
         client.solve(&fill, &mut |_| {}).unwrap();
         daemon.prune();
-        let find = Solve { cache_imports: vec![Cache::import(&text).unwrap()], ..request(small("kept")) };
-        assert!(cached(&client.solve(&find, &mut |_| {}).unwrap(), "made"));
-        drop(place);
+        let find = Solve { cache_imports: vec![Cache::import(&text).unwrap()], ..request("find") };
+        let found = client.solve(&find, &mut |_| {}).unwrap();
+        assert!(cached(&found, "made"), "{found:#?}");
+        // A cache that is not there is no reason to fail.
+        let none = format!("type=registry,ref={}/none:1", registry.host);
+        let none = Solve { cache_imports: vec![Cache::import(&none).unwrap()], ..request("none") };
+        client.solve(&none, &mut |_| {}).unwrap();
     }
 
     // It goes away in the middle of a solve.

@@ -13,6 +13,7 @@ pub(crate) mod daemon;
 mod examples;
 mod failures;
 pub(crate) mod files;
+mod frontend;
 mod harness;
 mod scan;
 mod several;
