@@ -17,10 +17,10 @@ use super::error::Error;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Engine options")]
 pub(crate) struct EngineFlags {
-    /// What opens packages and writes layers: `local` is this process; `buildkit` the daemons at
-    /// these addresses (unix:///PATH, tcp://HOST:PORT, docker://, docker+unix:///PATH), without
-    /// one Docker's; the image is the same [default: local]
-    #[arg(long, value_name = "local|buildkit[=ADDR,…]", env = "TARSIA_ENGINE", hide_env_values = true)]
+    /// What opens packages and writes layers: `local`, this process, or `buildkit[=ADDR,…]`, the
+    /// daemons at unix:///PATH, tcp://HOST:PORT or docker+unix:///PATH, without an address
+    /// Docker's own; the image is the same [default: local]
+    #[arg(long, value_name = "ENGINE", env = "TARSIA_ENGINE", hide_env_values = true)]
     #[arg(value_parser = parse_engine)]
     pub(crate) engine: Option<Engine>,
 
@@ -44,8 +44,8 @@ pub(crate) struct EngineFlags {
     #[arg(long, value_name = "CACHE")]
     pub(crate) cache_from: Vec<String>,
 
-    /// Cache that daemons write, as type=registry,ref=HOST/NAME,mode=max; may be repeated; `{n}`
-    /// stands for a daemon's number in --engine
+    /// Cache that daemons write, as type=registry,ref=HOST/NAME,mode=max; may be repeated; an
+    /// `n` in braces stands for a daemon's number in --engine
     #[arg(long, value_name = "CACHE")]
     pub(crate) cache_to: Vec<String>,
 }

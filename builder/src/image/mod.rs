@@ -29,7 +29,7 @@ pub use base::BaseConfig;
 pub use destination::Destination;
 pub use docker::{stage_docker_archive, write_docker_archive};
 pub use error::Error;
-pub use read::{Entry, Form, OpenImage, OpenLayer, Opened, bare_layer, built, layer, open, stored};
+pub use read::{Entry, Form, OpenImage, OpenLayer, Opened, built, layer, open, stored};
 pub use reference::Reference;
 pub use rootfs::{Hidden, LayerCounts, RootNode, Rootfs};
 pub use unpack::{Ids, Owners, Unpacked, unpack};

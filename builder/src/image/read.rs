@@ -26,7 +26,7 @@ use super::{
     Manifest, REF_NAME, Reference, docker,
 };
 
-pub use alone::{bare_layer, layer};
+pub use alone::layer;
 
 pub use crate::tar::read::{Entry, Form};
 

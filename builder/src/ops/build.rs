@@ -11,7 +11,7 @@ use crate::engine::{Remote, local};
 use crate::layer::Workers;
 use crate::lock::Move;
 use crate::resolve::Update;
-use crate::select::Report;
+use crate::select::{RUNS, Report};
 use crate::spec::Platform;
 
 use super::audit::contract;
@@ -203,7 +203,10 @@ pub(super) fn uncovered<'a>(spec: &Path, reports: impl Iterator<Item = &'a Repor
 /// Returns a warning for each pattern of the spec that fits nothing on any platform.
 pub(super) fn unmatched<'a>(reports: impl Iterator<Item = &'a Report>) -> Vec<Warning> {
     let mut everywhere: Option<BTreeSet<(String, String)>> = None;
+    let mut runs = BTreeSet::new();
     for report in reports {
+        // An image that does not start is one too many.
+        runs.extend(report.unmatched.iter().filter(|(entry, _)| entry == RUNS).map(|(_, command)| command.clone()));
         let rules = report.idle.iter().map(|name| ("rules".to_owned(), name.clone()));
         let here: BTreeSet<(String, String)> = report.unmatched.iter().cloned().chain(rules).collect();
         everywhere = Some(match everywhere {
@@ -211,12 +214,17 @@ pub(super) fn unmatched<'a>(reports: impl Iterator<Item = &'a Report>) -> Vec<Wa
             Some(known) => known.intersection(&here).cloned().collect(),
         });
     }
-    let all = everywhere.into_iter().flatten().map(|(entry, glob)| Warning {
+    let all = everywhere.into_iter().flatten().filter(|(entry, _)| entry != RUNS).map(|(entry, glob)| Warning {
         code: "select::no-match",
         message: format!("`{entry}` fits nothing: `{glob}`"),
         hints: Vec::new(),
     });
-    all.collect()
+    let runs = runs.into_iter().map(|command| Warning {
+        code: "select::runs-nothing",
+        message: format!("the image runs `{command}`, which nothing puts into it"),
+        hints: Vec::new(),
+    });
+    runs.chain(all).collect()
 }
 
 /// Returns what a person may miss in an image: programs that nothing runs, and files that kept ones name.

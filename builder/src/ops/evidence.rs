@@ -11,7 +11,7 @@ use crate::attest::{self, Byproduct, LocalFile, ProvenanceInput, SourceRevision}
 use crate::diag::Problems;
 use crate::digest::{Digest, Hasher};
 use crate::engine::local::{self, BuildInput, Built, Selected};
-use crate::evidence::{Because, Contents, Document, Reasons, Stored};
+use crate::evidence::{Because, Contents, Document, KIT, KIT_MEDIA_TYPE, Reasons, Stored};
 use crate::image::Image;
 use crate::package::local::SourceKind;
 use crate::sbom::{self, Inventory};
@@ -50,6 +50,7 @@ pub(super) fn contents(
     told: &Told<'_>,
 ) -> Result<Contents, Problems> {
     let name = project.spec.image_name();
+    let kit = stored_kit(project, input.lock, &built.sources, input.store)?;
     let mut manifests = BTreeMap::new();
     for image in built.image.images() {
         let platform = image.platform();
@@ -67,7 +68,7 @@ pub(super) fn contents(
             proved: told.proved,
             location: &|archive, date, path| location(input.spec, archive, date, path),
             purl: &|package| purls.get(&owner(&package.name, &package.architecture)).cloned(),
-            byproducts: &byproducts(&documents),
+            byproducts: &byproducts(&documents, &kit),
             source: told.source,
             builder: told.builder,
         });
@@ -77,7 +78,6 @@ pub(super) fn contents(
         let config = Digest::of(image.config());
         manifests.insert(platform.oci().to_owned(), (image.digest(), config, documents));
     }
-    let kit = stored_kit(project, input.lock, &built.sources, input.store)?;
     Ok(Contents { name, digest: built.digest(), manifests, kit: Some(kit) })
 }
 
@@ -238,8 +238,9 @@ fn put(store: &Store, bytes: &[u8]) -> Result<Stored, Problems> {
     Ok(Stored { digest, size: bytes.len() as u64 })
 }
 
-/// Returns the SBOMs among the documents: they name the image, so they were made beside it.
-fn byproducts(documents: &BTreeMap<Document, Stored>) -> Vec<Byproduct> {
+/// Returns the SBOMs among the documents: they name the image, so they were made beside it. And the rebuild kit, so that
+/// whoever signs the provenance says which one is the maker's.
+fn byproducts(documents: &BTreeMap<Document, Stored>, kit: &Stored) -> Vec<Byproduct> {
     let sboms = [Document::Spdx, Document::Cyclonedx, Document::Spdx3];
     let made = sboms.iter().filter_map(|document| Some((document, documents.get(document)?)));
     let all = made.map(|(document, stored)| Byproduct {
@@ -247,7 +248,8 @@ fn byproducts(documents: &BTreeMap<Document, Stored>) -> Vec<Byproduct> {
         media_type: document.media_type().to_owned(),
         digest: stored.digest,
     });
-    all.collect()
+    let kit = Byproduct { name: KIT.to_owned(), media_type: KIT_MEDIA_TYPE.to_owned(), digest: kit.digest };
+    all.chain([kit]).collect()
 }
 
 #[cfg(test)]

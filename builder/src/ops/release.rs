@@ -89,13 +89,13 @@ pub fn release(
 
     // What has to be fetched for a kit is, before anything is published.
     let room = world.store.temporary_directory()?;
-    let kit = kit(world, &evidence, options, room.path(), &mut warnings)?;
+    let kits = kits(world, &evidence, options, room.path(), &mut warnings)?;
 
     let pushed = published.repository.push_image(&open, options.mount_from.as_deref(), world.progress)?;
     let signatures = published.signatures(signer)?;
     let attestations = attestations(&published, &evidence, signer)?;
     let mut attachments = published.evident(&evidence)?;
-    if let Some((path, digest)) = kit {
+    for (path, digest) in kits {
         attachments.push(Attachment::file(published.whole(), KIT_MEDIA_TYPE, KIT, &path, digest)?);
     }
     attachments.extend(signatures.iter().chain(&attestations).map(Said::attachment));
@@ -116,22 +116,23 @@ pub fn release(
     Ok(Release { digest, reference, pushed, attached, tagged, changed, commands, warnings })
 }
 
-/// Returns path and digest of the rebuild kit: that of the evidence, or the full one, which is made in `room`.
-fn kit(
+/// Returns path and digest of the rebuild kits: that of the evidence, which the provenance names, and the full one where it
+/// is wanted, which is made in `room`.
+fn kits(
     world: &World<'_>,
     evidence: &Evidence,
     options: &ReleaseOptions,
     room: &Path,
     warnings: &mut Vec<Warning>,
-) -> Result<Option<(PathBuf, Digest)>, Problems> {
+) -> Result<Vec<(PathBuf, Digest)>, Problems> {
     let own = evidence.checked_kit()?;
     if !options.full_kit {
-        return Ok(own);
+        return Ok(own.into_iter().collect());
     }
-    let (own, _) = own.ok_or_else(|| Error::NoKit { directory: shown(evidence.directory()) })?;
+    let (own, digest) = own.ok_or_else(|| Error::NoKit { directory: shown(evidence.directory()) })?;
     let full = full_kit(world, &own, &room.join(KIT), !options.unproved)?;
     warnings.extend(full.warnings);
-    Ok(Some((full.output, full.digest)))
+    Ok(vec![(own, digest), (full.output, full.digest)])
 }
 
 /// Refuses an image whose archives were not proved, by the word of its provenance.

@@ -147,6 +147,9 @@ pub struct PathReason {
     pub target: Option<String>,
     /// Where it comes from, in words.
     pub origin: String,
+    /// The version of the package that it comes from, where the SBOM of an image tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// The package that ships it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<PackageReason>,
@@ -455,6 +458,7 @@ fn explain_path(
             _ => None,
         },
         origin,
+        version: package.as_ref().map(|package| package.version.clone()),
         package,
         replaced: replaced.map(|package| package.name.clone()).collect(),
         reason: kept.reason.clone(),

@@ -300,5 +300,23 @@ fn an_index_of_somebody_else_holds_together() {
         refused(&|other| other.scans.push((0, Scan::default()))),
     ];
     let all: Vec<&str> = all.iter().map(|one| one.trim_start_matches("cannot take the pack's index: ")).collect();
-    insta::assert_snapshot!(all.join("\n").replace(&of.to_string(), "OF").replace(&Digest::of(b"").to_string(), "OTHER"), @"");
+    insta::assert_snapshot!(all.join("\n").replace(&of.to_string(), "OF").replace(&Digest::of(b"").to_string(), "OTHER"), @r#"
+    it is of OF, not of OTHER
+    it is not of this format
+    it does not say the package's SHA-512
+    its entry `../x` has no place in an image
+    its entry `/usr/bin/hello` has no place in an image
+    its entry `usr/bin` comes twice
+    its entry `usr/bin/.wh.x` marks a whiteout
+    its entry `usr/bin/hi` is no directory, and something stands below it
+    its entry `usr/bin/hi/x` lies below what is no directory
+    its entry `usr/bin/hello` is a hard link to no file before it
+    its entry `usr/bin/hello` leads nowhere
+    it is not of this format
+    its entry `usr/bin/hello` lies outside of the data
+    its entry `` has a mode that is none
+    it is not of this format
+    its texts or findings are of no files
+    its texts or findings are of no files
+    "#);
 }

@@ -156,7 +156,7 @@ pub fn features(rules: &[&Rule]) -> Vec<(String, String)> {
 /// # Errors
 /// What is no YAML; unknown keys; a rule without name, sentence or deed; a pattern that is none.
 pub fn parse(source: &Arc<Source>) -> Result<Vec<Rule>, Problems> {
-    let root = read_plain(source)?;
+    let root = read_plain("rules", source)?;
     let mut errors: Vec<Box<dyn Diagnose>> = Vec::new();
     let mut rules: Vec<Rule> = Vec::new();
     let PlainValue::List(items) = &root.value else {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::diag::{Diagnose, Label, Source, Span};
+use crate::spec::nearest;
 use crate::tree::ImagePath;
 
 /// A place in the spec.
@@ -321,7 +322,11 @@ impl Diagnose for Error {
                 };
                 vec![format!("`tarsia add {package}`")]
             }
-            Self::Feature { known, .. } => known.iter().map(|(name, why)| format!("`{name}`: {why}")).collect(),
+            Self::Feature { name, known, .. } => {
+                let near = nearest(name, known.iter().map(|(name, _)| name.as_str()));
+                let near = near.map(|near| format!("did you mean `{near}`?"));
+                near.into_iter().chain(known.iter().map(|(name, why)| format!("`{name}`: {why}"))).collect()
+            }
             Self::Charset { .. } => vec!["`iconv -l` lists those of a whole system".to_owned()],
             Self::Taken { line, .. } => vec![format!("write `{line}` into the spec")],
             Self::Number { kind, .. } => vec![format!("give the {kind} another number")],

@@ -197,6 +197,9 @@ pub struct Kept {
     pub executable: bool,
 }
 
+/// What [`Report::unmatched`] calls the program that the image runs.
+pub const RUNS: &str = "run";
+
 /// What selection has to say beside the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -204,7 +207,8 @@ pub struct Report {
     pub dropped: BTreeMap<String, (u64, u64)>,
     /// Maintainer scripts that no rule covers: (package, script, the lines concerned).
     pub unhandled: Vec<(String, String, Vec<String>)>,
-    /// Entries of `also` and `never` that fit nothing: (`never[1]`, glob).
+    /// Entries of `also` and `never` that fit nothing: (`never[1]`, glob); and under [`RUNS`] the program that the image runs
+    /// and that nothing puts into it.
     pub unmatched: Vec<(String, String)>,
     /// Maintainer scripts that rules cover, or that have no effect in a fresh root.
     #[serde(default)]

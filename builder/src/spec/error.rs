@@ -11,6 +11,8 @@ const MAX_PROBLEMS: usize = 100;
 /// One mistake: what is wrong, where, and what settles it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// What the file is, in a word: `spec`.
+    what: &'static str,
     source: Arc<Source>,
     message: String,
     labels: Vec<(Span, String)>,
@@ -23,7 +25,7 @@ impl fmt::Display for Problem {
             Some((span, _)) => self.source.locate(*span).0.name.clone(),
             None => self.source.name.clone(),
         };
-        write!(f, "cannot read spec `{name}`: {}", self.message)
+        write!(f, "cannot read {} `{name}`: {}", self.what, self.message)
     }
 }
 
@@ -186,6 +188,7 @@ type Kind = fn(Box<Problem>) -> Error;
 
 /// Mistakes found so far in the texts of one spec.
 pub(super) struct Report {
+    what: &'static str,
     /// The spec's own text, then those that it extends; spans are places in this row (see [`Source`]).
     sources: Vec<Arc<Source>>,
     found: Vec<(Kind, Problem)>,
@@ -196,8 +199,14 @@ pub(super) struct Report {
 impl Report {
     /// Returns a report on `source` without mistakes.
     pub(super) fn new(source: &Arc<Source>) -> Self {
-        let scratch = Problem { source: source.clone(), message: String::new(), labels: Vec::new(), hints: Vec::new() };
-        Self { sources: vec![source.clone()], found: Vec::new(), left_out: 0, scratch }
+        Self::of("spec", source)
+    }
+
+    /// Returns a report on `source`, which is `what`, without mistakes.
+    pub(super) fn of(what: &'static str, source: &Arc<Source>) -> Self {
+        let scratch =
+            Problem { what, source: source.clone(), message: String::new(), labels: Vec::new(), hints: Vec::new() };
+        Self { what, sources: vec![source.clone()], found: Vec::new(), left_out: 0, scratch }
     }
 
     /// Returns the spec's own text.
@@ -248,6 +257,7 @@ impl Report {
     /// Adds a mistake at `span`.
     pub(super) fn add(&mut self, kind: Kind, span: Span, message: impl Into<String>) -> &mut Problem {
         let problem = Problem {
+            what: self.what,
             source: self.sources[0].clone(),
             message: message.into(),
             labels: vec![(span, String::new())],
@@ -288,6 +298,7 @@ impl Report {
         all.sort_by_key(Error::start);
         if self.left_out > 0 {
             all.push(Error::Limit(Box::new(Problem {
+                what: self.what,
                 source,
                 message: format!("{} more mistakes are not shown", self.left_out),
                 labels: Vec::new(),
@@ -299,7 +310,7 @@ impl Report {
 }
 
 /// Returns the candidate that `word` is likely to stand for.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = match word.chars().count() {
         0..=2 => 1,
         3..=5 => 2,

@@ -33,7 +33,7 @@ use std::sync::Arc;
 pub use base::BaseImage;
 pub use checks::{Checks, Exception, FileRule, Finding, LicenseException, LicenseRules, Policy, Trial};
 pub use edit::{EditError, PackageWord, add, remove};
-pub use error::{Error, IoError, Problem};
+pub use error::{Error, IoError, Problem, nearest};
 pub use plain::{Plain, PlainValue, read_plain};
 pub use schema::schema;
 pub use slice::SliceName;

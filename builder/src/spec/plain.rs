@@ -32,12 +32,12 @@ pub enum PlainValue {
     Other,
 }
 
-/// Parses one document, as strictly as a spec.
+/// Parses one document, as strictly as a spec; messages call it `what`.
 ///
 /// # Errors
 /// Everything that is no YAML, or YAML that a spec refuses: anchors, tags, duplicate keys, a second document.
-pub fn read_plain(source: &Arc<Source>) -> Result<Plain, Problems> {
-    let mut report = Report::new(source);
+pub fn read_plain(what: &'static str, source: &Arc<Source>) -> Result<Plain, Problems> {
+    let mut report = Report::of(what, source);
     let root = node::parse(&mut report);
     match (report.into_problems(), root) {
         (None, Some(root)) => Ok(plain(root)),

@@ -14,6 +14,8 @@ use crate::digest::Digest;
 
 /// The most values of a list that are looked through.
 const MAX_VALUES: usize = 1_000_000;
+/// The most byproducts of a provenance.
+const MAX_BYPRODUCTS: usize = 64;
 
 /// What a statement is about, by its predicate type.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +85,8 @@ pub struct Said {
     pub words: String,
     /// Whether it says that the image was built again bit for bit.
     pub reproduced: bool,
+    /// What a provenance says was made beside the image, by media type and digest.
+    pub byproducts: Vec<(String, Digest)>,
 }
 
 /// Reads what a key stated about the image `digest`, which is a subject of the statement.
@@ -97,11 +101,12 @@ pub(super) fn read(key: Digest, predicate: Predicate, statement: &Statement, dig
         value => value,
     };
     let mut reproduced = false;
+    let mut byproducts = Vec::new();
     let read = match &predicate {
         Predicate::Spdx => spdx(value, digest),
         Predicate::Spdx3 => spdx3(value, digest),
         Predicate::Cyclonedx => cyclonedx(value, digest),
-        Predicate::Provenance => provenance(value),
+        Predicate::Provenance => provenance(value).inspect(|_| byproducts = made_beside(value)),
         Predicate::Verdict => verdict(value).inspect(|_| reproduced = says_reproduced(value)),
         Predicate::Signature | Predicate::Other(_) => Ok(String::new()),
     };
@@ -109,7 +114,7 @@ pub(super) fn read(key: Digest, predicate: Predicate, statement: &Statement, dig
         Ok(words) => (None, words),
         Err(problem) => (Some(problem), String::new()),
     };
-    Said { key, predicate, problem, words, reproduced }
+    Said { key, predicate, problem, words, reproduced, byproducts }
 }
 
 /// What a document says of itself: a few words, or what is wrong with it.
@@ -245,6 +250,12 @@ fn provenance(predicate: &Value) -> Read {
         format!(", with checks relaxed: {}", relaxed.into_iter().collect::<Vec<_>>().join(", "))
     };
     Ok(format!("built by `{builder}` from {}{relaxed}", counted(dependencies, "input")))
+}
+
+/// Returns the byproducts that SLSA provenance names by their SHA-256.
+fn made_beside(predicate: &Value) -> Vec<(String, Digest)> {
+    let all = list(&predicate["runDetails"], "byproducts").take(MAX_BYPRODUCTS);
+    all.filter_map(|one| Some((text(one, "mediaType").to_owned(), hex(text(&one["digest"], "sha256"))?))).collect()
 }
 
 /// Returns whether an external parameter is one of those that [`attest::BUILD_TYPE`] has.

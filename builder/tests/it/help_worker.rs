@@ -198,6 +198,7 @@ fn rootfs() {
     Options:
           --contract <E.R.P.W>  Contract of the graph, as 1.3.5.1; one of another release is refused
           --layer <DIR>         The layer; or, of a base, all of its layers [default: /layer]
+          --of <RECORD>         What the layer's blob is, where no record is beside it, as JSON
           --root <DIR>          The root filesystem [default: /root]
       -h, --help                Print help
 

@@ -414,9 +414,20 @@ fn a_root_of_layers_is_what_a_container_engine_makes_of_them() {
     put(chain.path("blobs/linux-amd64"));
     for layer in chain.layers(Platform::Amd64) {
         let layer = chain.path(&format!("layers/linux-amd64/{layer}"));
-        // With a record and without.
+        // With a record beside it, and with one in the arguments.
         if layer.ends_with("files") {
+            let record: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(layer.join("layer")).unwrap()).unwrap();
+            let one = &record["layer"];
+            let of = json!({
+                "diff_id": one["diff_id"], "digest": one["digest"], "size": one["size"],
+                "media_type": "application/vnd.oci.image.layer.v1.tar+zstd",
+            });
             std::fs::remove_file(layer.join("layer")).unwrap();
+            let arguments = ["--of".to_owned(), of.to_string()];
+            let ran = chain.run("rootfs", &arguments, &[("layer", layer), ("root", chain.path("root"))]);
+            assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+            continue;
         }
         put(layer);
     }

@@ -76,6 +76,15 @@ fn an_image_is_explained_by_the_evidence_beside_it() {
     let place = built();
     let path = place.ok(&["why", "web.oci", "/usr/share/hello-data/table"]);
     assert!(path.contains("package hello: named by the spec"), "{path}");
+    // Version, size, digest and layer are those of the image.
+    let of_spec = place.ok(&["why", "web.yaml", "/usr/share/hello-data/table"]);
+    for field in ["from", "size", "digest"] {
+        let line = |text: &str| text.lines().find(|line| line.trim_start().starts_with(field)).map(str::to_owned);
+        assert!(line(&path).is_some() && line(&path) == line(&of_spec), "{field}\n{path}\n{of_spec}");
+    }
+    let manifest = place.ok(&["inspect", "web.oci", "--json"]);
+    let layer = path.lines().find_map(|line| line.trim_start().strip_prefix("layer")).unwrap().trim();
+    assert!(layer.starts_with("sha256:") && manifest.contains(layer), "{path}");
     let package = place.ok(&["why", "oci:web.oci", "--package", "hello-data"]);
     assert!(package.contains("of the same source as `hello`"), "{package}");
     // What is not there is told as of the spec, and what stands behind a link is there.
@@ -135,4 +144,30 @@ fn check_names_what_may_be_missed() {
         "{}",
         ran.err
     );
+    place.write("rules/own.yaml", "- {rule: mine, why: [}\n");
+    let ran = place.run(&["build", "web.yaml", "-o", "web.oci"]);
+    assert!(ran.status == 2 && ran.err.contains("cannot read rules `rules/own.yaml`: "), "{}", ran.err);
+    // Rules further below would hold for nothing.
+    place.write("rules/own.yaml", "- {rule: mine, why: the tool is run by name, with: hello, keep: /usr/bin/tool}\n");
+    place.write("rules/deep/own.yml", "- {rule: deep, why: nobody reads this, with: hello, keep: /usr/share/x}\n");
+    let ran = place.run(&["build", "web.yaml", "-o", "web.oci"]);
+    assert!(ran.status == 2 && ran.err.contains("rules stand in `./rules/` itself, not below it"), "{}", ran.err);
+    assert!(ran.err.contains("rules/deep/own.yml"), "{}", ran.err);
+}
+
+#[test]
+fn a_feature_that_is_nearly_one_and_a_program_that_is_nowhere_are_told() {
+    let place = built();
+    spec(&place, "web", "packages: [hello]\nfeatures: [locale]\nrun: {entrypoint: [/usr/bin/hello]}\n");
+    let ran = place.run(&["build", "web.yaml", "-o", "web.oci"]);
+    assert!(ran.status == 2 && ran.err.contains("did you mean `locales`?"), "{}", ran.err);
+    spec(&place, "web", "packages: [hello]\nrun: {entrypoint: [/usr/bin/helo]}\n");
+    let said = "warning: the image runs `/usr/bin/helo`, which nothing puts into it";
+    // Also where the image is found in the store.
+    for arguments in
+        [&["build", "web.yaml", "-o", "web.oci"][..], &["build", "web.yaml", "-o", "web.oci"], &["check", "web.yaml"]]
+    {
+        let ran = place.run(arguments);
+        assert!(ran.status == 0 && ran.err.matches(said).count() == 1, "{arguments:?} {}", ran.err);
+    }
 }

@@ -68,9 +68,7 @@ pub(crate) struct Arguments {
 /// What a graph ends with.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum What {
-    /// The image
     Oci,
-    /// The documents
     Evidence,
 }
 

@@ -129,7 +129,7 @@ fn of_package(package: &PackageReason) -> Vec<(&'static str, String)> {
 fn of_path(path: &PathReason) -> Vec<(&'static str, String)> {
     let mut pairs: Vec<_> = path.links.iter().map(|link| ("through", link.clone())).collect();
     pairs.extend(path.target.iter().map(|target| ("link to", target.clone())));
-    let version = path.package.as_ref().map_or_else(String::new, |package| format!(" {}", package.version));
+    let version = path.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
     pairs.push(("from", format!("{}{version}", path.origin)));
     if let Some(package) = &path.package {
         pairs.push(("why", package.why.clone()));

@@ -15,6 +15,11 @@ pub trait Daemon: Send + Sync {
     /// Returns where it is: what its share of the work and errors go by.
     fn address(&self) -> &str;
 
+    /// Returns whether it writes caches for other daemons.
+    fn exports(&self) -> bool {
+        false
+    }
+
     /// Solves a graph and writes its result.
     ///
     /// # Errors
@@ -35,6 +40,10 @@ struct Reached {
 impl Daemon for Reached {
     fn address(&self) -> &str {
         &self.text
+    }
+
+    fn exports(&self) -> bool {
+        !self.exports.is_empty()
     }
 
     fn solve(&self, ask: &Ask<'_>) -> Result<(), buildkit::Error> {
@@ -60,7 +69,7 @@ impl Daemon for Reached {
 /// # Errors
 /// A cache that is not written as BuildKit does.
 pub(super) fn caches(options: &Options, number: usize) -> Result<(Vec<Cache>, Vec<Cache>), Error> {
-    let own = |number: usize, text: &String| text.replace(NUMBER, &(number + 1).to_string());
+    let own = |number: usize, text: &String| text.replace(NUMBER, &number.to_string());
     let mut from = Vec::new();
     for text in &options.cache_from {
         // Where all daemons write one each, each looks into all.
@@ -126,7 +135,7 @@ mod tests {
         let names = |all: &[Cache]| all.iter().map(|cache| cache.attributes["ref"].clone()).collect::<Vec<_>>();
         assert_eq!(
             (names(&from), names(&to)),
-            (vec!["r.example/c:1".into(), "r.example/c:2".into()], vec!["r.example/c:2".into()])
+            (vec!["r.example/c:0".into(), "r.example/c:1".into()], vec!["r.example/c:1".into()])
         );
         assert_eq!(all(&options).unwrap().iter().map(|daemon| daemon.address().to_owned()).collect::<Vec<_>>(), two);
     }

@@ -188,6 +188,9 @@ impl Daemon for Arc<Fake> {
     fn address(&self) -> &str {
         (**self).address()
     }
+    fn exports(&self) -> bool {
+        (**self).exports()
+    }
     fn solve(&self, ask: &Ask<'_>) -> Result<(), buildkit::Error> {
         (**self).solve(ask)
     }
@@ -230,13 +233,11 @@ fn only_what_changed_is_made_again() {
     world.on(&fakes, "store").unwrap();
     ran(&fakes);
     world.put(&package("gamma", "1.1"), "gamma", "1.1", "pair");
-    let fakes: Vec<_> = fakes.into_iter().collect();
-    let more = world.fakes(&["a", "b"]);
     let digest = world.local();
     // The daemons of before do not know of the new package: theirs is the internet of then.
-    let error = world.on(&fakes, "store").unwrap_err();
-    assert!(error.to_string().starts_with("cannot make package `gamma` on `"), "{error}");
-    assert!(error.to_string().contains("404"), "{error}");
+    let error = world.on(&fakes, "store").unwrap_err().to_string();
+    assert!(error.starts_with("cannot fetch package `gamma` 1.1 on `") && error.ends_with("404"), "{error}");
+    let more = world.fakes(&["a", "b"]);
     assert_eq!(world.on(&more, "store").unwrap().digest(), digest);
     assert_eq!(ran(&more), ["layer pair", "open pair"]);
     // A lock in which only the date moved asks for nothing.
@@ -281,6 +282,45 @@ fn a_lost_daemon_s_work_goes_to_the_others() {
 }
 
 #[test]
+fn where_a_mirror_gives_nothing_the_next_one_is_asked() {
+    let mut world = World::new();
+    let all = ["file:///srv/debian", "http://dead.example", "http://mirror.example"].map(str::to_owned).to_vec();
+    world.mirrors.by_archive.insert("test".to_owned(), all);
+    let fakes = world.fakes(&["a", "b"]);
+    fakes.iter().for_each(|fake| fake.vice(Some(Vice::CannotReach("http://dead.example"))));
+    assert_eq!(world.on(&fakes, "next").unwrap().digest(), world.local());
+    let fakes = world.fakes(&["a", "b"]);
+    fakes.iter().for_each(|fake| fake.vice(Some(Vice::CannotReach("http:"))));
+    let error = world.on(&fakes, "none").unwrap_err().to_string();
+    assert!(error.starts_with("cannot fetch ") && error.ends_with(": connection refused"), "{error}");
+    // What only this machine can read is no mirror of daemons.
+    world.mirrors.by_archive.insert("test".to_owned(), vec!["file:///srv/debian".to_owned()]);
+    let error = world.on(&world.fakes(&["a"]), "file").unwrap_err().to_string();
+    assert!(error.contains("`file:///srv/debian/pool/"), "{error}");
+}
+
+#[test]
+fn a_cache_holds_the_layers_of_every_platform() {
+    let mut world = World::new();
+    let share = world.lock.platform["linux/amd64"].clone();
+    world.lock.platform.insert("linux/arm64".to_owned(), share);
+    // The same files, so that every layer of the second platform is known but one.
+    let share = world.lock.platform.get_mut("linux/arm64").unwrap();
+    let made = package("alpha", "2.0").build();
+    let digest = Digest::of(&made);
+    world.internet.insert(digest, made);
+    let alpha = share.packages.iter_mut().find(|package| package.name == "alpha").unwrap();
+    (alpha.version, alpha.digest) = ("2.0".to_owned(), digest);
+    let fakes = world.fakes(&["a"]);
+    fakes[0].export();
+    assert_eq!(world.on(&fakes, "store").unwrap().digest(), world.local());
+    let exported = fakes[0].exported();
+    let count = |beginning: &str| exported.iter().filter(|name| name.starts_with(beginning)).count();
+    assert_eq!((count("layer alpha"), count("open alpha")), (2, 2), "of both platforms: {exported:?}");
+    assert_eq!((count("layer "), count("open ")), (5, 5), "{exported:?}");
+}
+
+#[test]
 fn a_stumble_is_tried_again() {
     let world = World::new();
     for at in ["open ", "layer "] {
@@ -305,7 +345,26 @@ fn what_a_daemon_sends_is_checked() {
         Vice::LiesAboutTar,
     ];
     let all: Vec<String> = all.into_iter().map(|vice| format!("{vice:?}\n  {}", world.refused(vice))).collect();
-    insta::assert_snapshot!(all.join("\n"), @"");
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    Sends("beta", [])
+      engine::received-index: cannot take the index of `beta` 1.0 from `a`: it is not of this format
+    Sends("beta", [110, 111, 32, 105, 110, 100, 101, 120])
+      engine::received-index: cannot take the index of `beta` 1.0 from `a`: it is not of this format
+    Withholds("beta")
+      engine::received-index: cannot take the index of `beta` 1.0 from `a`: it is not among what was made
+    Changes("blob")
+      engine::received-layer: cannot take layer `alpha` from `a`: cannot write `/usr/bin/alpha`: its bytes are sha256:…, and the plan says sha256:…
+    Sends("blob", [110, 111, 32, 108, 97, 121, 101, 114])
+      engine::received-layer: cannot take layer `alpha` from `a`: cannot decompress zstd data: Unknown frame descriptor
+    Withholds("blob")
+      engine::received-layer: cannot take layer `alpha` from `a`: it is not among what was made
+    Withholds("layer")
+      engine::received-layer: cannot take layer `alpha` from `a`: it is not among what was made
+    Sends("layer", [123, 125])
+      engine::received-layer: cannot take layer `alpha` from `a`: its record does not parse: missing field `name` at line 1 column 2
+    LiesAboutTar
+      engine::received-layer: cannot take layer `alpha` from `a`: it is said to be sha256:… with the tar sha256:…, and is sha256:… with the tar sha256:…
+    "#);
 }
 
 #[test]

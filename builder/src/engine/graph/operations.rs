@@ -152,7 +152,7 @@ impl<'a> Lowering<'a> {
         if !needs_local(self.input.spec) {
             return Ok(None);
         }
-        let mut mounts = vec![Mount::read("/job", self.job()), self.mounted_context()];
+        let mut mounts = vec![Mount::read("/job", self.own_job()), self.mounted_context()];
         for file in &self.input.spec.files {
             let FileSource::Fetch { url, digest, .. } = &file.value.what else { continue };
             let at = format!("/fetched/{}", digest.hex());
@@ -179,7 +179,7 @@ impl<'a> Lowering<'a> {
         let mut arguments = self.input.worker.command("open-base");
         arguments.extend(["--platform".to_owned(), platform.oci().to_owned()]);
         let mounts = vec![
-            Mount::read("/job", self.job()),
+            Mount::read("/job", self.own_job()),
             self.mounted_context(),
             Mount::write("/index"),
             Mount::write("/data"),
@@ -277,6 +277,15 @@ impl<'a> Lowering<'a> {
         let steps = files.into_iter().map(|(name, bytes)| Step::File { path: format!("/{name}"), bytes });
         let steps: Vec<Step> = steps.collect();
         *self.job.insert(self.graph.files(&steps, Vertex::new("spec and lock", "spec and lock")))
+    }
+
+    /// Returns what of spec and lock is read where the spec's own files and its base are opened: neither packages nor
+    /// dates, so that it stays where these move.
+    fn own_job(&mut self) -> Output {
+        let files = Job::own_files(self.input.spec, self.input.lock, self.platforms);
+        let steps = files.into_iter().map(|(name, bytes)| Step::File { path: format!("/{name}"), bytes });
+        let steps: Vec<Step> = steps.collect();
+        self.graph.files(&steps, Vertex::new("spec and its own inputs", "spec and lock"))
     }
 
     /// Returns what the spec names beneath its own directory; nothing where it names nothing.

@@ -1,8 +1,10 @@
 //! Building an image again, and what a verifier signs of a match.
 //!
 //! A kit is no statement of anybody's: it is taken from whoever has one, since what is built from it is held against the
-//! image's digest.
+//! image's digest. Those that a key's provenance names are tried first, so that no number of others hides them; and of an
+//! image that the keys did not sign, none is fetched.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -12,7 +14,7 @@ use crate::compare::Comparison;
 use crate::diag::{Problems, Warning};
 use crate::digest::Digest;
 use crate::evidence::{self, Evidence, KIT_MEDIA_TYPE};
-use crate::image::{Opened, Reference};
+use crate::image::{Descriptor, Opened, Reference};
 use crate::registry::{ReferrerManifest, Repository};
 use crate::sign::{Bundle, Envelope, Signer};
 use crate::verify::{self, Check, Findings, Keys, Outcome, Requirement, Wanted};
@@ -26,8 +28,10 @@ use super::{ImageSource, Subject};
 
 /// The most bytes of a kit in a registry.
 const MAX_KIT: u64 = 64 << 30;
-/// The most kits of one image that are tried.
+/// The most kits of one image that are tried beside those that a provenance names.
 const MAX_KITS: usize = 4;
+/// The most kits that provenances name and that are tried.
+const MAX_NAMED: usize = 8;
 
 /// Where the inputs of a rebuild come from.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +79,34 @@ pub struct RebuildAnswer {
     pub verdict: Option<String>,
 }
 
+/// What keys have said already when an image is built again.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// Why kits that anybody may have attached are not asked; `None` where they are.
+    pub(super) refused: Option<String>,
+    /// Digests of kits that a signed provenance names.
+    pub(super) kits: BTreeSet<Digest>,
+}
+
+impl Heard {
+    /// Returns what these findings say, one for each subject by its name.
+    pub(super) fn of<'f>(
+        findings: impl Iterator<Item = (&'f str, &'f Findings<'f>)> + Clone,
+        threshold: usize,
+        with_keys: bool,
+    ) -> Self {
+        let checks = findings.clone().map(|(name, findings)| verify::signature(findings, name, threshold));
+        let unsigned = checks.filter(|check| with_keys && check.outcome != Outcome::Yes).map(|check| {
+            let platform = check.platform;
+            format!("no kit that is attached to it is built, since the signature of {platform} does not hold")
+        });
+        let provenances = findings.flat_map(|(_, findings)| findings.said()).filter(|said| said.problem.is_none());
+        let kits = provenances.flat_map(|said| &said.byproducts);
+        let kits = kits.filter(|(media_type, _)| media_type == KIT_MEDIA_TYPE).map(|(_, digest)| *digest);
+        Self { refused: unsigned.into_iter().next(), kits: kits.take(MAX_NAMED).collect() }
+    }
+}
+
 /// A rebuild that was tried.
 pub(super) struct Again {
     /// The answer for each manifest, where it is not that they are the same.
@@ -97,6 +129,7 @@ pub(super) fn again(
     images: &[&Opened],
     inputs: &RebuildInputs,
     id: Option<String>,
+    heard: &Heard,
 ) -> Result<Again, Problems> {
     let options = RebuildOptions { require_proof: inputs.require_proof, builder: id };
     let tried = match (&inputs.kit, &inputs.spec) {
@@ -113,7 +146,13 @@ pub(super) fn again(
         (kit, _) => {
             let (kits, unread) = match kit {
                 Some(kit) => (vec![kit.clone()], Vec::new()),
-                None => kits(world, source, images)?,
+                None => match (source.remote(), &heard.refused) {
+                    (Some(_), Some(refused)) => {
+                        let hint = "`--kit` names one to take all the same".to_owned();
+                        return Ok(Again::unknown(images, refused.clone(), vec![hint]));
+                    }
+                    _ => kits(world, source, images, heard)?,
+                },
             };
             if kits.is_empty() {
                 let none = "it has no rebuild kit; name one with `--kit`, or a spec with `--spec`".to_owned();
@@ -208,21 +247,19 @@ fn check(one: &Opened, outcome: Outcome, says: String) -> Check {
 type Kits = (Vec<PathBuf>, Vec<String>);
 
 /// Returns the kits that stand with the image: beside it on disk, or attached to it in its registry.
-fn kits(world: &World<'_>, source: &ImageSource<'_>, images: &[&Opened]) -> Result<Kits, Problems> {
+fn kits(world: &World<'_>, source: &ImageSource<'_>, images: &[&Opened], heard: &Heard) -> Result<Kits, Problems> {
     let whole = source.open.descriptor().digest;
     if let Some((repository, _)) = source.remote() {
         let digests = std::iter::once(whole).chain(images.iter().map(|one| one.descriptor.digest));
-        let (mut found, mut unread) = Kits::default();
+        let (mut listed, mut unread) = (Vec::new(), Vec::new());
         for digest in digests {
-            let (kits, mut problems) = attached(world, repository, &digest)?;
-            unread.append(&mut problems);
-            for kit in kits {
-                if !found.contains(&kit) && found.len() < MAX_KITS {
-                    found.push(kit);
+            for kit in attached(repository, &digest, &mut unread)? {
+                if !listed.iter().any(|other: &Descriptor| other.digest == kit.digest) {
+                    listed.push(kit);
                 }
             }
         }
-        return Ok((found, unread));
+        return Ok(fetched(world, repository, listed, heard, unread));
     }
     let Some(path) = source.destination.path() else { return Ok(Kits::default()) };
     let beside = Evidence::beside(path);
@@ -233,14 +270,15 @@ fn kits(world: &World<'_>, source: &ImageSource<'_>, images: &[&Opened]) -> Resu
     })
 }
 
-/// Brings the kits attached to one digest into the store, and returns where they are. One that cannot be had is passed by:
-/// anybody may attach one, and it must not stand before a good one.
-fn attached(world: &World<'_>, repository: &Repository<'_>, digest: &Digest) -> Result<Kits, Problems> {
-    let (mut kits, mut unread) = Kits::default();
+/// Returns the kits attached to one digest. One that cannot be read is passed by: anybody may attach one, and it must not
+/// stand before a good one.
+fn attached(
+    repository: &Repository<'_>,
+    digest: &Digest,
+    unread: &mut Vec<String>,
+) -> Result<Vec<Descriptor>, Problems> {
+    let mut kits = Vec::new();
     for referrer in repository.referrers(digest, Some(KIT_MEDIA_TYPE))? {
-        if kits.len() == MAX_KITS {
-            break;
-        }
         let document = match repository.document(&referrer.digest.to_string()) {
             Ok(Some(document)) => document,
             Ok(None) => continue,
@@ -250,13 +288,36 @@ fn attached(world: &World<'_>, repository: &Repository<'_>, digest: &Digest) -> 
             }
         };
         let Ok(manifest) = serde_json::from_slice::<ReferrerManifest>(&document.bytes) else { continue };
-        let Some(layer) = manifest.layers.first().filter(|layer| layer.size <= MAX_KIT) else { continue };
-        match repository.pull_layers(std::iter::once(layer), world.store, world.progress) {
-            Ok(()) => kits.push(world.store.blob_path(&layer.digest)),
+        kits.extend(manifest.layers.into_iter().next().filter(|layer| layer.size <= MAX_KIT));
+    }
+    Ok(kits)
+}
+
+/// Brings kits into the store, those that a provenance names first, and returns where they are.
+fn fetched(
+    world: &World<'_>,
+    repository: &Repository<'_>,
+    mut listed: Vec<Descriptor>,
+    heard: &Heard,
+    mut unread: Vec<String>,
+) -> Kits {
+    let named = |kit: &Descriptor| heard.kits.contains(&kit.digest);
+    listed.sort_by_key(|kit| !named(kit));
+    let (mut kits, mut others) = (Vec::new(), 0);
+    for kit in listed {
+        if !named(&kit) && others == MAX_KITS {
+            break;
+        }
+        match repository.pull_layers(std::iter::once(&kit), world.store, world.progress) {
+            Ok(()) => {
+                kits.push(world.store.blob_path(&kit.digest));
+                others += usize::from(!named(&kit));
+            }
+            // What is not there, or is another, is none of those that are tried.
             Err(error) => unread.push(crate::diag::causes(&error)),
         }
     }
-    Ok((kits, unread))
+    (kits, unread)
 }
 
 /// Refuses a key that must not sign a verdict on this image: one that signed the image itself. Whoever reads signatures
@@ -289,7 +350,7 @@ pub(super) fn check_key(
 }
 
 /// Digests of manifests that the verifier has said before to be reproduced.
-pub(super) type SaidBefore = std::collections::BTreeSet<Digest>;
+pub(super) type SaidBefore = BTreeSet<Digest>;
 
 /// Signs what a match lets a verifier say, and puts it where it belongs; returns where that is.
 ///

@@ -129,19 +129,25 @@ pub fn verify(world: &World<'_>, name: &str, options: &VerifyOptions<'_>) -> Res
         Some(verdict) => again::check_key(&source, &claims, &subjects, verdict)?,
         None => again::SaidBefore::new(),
     };
-    let again = match &options.rebuild {
-        Some(inputs) => {
-            let id = options.verdict.as_ref().map(|verdict| verdict.id.clone());
-            Some(again::again(world, &source, &images, inputs, id)?)
-        }
-        None => None,
-    };
+    let mut heard = Vec::new();
     for subject in &subjects {
         let wanted = wanted(&source, options.identity, whole.digest, subject);
         let mut findings = Findings::new(subject.digest, wanted, &options.keys);
         findings.beside(subjects.iter().map(|subject| subject.digest));
         claims.hear(&source, &mut findings)?;
-        checks.extend(answers(options, subject, &findings, again.as_ref()));
+        heard.push(findings);
+    }
+    let again = match &options.rebuild {
+        Some(inputs) => {
+            let id = options.verdict.as_ref().map(|verdict| verdict.id.clone());
+            let names = subjects.iter().map(|subject| subject.name.as_str());
+            let heard = again::Heard::of(names.zip(&heard), options.threshold, !options.keys.is_empty());
+            Some(again::again(world, &source, &images, inputs, id, &heard)?)
+        }
+        None => None,
+    };
+    for (subject, findings) in subjects.iter().zip(&heard) {
+        checks.extend(answers(options, subject, findings, again.as_ref()));
         findings.notes().iter().cloned().for_each(|note| notes.add(note));
     }
     let mut against = None;

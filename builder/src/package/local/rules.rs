@@ -16,8 +16,13 @@ const MAX_RULES: u64 = 1 << 20;
 pub fn rule_files(spec: &Spec, directory: &Path) -> Result<Vec<String>, Error> {
     let Some(path) = &spec.rules else { return Ok(Vec::new()) };
     let mut files = Vec::new();
-    Root::open(directory)?.walk(&path.value, &globs(&path.value)?, &mut |found| {
+    // Those that stand deeper are looked for, since whoever put them there believes that they hold.
+    let deep = Globs::new(&["**/*.yaml".to_owned(), "**/*.yml".to_owned()], &[], &path.value)?;
+    Root::open(directory)?.walk(&path.value, &deep, &mut |found| {
         if matches!(found.kind, Kind::File) {
+            if found.relative.contains('/') {
+                return Err(refused(found.shown, &format!("rules stand in `{}` itself, not below it", path.value)));
+            }
             files.push(found.shown.to_owned());
         }
         Ok(())

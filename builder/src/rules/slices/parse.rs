@@ -36,7 +36,7 @@ impl Diagnose for Mistake {
 pub fn parse(sources: &[Arc<Source>]) -> Result<Slices, Problems> {
     let mut slices = Slices::default();
     for source in sources {
-        let root = read_plain(source)?;
+        let root = read_plain("slices", source)?;
         let mut reader = Reader { source, mistakes: Vec::new() };
         let file = source.name.rsplit('/').next().unwrap_or_default();
         if file == "chisel.yaml" {

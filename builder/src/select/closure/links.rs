@@ -89,8 +89,7 @@ impl Closer<'_, '_> {
                     }
                 }
                 None if number == 0 && !self.universe.things.is_empty() => {
-                    let note = format!("the image runs `{command}`, which nothing puts into it");
-                    self.state.notes.insert(note);
+                    self.state.runs_nothing = Some(command.clone());
                 }
                 None => {}
             }

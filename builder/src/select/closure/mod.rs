@@ -21,7 +21,7 @@ use super::error::{Error, Place};
 use super::merge::Diversions;
 use super::scripted::Scripted;
 use super::slices::Sliced;
-use super::{Report, SelectInput};
+use super::{RUNS, Report, SelectInput};
 use crate::deb822::parse_dependencies;
 use crate::lock::Why as Locked;
 use crate::rules::script_only::is_script_only_dependency;
@@ -119,6 +119,8 @@ struct State<'a> {
     libc: Option<Item>,
     errors: BTreeMap<(String, String), Error>,
     notes: BTreeSet<String>,
+    /// What the image runs, where nothing puts it into it.
+    runs_nothing: Option<String>,
 }
 
 struct Closer<'u, 'a> {
@@ -155,6 +157,7 @@ impl<'a> Closure<'a> {
             return Err(error);
         }
         report.notes.extend(std::mem::take(&mut state.notes));
+        report.unmatched.extend(state.runs_nothing.take().map(|command| (RUNS.to_owned(), command)));
         state.report(&universe, report);
         for (number, feature) in input.spec.features.iter().enumerate() {
             let asked = Why::Root(Root::Feature(number as u32));
@@ -217,6 +220,7 @@ impl<'a> State<'a> {
             libc: None,
             errors: BTreeMap::new(),
             notes: BTreeSet::new(),
+            runs_nothing: None,
             group,
         };
         state.trees = vec![(false, Vec::new()); state.rules.all.len()];

@@ -139,6 +139,61 @@ fn a_strange_kit_hides_no_good_one_and_gains_nothing() {
     world.yes(&rebuild);
 }
 
+/// Writes the key that signed the image where the program finds it.
+fn release_key(world: &World) {
+    let path = world.place.write("release.key", key(1).to_pem().as_bytes());
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn no_number_of_strange_kits_hides_the_one_that_a_signed_provenance_names() {
+    let world = World::new(SPEC, referrers());
+    world.sign(&world.digest, &[&key(1)]);
+    // Each of them can be had, and none is a kit; they stand before the good one.
+    for number in 0..6u8 {
+        attach_as_kit(&world, &world.digest, &[number; 3]);
+    }
+    attach_kit(&world, &world.digest);
+    let rebuild = [&KEY[..], &["--rebuild"]].concat();
+    world.unknown(&rebuild, "unknown  rebuild");
+    release_key(&world);
+    let image = world.image();
+    let attest = |key: &str| world.place.ok(&["attest", &image, "--key", key, "--evidence", "web.oci.evidence"]);
+    // Somebody else's word is none.
+    world.place.ok(&["keygen", "-o", "stranger"]);
+    attest("stranger.key");
+    world.unknown(&rebuild, "unknown  rebuild");
+    attest("release.key");
+    world.yes(&rebuild);
+}
+
+#[test]
+fn kits_of_an_image_that_is_not_signed_are_not_asked_for() {
+    let world = World::new(SPEC, referrers());
+    attach_kit(&world, &world.digest);
+    let kit = std::fs::read(world.place.path("web.oci.evidence/kit.tar.zst")).unwrap();
+    let blob = format!("/blobs/{}", Digest::of(&kit));
+    let rebuild = [&KEY[..], &["--rebuild"]].concat();
+    let asked = || {
+        let log = &world.server.contents.lock().unwrap().log;
+        log.iter().filter(|(method, path, _)| method == "GET" && path.ends_with(&blob)).count()
+    };
+    // What was built here stands in the store.
+    let forget = || std::fs::remove_dir_all(world.place.path("store")).unwrap();
+    forget();
+    let ran = world.verify(&rebuild);
+    assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("since the signature of linux/amd64 does not hold"), "{}", ran.out);
+    assert_eq!(asked(), 0);
+    // One that the user names is the user's.
+    let ran = world.verify(&[&rebuild[..], &["--kit", "web.oci.evidence/kit.tar.zst"]].concat());
+    assert!(ran.status == 1 && ran.out.contains("the same here"), "{}", ran.out);
+    forget();
+    world.sign(&world.digest, &[&key(1)]);
+    world.yes(&rebuild);
+    assert_eq!(asked(), 1);
+}
+
 #[test]
 fn evidence_of_another_image_is_no_kit_of_this_one() {
     let world = World::new(SPEC, Manners::default());
