@@ -52,6 +52,9 @@ use share::Team;
 /// The most bytes of plans in one graph, as long as no single one has more: a daemon takes messages of 16 MiB.
 const MAX_PLANS: usize = 4 << 20;
 
+/// The same where all have to stand in one.
+const MAX_GRAPH: usize = 14 << 20;
+
 /// Which daemons build, and with what.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -103,6 +106,16 @@ pub struct Ask<'a> {
     pub stop: &'a Stop,
 }
 
+/// A layer of an earlier platform, as a cache is to hold it.
+#[derive(Debug, Clone)]
+struct Exported {
+    platform: Platform,
+    layer: String,
+    plan: Vec<u8>,
+    /// Bytes of its tar.
+    tar: u64,
+}
+
 /// Daemons that build together. None is spoken to before there is something for it to do.
 pub struct Farm {
     team: Team,
@@ -110,6 +123,10 @@ pub struct Farm {
     mirrors: Mutex<Mirrors>,
     /// Archives that ask for a login, or have an authority of their own.
     private: BTreeSet<String>,
+    /// By daemon, the layers that its caches hold of this build.
+    exported: Mutex<BTreeMap<String, Vec<Exported>>>,
+    /// Held while a large index is taken.
+    large: Mutex<()>,
     offline: bool,
 }
 
@@ -133,7 +150,15 @@ impl Farm {
                 all.retain(|uri| uri.starts_with("http"));
             }
         }
-        Self { team: Team::new(daemons), worker, mirrors: Mutex::new(mirrors), private, offline }
+        Self {
+            team: Team::new(daemons),
+            worker,
+            mirrors: Mutex::new(mirrors),
+            private,
+            exported: Mutex::default(),
+            large: Mutex::new(()),
+            offline,
+        }
     }
 
     /// Returns whether a layer is made here and its packages are opened here: daemons have neither the spec's directory
@@ -204,7 +229,7 @@ impl Farm {
                 });
                 let packages: Vec<_> = packages.collect();
                 let take = |(path, package): &(PathBuf, &LockedPackage)| {
-                    let index = receive::index(store, path, package, daemon.address())?;
+                    let index = receive::index(store, path, package, daemon.address(), &self.large)?;
                     Ok((package.name.clone(), index))
                 };
                 input.workers.pool.install(|| packages.par_iter().map(take).collect::<Result<Vec<_>, Error>>())
@@ -247,15 +272,26 @@ impl Farm {
                 input.progress.advance("layer", layer.copied().unwrap_or(0));
             };
             let mut made = Vec::new();
-            for plans in portions(plans) {
-                let planned: Vec<Planned<'_>> = plans
-                    .iter()
-                    .map(|((_, plan), bytes)| Planned { platform, layer: &plan.name, plan: bytes })
-                    .collect();
-                let limits =
-                    receive::limits_of_layers(plans.iter().filter_map(|((_, plan), _)| sizes.get(plan.name.as_str())));
+            // A cache takes the place of the one before: what it is to hold is asked for at once.
+            let exports = daemon.exports();
+            let mut earlier = Vec::new();
+            if exports {
+                earlier = self.exported(daemon);
+            }
+            for plans in portions(plans, if exports { MAX_GRAPH } else { MAX_PLANS }) {
+                let planned =
+                    plans.iter().map(|((_, plan), bytes)| Planned { platform, layer: &plan.name, plan: bytes });
+                let more = earlier.iter().map(|one: &Exported| Planned {
+                    platform: one.platform,
+                    layer: &one.layer,
+                    plan: &one.plan,
+                });
+                let planned: Vec<Planned<'_>> = planned.chain(more).collect();
+                let tars = plans.iter().filter_map(|((_, plan), _)| sizes.get(plan.name.as_str()).copied());
+                let limits = receive::limits_of_layers(tars.chain(earlier.iter().map(|one| one.tar)), exports);
                 let job = Job { input, platform, daemon, is_whole: true, limits, stop, done: &done };
-                let room = self.solve(&job, &|input| graph::layers(input, &planned))?;
+                let lower = if exports { graph::layers_and_indexes } else { graph::layers };
+                let room = self.solve(&job, &|input| lower(input, &planned))?;
                 let take = |(place, ((number, plan), _)): (usize, &(&(usize, &LayerPlan), Vec<u8>))| {
                     let directory = room.path().join(place.to_string());
                     let layer = receive::layer(input.store, plan, compression, &directory, daemon.address())?;
@@ -266,11 +302,30 @@ impl Farm {
                     .pool
                     .install(|| plans.par_iter().enumerate().map(take).collect::<Result<Vec<_>, Error>>());
                 made.extend(layers?);
+                if exports {
+                    let now = plans.into_iter().map(|((_, plan), bytes)| Exported {
+                        platform,
+                        layer: plan.name.clone(),
+                        plan: bytes,
+                        tar: sizes.get(plan.name.as_str()).copied().unwrap_or(0),
+                    });
+                    earlier.extend(now);
+                }
+            }
+            if exports {
+                let mut exported = self.exported.lock().expect("nobody panics while a plan is noted");
+                exported.insert(daemon.address().to_owned(), earlier);
             }
             Ok(made)
         });
         input.progress.finish("layer");
         made
+    }
+
+    /// Returns what a daemon's caches hold of this build so far.
+    fn exported(&self, daemon: &dyn Daemon) -> Vec<Exported> {
+        let exported = self.exported.lock().expect("nobody panics while a plan is noted");
+        exported.get(daemon.address()).cloned().unwrap_or_default()
     }
 
     /// Refuses to ask anybody where no network may be used.
@@ -391,15 +446,15 @@ fn opens(vertex: &Vertex, group: &LayerGroup) -> bool {
     layers.is_some_and(|(layers, _)| layers == group.layers.join(", "))
 }
 
-/// Puts plans together as far as one message bears them, each with its bytes.
-fn portions<'p, P: Borrow<LayerPlan>>(plans: &[&'p (usize, P)]) -> Vec<Vec<(&'p (usize, P), Vec<u8>)>> {
+/// Puts plans together, at most this many bytes of them unless one alone has more, each with its bytes.
+fn portions<'p, P: Borrow<LayerPlan>>(plans: &[&'p (usize, P)], most: usize) -> Vec<Vec<(&'p (usize, P), Vec<u8>)>> {
     let mut portions: Vec<Vec<_>> = Vec::new();
     let mut left = 0;
     for plan in plans {
         let bytes = plan.1.borrow().to_bytes();
         if portions.is_empty() || bytes.len() > left {
             portions.push(Vec::new());
-            left = MAX_PLANS;
+            left = most;
         }
         left = left.saturating_sub(bytes.len());
         portions.last_mut().expect("one was put there").push((*plan, bytes));

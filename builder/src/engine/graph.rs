@@ -146,6 +146,19 @@ pub fn opens(input: &Input<'_>, share: &[LayerGroup]) -> Result<Definition, Erro
 /// # Errors
 /// As of [`whole`]; a layer that is none of the lock's.
 pub fn layers(input: &Input<'_>, plans: &[Planned<'_>]) -> Result<Definition, Error> {
+    written(input, plans, false)
+}
+
+/// As [`layers`]; behind the layers the result holds the indexes of the groups that are opened. A cache that is exported
+/// with a solve knows no more outputs than the result needs, and who begins with that cache asks for indexes first.
+///
+/// # Errors
+/// As of [`layers`].
+pub fn layers_and_indexes(input: &Input<'_>, plans: &[Planned<'_>]) -> Result<Definition, Error> {
+    written(input, plans, true)
+}
+
+fn written(input: &Input<'_>, plans: &[Planned<'_>], with_indexes: bool) -> Result<Definition, Error> {
     let platforms = platforms(input)?;
     let mut lowering = Lowering::new(input, &platforms);
     let mut opened: BTreeMap<LayerGroup, Opened> = BTreeMap::new();
@@ -166,6 +179,9 @@ pub fn layers(input: &Input<'_>, plans: &[Planned<'_>]) -> Result<Definition, Er
         };
         let plans = lowering.plan(*platform, layer, plan);
         written.push(lowering.layer(*platform, layer, plans, Some(data)));
+    }
+    if with_indexes {
+        written.extend(opened.values().map(|opened| opened.index));
     }
     let result = gather(&mut lowering, &written, "layers");
     Ok(lowering.graph.finish(result))

@@ -6,8 +6,9 @@ use super::{Entry, EntryKind, Error, PackIndex};
 use crate::digest::Digest;
 use crate::tree::ImagePath;
 
-/// The most bytes of an index as stored: what [`Limits`](super::Limits) lets texts and findings have, and entries beside.
-pub const MAX_INDEX: u64 = 512 << 20;
+/// The most bytes of an index as stored: twice what [`Limits`](super::Limits) lets texts and findings have. In memory it
+/// may have many times that, since what is empty has a byte here.
+pub const MAX_INDEX: u64 = 128 << 20;
 
 /// The most entries of an index.
 const MAX_ENTRIES: usize = 1_000_000;

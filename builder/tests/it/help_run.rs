@@ -22,6 +22,21 @@ fn test() {
           --platform <OS/ARCH>  Only this platform, as linux/arm64; may be repeated
       -h, --help                Print help
 
+    Engine options:
+          --engine <ENGINE>     What opens packages and writes layers: `local`, this process, or
+                                `buildkit[=ADDR,…]`, the daemons at unix:///PATH, tcp://HOST:PORT or
+                                docker+unix:///PATH, without an address Docker's own; the image is the
+                                same [default: local] [env: TARSIA_ENGINE]
+          --worker <WORKER>     The tarsia that BuildKit runs: IMAGE@sha256:HEX, or a static program as
+                                URL#sha256=HEX [env: TARSIA_WORKER]
+          --engine-ca <FILE>    Trust the authority in this PEM file for daemons reached by tcp://
+          --engine-cert <FILE>  Certificate that is shown to daemons reached by tcp://
+          --engine-key <FILE>   Key of that certificate
+          --cache-from <CACHE>  Cache that daemons look into, as type=registry,ref=HOST/NAME; may be
+                                repeated
+          --cache-to <CACHE>    Cache that daemons write, as type=registry,ref=HOST/NAME,mode=max; may
+                                be repeated; an `n` in braces stands for a daemon's number in --engine
+
     Store options:
           --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]
           --paranoid     Hash everything that is read from the store again
@@ -67,6 +82,21 @@ fn learn() {
           --variant <NAME>        Variant of the spec to work on
           --platform <OS/ARCH>    Only this platform, as linux/arm64; may be repeated
       -h, --help                  Print help
+
+    Engine options:
+          --engine <ENGINE>     What opens packages and writes layers: `local`, this process, or
+                                `buildkit[=ADDR,…]`, the daemons at unix:///PATH, tcp://HOST:PORT or
+                                docker+unix:///PATH, without an address Docker's own; the image is the
+                                same [default: local] [env: TARSIA_ENGINE]
+          --worker <WORKER>     The tarsia that BuildKit runs: IMAGE@sha256:HEX, or a static program as
+                                URL#sha256=HEX [env: TARSIA_WORKER]
+          --engine-ca <FILE>    Trust the authority in this PEM file for daemons reached by tcp://
+          --engine-cert <FILE>  Certificate that is shown to daemons reached by tcp://
+          --engine-key <FILE>   Key of that certificate
+          --cache-from <CACHE>  Cache that daemons look into, as type=registry,ref=HOST/NAME; may be
+                                repeated
+          --cache-to <CACHE>    Cache that daemons write, as type=registry,ref=HOST/NAME,mode=max; may
+                                be repeated; an `n` in braces stands for a daemon's number in --engine
 
     Store options:
           --store <DIR>  Store directory [default: tarsia in the user's cache] [env: TARSIA_STORE]

@@ -15,6 +15,11 @@ pub trait Daemon: Send + Sync {
     /// Returns where it is: what its share of the work and errors go by.
     fn address(&self) -> &str;
 
+    /// Returns whether it writes caches for other daemons.
+    fn exports(&self) -> bool {
+        false
+    }
+
     /// Solves a graph and writes its result.
     ///
     /// # Errors
@@ -35,6 +40,10 @@ struct Reached {
 impl Daemon for Reached {
     fn address(&self) -> &str {
         &self.text
+    }
+
+    fn exports(&self) -> bool {
+        !self.exports.is_empty()
     }
 
     fn solve(&self, ask: &Ask<'_>) -> Result<(), buildkit::Error> {

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::Error;
 use crate::buildkit::Limits;
@@ -21,6 +22,12 @@ use crate::store::{Kind, Store};
 /// Version of what is kept of received indexes; part of their keys.
 const FORMAT: u32 = 1;
 
+/// An index of more bytes than this is a large one.
+const LARGE: u64 = 4 << 20;
+
+/// The most bytes of all indexes that one solve brings: a hundred times what hundreds of packages have.
+const MAX_INDEXES: u64 = 4 << 30;
+
 /// Returns the key under which the index that a daemon made of a package is kept. It is not that of a pack: what was
 /// opened here must never be taken for what somebody else says, nor the other way round.
 fn key(package: &LockedPackage) -> Digest {
@@ -36,8 +43,15 @@ pub(super) fn known(store: &Store, package: &LockedPackage) -> Option<PackIndex>
     PackIndex::received(&store.entry(Kind::Packs, &key(package))?, &package.digest).ok()
 }
 
-/// Takes the index of a package from a file, checks it, and keeps it.
-pub(super) fn index(store: &Store, path: &Path, package: &LockedPackage, address: &str) -> Result<PackIndex, Error> {
+/// Takes the index of a package from a file, checks it, and keeps it. One large one is taken at a time, whoever asks:
+/// `large` is held meanwhile.
+pub(super) fn index(
+    store: &Store,
+    path: &Path,
+    package: &LockedPackage,
+    address: &str,
+    large: &Mutex<()>,
+) -> Result<PackIndex, Error> {
     let wrong = |problem: String| Error::Index {
         package: package.name.clone(),
         version: package.version.clone(),
@@ -49,6 +63,7 @@ pub(super) fn index(store: &Store, path: &Path, package: &LockedPackage, address
     if size > MAX_INDEX {
         return Err(wrong(format!("it has more than {MAX_INDEX} bytes")));
     }
+    let _one = (size > LARGE).then(|| large.lock().unwrap_or_else(PoisonError::into_inner));
     file.take(MAX_INDEX).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
     let index = PackIndex::received(&bytes, &package.digest).map_err(|error| match error {
         package::Error::Received { problem } => wrong(problem),
@@ -116,17 +131,19 @@ const MAX_RECORD: u64 = 64 << 10;
 /// Returns how much may come where indexes are sent.
 pub(super) fn limits_of_indexes(groups: &[LayerGroup], share: &PlatformLock) -> Limits {
     let count: usize = groups.iter().map(|group| group.packages(share).len()).sum();
-    Limits { entries: limit(count + groups.len()), bytes: MAX_INDEX.saturating_mul(count as u64) }
+    Limits { entries: limit(count + groups.len()), bytes: MAX_INDEX.saturating_mul(count as u64).min(MAX_INDEXES) }
 }
 
-/// Returns how much may come where layers with tars of these sizes are sent.
-pub(super) fn limits_of_layers<'a>(tars: impl Iterator<Item = &'a u64>) -> Limits {
+/// Returns how much may come where layers with tars of these sizes are sent, perhaps with indexes behind them.
+pub(super) fn limits_of_layers(tars: impl Iterator<Item = u64>, with_indexes: bool) -> Limits {
     let (mut count, mut bytes) = (0, 0u64);
     for tar in tars {
         count += 1;
-        bytes = bytes.saturating_add(most(*tar)).saturating_add(MAX_RECORD);
+        bytes = bytes.saturating_add(most(tar)).saturating_add(MAX_RECORD);
     }
-    Limits { entries: limit(3 * count), bytes }
+    // What is sent for the sake of a cache is not counted one by one.
+    let indexes = if with_indexes { (1 << 20, MAX_INDEXES) } else { (0, 0) };
+    Limits { entries: limit(3 * count + indexes.0), bytes: bytes.saturating_add(indexes.1) }
 }
 
 /// Returns how many files and directories may come where `count` are wanted; some may stand about.

@@ -188,6 +188,9 @@ impl Daemon for Arc<Fake> {
     fn address(&self) -> &str {
         (**self).address()
     }
+    fn exports(&self) -> bool {
+        (**self).exports()
+    }
     fn solve(&self, ask: &Ask<'_>) -> Result<(), buildkit::Error> {
         (**self).solve(ask)
     }
@@ -276,6 +279,45 @@ fn a_lost_daemon_s_work_goes_to_the_others() {
         "cannot open the packages of layers `alpha`, `delta`, `omega` and 1 more: could not go on with the BuildKit daemon \
          at `a`: it was killed"
     );
+}
+
+#[test]
+fn where_a_mirror_gives_nothing_the_next_one_is_asked() {
+    let mut world = World::new();
+    let all = ["file:///srv/debian", "http://dead.example", "http://mirror.example"].map(str::to_owned).to_vec();
+    world.mirrors.by_archive.insert("test".to_owned(), all);
+    let fakes = world.fakes(&["a", "b"]);
+    fakes.iter().for_each(|fake| fake.vice(Some(Vice::CannotReach("http://dead.example"))));
+    assert_eq!(world.on(&fakes, "next").unwrap().digest(), world.local());
+    let fakes = world.fakes(&["a", "b"]);
+    fakes.iter().for_each(|fake| fake.vice(Some(Vice::CannotReach("http:"))));
+    let error = world.on(&fakes, "none").unwrap_err().to_string();
+    assert!(error.starts_with("cannot fetch ") && error.ends_with(": connection refused"), "{error}");
+    // What only this machine can read is no mirror of daemons.
+    world.mirrors.by_archive.insert("test".to_owned(), vec!["file:///srv/debian".to_owned()]);
+    let error = world.on(&world.fakes(&["a"]), "file").unwrap_err().to_string();
+    assert!(error.contains("`file:///srv/debian/pool/"), "{error}");
+}
+
+#[test]
+fn a_cache_holds_the_layers_of_every_platform() {
+    let mut world = World::new();
+    let share = world.lock.platform["linux/amd64"].clone();
+    world.lock.platform.insert("linux/arm64".to_owned(), share);
+    // The same files, so that every layer of the second platform is known but one.
+    let share = world.lock.platform.get_mut("linux/arm64").unwrap();
+    let made = package("alpha", "2.0").build();
+    let digest = Digest::of(&made);
+    world.internet.insert(digest, made);
+    let alpha = share.packages.iter_mut().find(|package| package.name == "alpha").unwrap();
+    (alpha.version, alpha.digest) = ("2.0".to_owned(), digest);
+    let fakes = world.fakes(&["a"]);
+    fakes[0].export();
+    assert_eq!(world.on(&fakes, "store").unwrap().digest(), world.local());
+    let exported = fakes[0].exported();
+    let count = |beginning: &str| exported.iter().filter(|name| name.starts_with(beginning)).count();
+    assert_eq!((count("layer alpha"), count("open alpha")), (2, 2), "of both platforms: {exported:?}");
+    assert_eq!((count("layer "), count("open ")), (5, 5), "{exported:?}");
 }
 
 #[test]

@@ -215,7 +215,7 @@ fn a_lock_has_one_graph() {
                 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, to: /x}\n";
     let case = Case::new(text, 3, 2, 2);
     let bytes = case.whole().bytes();
-    insta::assert_snapshot!(Digest::of(&bytes), @"sha256:348125a9efe158cb8826fccdee24b3dacade49927d424e33951e910330d525f7");
+    insta::assert_snapshot!(Digest::of(&bytes), @"sha256:47b234abab0a775b37ab61923243cf05a07cf184c2e659cc51623f2c0b2e3cc2");
     assert_eq!(case.whole().bytes(), bytes);
     // However the platforms are asked for.
     let turned = Case { platforms: vec![Platform::Arm64, Platform::Amd64, Platform::Arm64], ..case };
@@ -235,15 +235,16 @@ fn a_lock_has_one_graph() {
     worker = https://example.org/tarsia {"http.checksum": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "http.filename": "tarsia", "http.perm": "493"}
     lane =
     lanes =
-    spec and lock =
+    spec and its own inputs =
     files beside the spec = local://context {"local.followpaths": "[\"ca.pem\",\"etc\"]", "local.includepattern": "[\"ca.pem\",\"etc\"]", "local.sharedkeyhint": "context"}
     fetch https://files.example.org/x = https://files.example.org/x {"http.checksum": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "http.filename": "file"}
-    open the spec's own files = /: worker#0, /job: spec and lock#0, /context: files beside the spec#0, /fetched/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855: fetch https://files.example.org/x#0, /index: nothing → 0, /data: nothing → 1, /after: lane#0/lane, /done: lanes#0 → 2
+    open the spec's own files = /: worker#0, /job: spec and its own inputs#0, /context: files beside the spec#0, /fetched/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855: fetch https://files.example.org/x#0, /index: nothing → 0, /data: nothing → 1, /after: lane#0/lane, /done: lanes#0 → 2
     p000 1.0-1 (amd64) = http://mirror.example.org/debian/pool/main/p000_1.0-1_amd64.deb {"http.checksum": "sha256:7292c3ee24d15d4b78fcaf0c72635ad1c5d5c0e6069587595e0dcb783e68ca48", "http.filename": "deb"}
     p002 1.0-1 (amd64) = http://mirror.example.org/debian/pool/main/p002_1.0-1_amd64.deb {"http.checksum": "sha256:4e6f5e41bf09bf4beee794abd4f2c7d02e4023069e5ae6fd9a386fca4fbe3bf1", "http.filename": "deb"}
     open layer-000: p000 1.0-1, p002 1.0-1 = /: worker#0, /in/p000: p000 1.0-1 (amd64)#0, /in/p002: p002 1.0-1 (amd64)#0, /index: nothing → 0, /data: nothing → 1, /after: lane#0/lane, /done: lanes#0 → 2
     p001 1.0-1 (amd64) = http://mirror.example.org/debian/pool/main/p001_1.0-1_amd64.deb {"http.checksum": "sha256:a8ab32e6feeb5c3a7f283926f9e50ab6fcbbacc34348dbc34c55f9f55dc4431d", "http.filename": "deb"}
     open layer-001: p001 1.0-1 = /: worker#0, /in/p001: p001 1.0-1 (amd64)#0, /index: nothing → 0, /data: nothing → 1, /after: lane#0/lane, /done: lanes#0 → 2
+    spec and lock =
     select files = /: worker#0, /job: spec and lock#0, /indexes/0: open layer-000: p000 1.0-1, p002 1.0-1#0, /indexes/1: open layer-001: p001 1.0-1#0, /local: open the spec's own files#0, /plans: nothing → 0
     layer layer-000 = /: worker#0, /plan: select files#0/layer-000, /data: open layer-000: p000 1.0-1, p002 1.0-1#1/layer-000, /layer: nothing → 0, /after: lane#0/lane, /done: lanes#0 → 1
     layer layer-001 = /: worker#0, /plan: select files#0/layer-001, /data: open layer-001: p001 1.0-1#1/layer-001, /layer: nothing → 0, /after: lane#0/lane, /done: lanes#0 → 1

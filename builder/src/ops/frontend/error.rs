@@ -113,8 +113,7 @@ impl Diagnose for Error {
             Self::NoSpec => "name it: `docker build -f SPEC .`, or `--opt filename=SPEC` of buildctl".to_owned(),
             Self::Filename(_) => "hand over the directory that it stands in".to_owned(),
             Self::Target(_) => {
-                let all = TARGETS.iter().map(|(name, _, what)| format!("`{name}`, {what}"));
-                format!("targets: {}", all.collect::<Vec<_>>().join("; "))
+                return TARGETS.iter().map(|(name, _, what)| format!("`{name}` is {what}")).collect();
             }
             Self::Mirror { .. } => {
                 "a mirror is an `http:` or `https:` address: `--build-arg mirror=[ARCHIVE=]URI`, or \

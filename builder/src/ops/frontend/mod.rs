@@ -23,7 +23,8 @@ use crate::digest::Digest;
 use crate::engine::graph::{self, Worker};
 use crate::fetch::Snapshot;
 use crate::image::Reference as ImageName;
-use crate::llb::Definition;
+use crate::llb::{Definition, Vertex};
+use crate::lock::Lock;
 use crate::spec::Platform;
 
 use super::Project;
@@ -115,8 +116,7 @@ impl Build<'_> {
     /// Makes the layout, or the documents, that a local build writes.
     fn files(&self, target: graph::Target) -> Result<FrontendOutcome, Problems> {
         let platforms = wanted_platforms(self.project.locked()?, &self.options.platforms)?;
-        let definition = self.whole(&platforms, target)?;
-        let result = self.solve(&definition)?;
+        let (_, result) = self.whole(&platforms, target)?;
         let mut metadata = BTreeMap::new();
         if target == graph::Target::Oci {
             let (digest, _) = image::read(self.bridge, &result, &platforms)?;
@@ -129,14 +129,13 @@ impl Build<'_> {
     fn image(&self, host: Platform) -> Result<FrontendOutcome, Problems> {
         let asked = if self.options.platforms.is_empty() { &[host][..] } else { &self.options.platforms };
         let platforms = wanted_platforms(self.project.locked()?, asked)?;
-        let whole = self.whole(&platforms, graph::Target::Oci)?;
-        let layout = self.solve(&whole)?;
+        let (whole, layout) = self.whole(&platforms, graph::Target::Oci)?;
         let (digest, images) = image::read(self.bridge, &layout, &platforms)?;
         let mut metadata = BTreeMap::from([(format!("frontend.{DIGEST}"), digest.to_string().into_bytes())]);
         let mut results = BTreeMap::new();
         for image in &images {
             let result = match image::stacked(&whole, self.worker, image) {
-                Some(stacked) => self.solve(&stacked)?,
+                Some(stacked) => self.solve(&stacked).map_err(|failed| failed.error)?,
                 None => Reference::default(),
             };
             let name = image.platform.oci();
@@ -158,26 +157,61 @@ impl Build<'_> {
         Ok(FrontendOutcome { returned, metadata })
     }
 
-    /// Returns the graph that makes an image's layout, or what stands beside it.
-    fn whole(&self, platforms: &[Platform], target: graph::Target) -> Result<Definition, Problems> {
+    /// Makes an image's layout, or what stands beside it; returns the graph that was solved, too. Where a mirror does not
+    /// give a package, the next one of its archive is asked.
+    fn whole(&self, platforms: &[Platform], target: graph::Target) -> Result<(Definition, Reference), Problems> {
         let lock = self.project.locked()?;
         // Mirrors of the builder's machine are not known, and those of the client's need not be for it.
         let snapshot = Snapshot::LockedAt(lock.source_date);
-        let mirrors = mirrors_of(self.project, &self.options.mirrors, &BTreeMap::new(), snapshot)?;
+        let mut mirrors = mirrors_of(self.project, &self.options.mirrors, &BTreeMap::new(), snapshot)?;
+        for all in mirrors.by_archive.values_mut().filter(|all| all.iter().any(|uri| is_http(uri))) {
+            all.retain(|uri| is_http(uri));
+        }
         let (spec, worker) = (&self.project.spec, self.worker);
         let context = graph::Context { name: &self.options.local, directory: self.options.directory() };
-        let input = graph::Input { spec, lock, platforms, mirrors: &mirrors, worker, context, told: None };
-        Ok(graph::whole(&input, target)?)
+        loop {
+            let input = graph::Input { spec, lock, platforms, mirrors: &mirrors, worker, context, told: None };
+            let definition = graph::whole(&input, target)?;
+            let failed = match self.solve(&definition) {
+                Ok(result) => return Ok((definition, result)),
+                Err(failed) => failed,
+            };
+            let archive = failed.vertex.and_then(|vertex| archive_of(lock, &vertex));
+            let others = archive.and_then(|archive| mirrors.by_archive.get_mut(archive));
+            match others.filter(|all| all.len() > 1) {
+                Some(all) => drop(all.remove(0)),
+                None => return Err(failed.error.into()),
+            }
+        }
     }
 
     /// Has BuildKit carry out a graph.
-    fn solve(&self, definition: &Definition) -> Result<Reference, Error> {
+    fn solve(&self, definition: &Definition) -> Result<Reference, Failed> {
         let bytes = if self.options.no_cache { definition.uncached().bytes() } else { definition.bytes() };
         self.bridge.solve(&bytes, &self.options.cache_imports).map_err(|refused| {
             let digest = refused.vertex.as_deref().and_then(|text| text.parse::<Digest>().ok());
-            let vertices = definition.vertices();
-            let subject = digest.and_then(|digest| Some(vertices.get(&digest)?.subject.clone()));
-            Error::Solve { what: subject.unwrap_or_else(|| "the graph".to_owned()), problem: refused.message }
+            let vertex = digest.and_then(|digest| definition.vertices().get(&digest).copied().cloned());
+            let what = vertex.as_ref().map_or("the graph", |vertex| vertex.subject.as_str()).to_owned();
+            Failed { error: Error::Solve { what, problem: refused.message }, vertex }
         })
     }
+}
+
+/// A graph that was not carried out.
+struct Failed {
+    error: Error,
+    /// Which operation it was, where BuildKit says so.
+    vertex: Option<Vertex>,
+}
+
+fn is_http(uri: &str) -> bool {
+    uri.starts_with("http://") || uri.starts_with("https://")
+}
+
+/// Returns the archive of the package that an operation fetches; `None` where it does something else.
+fn archive_of<'a>(lock: &'a Lock, vertex: &Vertex) -> Option<&'a str> {
+    let packages = lock.platform.values().flat_map(|share| &share.packages);
+    let mut fetched =
+        packages.filter(|one| vertex.name == format!("{} {} ({})", one.name, one.version, one.architecture));
+    fetched.next().map(|package| package.archive.as_str())
 }

@@ -318,6 +318,28 @@ mod tests {
             refused("cache-imports", "["),
             read(&[("filename", "web.yaml"), ("target", "oci"), ("label:a", "b")]).unwrap_err(),
         ];
-        insta::assert_snapshot!(all.join("\n"), @"");
+        insta::assert_snapshot!(all.join("\n"), @r"
+        cannot build: no spec is named
+        hint: name it: `docker build -f SPEC .`, or `--opt filename=SPEC` of buildctl
+        cannot read `../web.yaml`: a spec stands beneath the directory that the client hands over
+        hint: hand over the directory that it stands in
+        cannot build target `debug`: there is no such target
+        hint: `image` is an image that runs: the files and the config of ours under BuildKit's own digest
+        hint: `oci` is an OCI layout with the bytes that `tarsia build` writes
+        hint: `evidence` is the documents that `tarsia build` puts beside an image
+        cannot build for `linux/riscv64`: known are linux/amd64 and linux/arm64
+        cannot use build argument `mirror`: `file:///srv` is no mirror
+        hint: a mirror is an `http:` or `https:` address: `--build-arg mirror=[ARCHIVE=]URI`, or `--build-arg mirror.ARCHIVE=URI` for each of several
+        cannot use build argument `mirror.acme`: `debian=http://m.example.org` is no mirror
+        hint: a mirror is an `http:` or `https:` address: `--build-arg mirror=[ARCHIVE=]URI`, or `--build-arg mirror.ARCHIVE=URI` for each of several
+        cannot use build argument `VERSION`: a spec has no such argument
+        hint: build arguments: `variant`, `mirror`, `mirror.ARCHIVE`
+        cannot use option `context`: a spec is read from a directory of the client's, and not from elsewhere
+        cannot use option `context:base`: a spec names no other contexts
+        cannot use option `add-hosts`: a spec has no commands that it could change
+        cannot use option `cache-imports`: EOF while parsing a list at line 1 column 1
+        cannot set label `a`: this target has the bytes of a local build
+        hint: write it under `labels` of the spec
+        ");
     }
 }

@@ -80,8 +80,17 @@ mod tests {
     #[test]
     fn targets_and_requests_are_listed() {
         let text = |request: &str| String::from_utf8(answer(request).unwrap().metadata["result.txt"].clone()).unwrap();
-        insta::assert_snapshot!(text("frontend.targets"), @"");
-        insta::assert_snapshot!(text("frontend.subrequests.describe"), @"");
+        insta::assert_snapshot!(text("frontend.targets"), @r"
+        TARGET          DESCRIPTION
+        image (default) an image that runs: the files and the config of ours under BuildKit's own digest
+        oci             an OCI layout with the bytes that `tarsia build` writes
+        evidence        the documents that `tarsia build` puts beside an image
+        ");
+        insta::assert_snapshot!(text("frontend.subrequests.describe"), @r"
+        NAME                 VERSION DESCRIPTION
+        subrequests.describe 1.0.0   List available subrequest types
+        targets              1.0.0   List all targets current build supports
+        ");
         let json: Value = serde_json::from_slice(&answer("frontend.targets").unwrap().metadata["result.json"]).unwrap();
         assert_eq!((&json["targets"][0]["name"], &json["targets"][0]["default"]), (&json!("image"), &json!(true)));
         assert_eq!(answer("frontend.outline").unwrap_err().to_string(), "unsupported request frontend.outline");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::diag::Source;
 use crate::image::{Descriptor, INDEX, MANIFEST};
-use crate::lock::{ENCODING, Lock, LockedInput, PlatformLock, RULES};
+use crate::lock::{ENCODING, LockedInput, LockedPackage, MetadataSet, PlatformLock, RULES, Why};
 use crate::spec::Spec;
 
 const WORKER: &str = "127.0.0.1:5000/tarsia@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -30,6 +30,8 @@ struct Fake {
     sent: RefCell<BTreeMap<String, BTreeSet<String>>>,
     /// Operations that fail: part of a name, and what is said.
     broken: Option<(&'static str, &'static str)>,
+    /// A mirror that is away.
+    away: Option<&'static str>,
 }
 
 impl Fake {
@@ -48,7 +50,9 @@ impl Fake {
         let manifests: Vec<Descriptor> = platforms
             .iter()
             .map(|platform| {
-                let config = json!({"architecture": platform, "config": {"Labels": {"a": "b"}}, "os": "linux"});
+                let diff_ids: Vec<Digest> = (0..layers).map(|n| Digest::of(&[n as u8])).collect();
+                let config = json!({"architecture": platform, "config": {"Labels": {"a": "b"}}, "os": "linux",
+                    "rootfs": {"type": "layers", "diff_ids": diff_ids}});
                 let config = put(serde_json::to_vec(&config).unwrap(), "config");
                 let layers: Vec<Descriptor> =
                     (0..layers).map(|n| put(format!("{platform} {n}").into_bytes(), "layer")).collect();
@@ -88,6 +92,13 @@ impl Bridge for Fake {
             }
         }
         let message = definition.message();
+        for bytes in &message.def {
+            if let Some(pb::op::Op::Source(source)) = pb::Op::decode(bytes.as_slice()).unwrap().op
+                && self.away.is_some_and(|away| source.identifier.starts_with(away))
+            {
+                return Err(Refused { vertex: Some(Digest::of(bytes).to_string()), ..refused("away") });
+            }
+        }
         let result = pb::Op::decode(message.def[message.def.len() - 2].as_slice()).unwrap();
         let id = match result.op {
             Some(pb::op::Op::Source(source)) => {
@@ -234,7 +245,8 @@ fn a_lock_must_be_there_and_fit() {
     let other = Lock { rules: RULES + 1, ..lock(HELLO, None, &[]) }.to_text();
     let fake = Fake::with(&[("web.yaml", HELLO), ("web.lock", &other)]);
     let told = asked(&fake, &[]).unwrap_err();
-    assert!(told.contains(&format!("rules is {RULES}, in the lock {}", RULES + 1)), "{told}");
+    let other = format!("it was made for rules {}, and this release has rules {RULES}", RULES + 1);
+    assert_eq!(told, format!("cannot read lock `web.lock`: {other}"));
     assert_eq!(
         asked(&Fake::default(), &[]).unwrap_err(),
         "cannot read `web.yaml` from the client: there is no such file"
@@ -292,6 +304,55 @@ fn a_failure_names_what_failed() {
         ..Fake::with(&[("web.yaml", HELLO), ("web.lock", &lock(HELLO, None, &[]).to_text())])
     };
     let told = asked(&fake, &[("target", "oci")]).unwrap_err();
-    assert!(told.starts_with("cannot build ") && told.ends_with(": exit code: 2"), "{told}");
-    assert!(told.contains("linux/amd64"), "{told}");
+    assert_eq!(told, "cannot build the selection of files: exit code: 2");
+}
+
+#[test]
+fn a_mirror_that_does_not_give_a_package_is_passed_over() {
+    let spec = "version: 1\nname: web\nplatforms: [linux/amd64]\narchives:\n  test: {uri: \"http://own.example\", suite: \
+                test, components: [main], signed-by: key.asc}\npackages: [web]\n";
+    let mut locked = lock(spec, None, &[("key", "key.asc", "key")]);
+    let package = LockedPackage {
+        name: "web".to_owned(),
+        version: "1.0".to_owned(),
+        architecture: "all".to_owned(),
+        source: "web".to_owned(),
+        source_version: None,
+        archive: "test".to_owned(),
+        in_release: Some(Digest::of(b"")),
+        path: "web.deb".to_owned(),
+        size: 1,
+        digest: Digest::of(b"web"),
+        why: Why::Requested,
+        script_only: false,
+        keep: None,
+        layer: "web".to_owned(),
+    };
+    let share = PlatformLock { layers: vec!["web".to_owned()], packages: vec![package] };
+    locked.platform.insert("linux/amd64".to_owned(), share);
+    locked.archives.push(MetadataSet {
+        name: "test".to_owned(),
+        suite: "test".to_owned(),
+        in_release: Digest::of(b""),
+        signature: None,
+        date: 1_700_000_000,
+        valid_until: None,
+        signers: Vec::new(),
+        packages: Vec::new(),
+    });
+    let locked = locked.to_text();
+    let files = [("web.yaml", spec), ("web.lock", locked.as_str()), ("key.asc", "key")];
+    let mirror = ("build-arg:mirror.test", "http://near.example/");
+    let build = |away: &'static str, options: &[(&str, &str)]| {
+        let mut fake = Fake { away: Some(away), ..Fake::with(&files) };
+        fake.image(&["amd64"], 1);
+        let made = asked(&fake, &[&[("target", "oci")], options].concat());
+        let solved = fake.solved.borrow();
+        let last = solved.last().unwrap().message().def.concat();
+        made.map(|_| String::from_utf8_lossy(&last).into_owned())
+    };
+    assert!(build("http://none.example", &[mirror]).unwrap().contains("http://near.example/web.deb"));
+    assert!(build("http://near.example", &[mirror]).unwrap().contains("http://own.example/web.deb"));
+    let told = build("http://own.example", &[]).unwrap_err();
+    assert_eq!(told, "cannot build package `web` 1.0: away");
 }

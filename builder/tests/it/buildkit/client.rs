@@ -348,3 +348,28 @@ fn buildkitd_lets_in_over_tls_who_proves_himself() {
     assert!(matches!(with(Tls { authority: None, ..tls.clone() }), Err(Error::Tls { .. })));
     assert!(matches!(with(Tls { key: Some(b"rubbish".to_vec()), ..tls }), Err(Error::Tls { .. })));
 }
+
+#[test]
+fn docker_lets_in_over_tls_who_proves_himself() {
+    let turn = turn();
+    let Some((_daemon, files, address)) = Daemon::docker_tls(&turn) else { return };
+    let address = Address::parse(&address).unwrap();
+    let read = |path: &Path| Some(std::fs::read(path).unwrap());
+    let tls = Tls { authority: read(&files.ca), certificate: read(&files.cert), key: read(&files.key) };
+    let with = |tls: Tls| Client::connect(&address, &Options { tls, ..Options::new([7; 32]) });
+    let client = with(tls.clone()).unwrap();
+    assert!(client.daemon().is_docker);
+    let place = Place::new();
+    solve(&client, small("hello"), &place.path("out")).0.unwrap();
+    assert_eq!(std::fs::read(place.path("out/blobs/sha256/aa")).unwrap(), b"hello");
+    for (tls, expected) in [
+        (Tls { authority: tls.authority.clone(), ..Tls::default() }, Unreachable::Untrusted),
+        (Tls { authority: read(&files.cert), ..tls.clone() }, Unreachable::Untrusted),
+        (Tls::default(), Unreachable::Foreign),
+    ] {
+        match with(tls) {
+            Err(Error::Connect { why, .. }) if why == expected => {}
+            other => panic!("{expected:?}: {other:?}"),
+        }
+    }
+}

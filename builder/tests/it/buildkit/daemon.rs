@@ -36,11 +36,27 @@ pub(crate) struct Certificates {
 impl Daemon {
     /// Starts Debian's Docker daemon; `None`, said aloud, where it is not installed.
     pub(crate) fn docker(_turn: &Turn) -> Option<Self> {
+        Self::docker_with(room(), &[])
+    }
+
+    /// As [`Daemon::docker`], and on a port of this machine's loopback too, where it lets in only who proves itself.
+    pub(crate) fn docker_tls(_turn: &Turn) -> Option<(Self, Certificates, String)> {
+        let room = room();
+        let certificates = certificates(room.path());
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let path = |name: &str| room.path().join(name).display().to_string();
+        let (ca, cert, key) = (path("ca.pem"), path("server.pem"), path("server.key"));
+        let host = format!("tcp://127.0.0.1:{port}");
+        let own = ["-H", &host, "--tlsverify", "--tlscacert", &ca, "--tlscert", &cert, "--tlskey", &key];
+        Some((Self::docker_with(room, &own)?, certificates, format!("docker://127.0.0.1:{port}")))
+    }
+
+    fn docker_with(room: tempfile::TempDir, own: &[&str]) -> Option<Self> {
         let program = present(PathBuf::from("/usr/sbin/dockerd"), "dockerd")?;
         judge("bin/buildctl")?;
-        let room = room();
         let path = |name: &str| room.path().join(name).display().to_string();
         let mut command = wrapped(&program);
+        command.args(own);
         command.args(["--data-root", &path("data"), "--exec-root", &path("exec"), "-p", &path("pid")]);
         command.args(["-H", &format!("unix://{}", path("s")), "--bridge=none", "--iptables=false"]);
         command.args(["--ip6tables=false", "--ip-forward=false", "--ip-masq=false"]);

@@ -29,6 +29,8 @@ pub(super) enum Vice {
     Sends(&'static str, &'static [u8]),
     /// It says that the layer has another tar.
     LiesAboutTar,
+    /// It does not reach what begins so.
+    CannotReach(&'static str),
     /// An operation whose name begins so gives up, once.
     StumblesAt(&'static str),
 }
@@ -51,6 +53,9 @@ struct State {
     ran: Vec<String>,
     /// Graphs that were solved.
     solves: usize,
+    /// Whether it writes caches; those of the last graph with one, by name.
+    exports: bool,
+    exported: Vec<String>,
 }
 
 impl Fake {
@@ -76,6 +81,16 @@ impl Fake {
 
     pub(super) fn solves(&self) -> usize {
         self.state.lock().unwrap().solves
+    }
+
+    /// Has it write caches from now on.
+    pub(super) fn export(&self) {
+        self.state.lock().unwrap().exports = true;
+    }
+
+    /// Returns the operations that its cache holds, sorted.
+    pub(super) fn exported(&self) -> Vec<String> {
+        self.state.lock().unwrap().exported.clone()
     }
 
     fn lost(&self) -> buildkit::Error {
@@ -115,6 +130,11 @@ impl Fake {
                     state.vice = None;
                     return Err(self.failed(&digest, &name, "flightcontrol: exceeded retry timeout", ""));
                 }
+                Some(Vice::CannotReach(at)) => {
+                    if matches!(&op.op, Some(Op::Source(source)) if source.identifier.starts_with(at)) {
+                        return Err(self.failed(&digest, &name, "connection refused", ""));
+                    }
+                }
                 _ => {}
             }
             let key = cache_key(&op, &inputs);
@@ -132,6 +152,12 @@ impl Fake {
             made.insert(digest, outputs);
         }
         let last = pb::Op::decode(&last[..]).unwrap();
+        if state.exports && ask.is_whole {
+            // A cache has the outputs that the result is made of.
+            state.exported =
+                message.metadata.values().filter_map(|meta| meta.description.get("llb.customname")).cloned().collect();
+            state.exported.sort();
+        }
         let from = &made[&last.inputs[0].digest][usize::try_from(last.inputs[0].index).unwrap()];
         copy(from, ask.directory, &|name, bytes| altered(state.vice, name, bytes));
         Ok(())
@@ -204,6 +230,10 @@ impl Fake {
 impl Daemon for Fake {
     fn address(&self) -> &str {
         &self.address
+    }
+
+    fn exports(&self) -> bool {
+        self.state.lock().unwrap().exports
     }
 
     fn solve(&self, ask: &Ask<'_>) -> Result<(), buildkit::Error> {
