@@ -42,20 +42,27 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Returns the authority, and certificate and key, where TLS is wanted.
-    fn parts(&self, address: &Address) -> Result<Option<(&[u8], Option<[&[u8]; 2]>)>, Error> {
+    /// Returns what TLS takes, where it is wanted.
+    fn parts(&self, address: &Address) -> Result<Option<Parts<'_>>, Error> {
         let refused = |problem: &str| Error::Tls { address: address.to_string(), problem: problem.to_owned() };
         let own = match (&self.certificate, &self.key) {
-            (Some(certificate), Some(key)) => Some([certificate.as_slice(), key.as_slice()]),
+            (Some(certificate), Some(key)) => Some((certificate.as_slice(), key.as_slice())),
             (None, None) => None,
             _ => return Err(refused("a certificate and its key are given together")),
         };
         match &self.authority {
-            Some(authority) => Ok(Some((authority, own))),
+            Some(authority) => Ok(Some(Parts { authority, own })),
             None if own.is_some() => Err(refused("the authority that the daemon's certificate is from is missing")),
             None => Ok(None),
         }
     }
+}
+
+/// The parts of [`Tls`] that belong together.
+struct Parts<'a> {
+    authority: &'a [u8],
+    /// Certificate and key.
+    own: Option<(&'a [u8], &'a [u8])>,
 }
 
 /// When a connection last brought a byte.
@@ -224,12 +231,12 @@ pub(super) async fn connect(
             Way::Upgrade(docker(address, None, tls)?, docker_url(scheme, &host.to_string()))
         }
         Place::Tcp(host) => {
-            if let Some((authority, own)) = tls.parts(address)? {
+            if let Some(Parts { authority, own }) = tls.parts(address)? {
                 let refused =
                     |error: &dyn StdError| Error::Tls { address: address.to_string(), problem: causes(error) };
                 let mut config =
                     ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority)).domain_name(&host.name);
-                if let Some([certificate, key]) = own {
+                if let Some((certificate, key)) = own {
                     config = config.identity(Identity::from_pem(certificate, key));
                 }
                 endpoint = Endpoint::from_shared(format!("https://{host}")).map_err(|error| refused(&error))?;
@@ -282,12 +289,12 @@ fn docker(address: &Address, socket: Option<&Path>, tls: &Tls) -> Result<reqwest
     if let Some(socket) = socket {
         client = client.unix_socket(socket);
     }
-    if let Some((authority, own)) = tls.parts(address)? {
+    if let Some(Parts { authority, own }) = tls.parts(address)? {
         client = client.tls_built_in_root_certs(false);
         for certificate in reqwest::Certificate::from_pem_bundle(authority).map_err(refused)? {
             client = client.add_root_certificate(certificate);
         }
-        if let Some([certificate, key]) = own {
+        if let Some((certificate, key)) = own {
             let both = [key, b"\n", certificate].concat();
             client = client.identity(reqwest::Identity::from_pem(&both).map_err(refused)?);
         }

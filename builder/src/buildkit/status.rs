@@ -269,15 +269,15 @@ mod tests {
     #[test]
     fn each_change_is_told_once() {
         let mut progress = Progress::default();
-        let started = Event::Started { vertex: "a".to_owned(), name: "open a".to_owned() };
+        let started = || Event::Started { vertex: "a".to_owned(), name: "open a".to_owned() };
         let completed = |cached| Event::Completed { vertex: "a".to_owned(), name: "open a".to_owned(), cached };
         assert!(take(&mut progress, told(vec![vertex("a", 0, 0, false, "")])).is_empty());
-        assert_eq!(take(&mut progress, told(vec![vertex("a", 1, 0, false, "")])), [started.clone()]);
+        assert_eq!(take(&mut progress, told(vec![vertex("a", 1, 0, false, "")])), [started()]);
         assert!(take(&mut progress, told(vec![vertex("a", 1, 0, false, "")])).is_empty());
         assert_eq!(take(&mut progress, told(vec![vertex("a", 1, 2, false, "")])), [completed(false)]);
         assert!(take(&mut progress, told(vec![vertex("a", 1, 2, false, "")])).is_empty());
         // Its key was asked for; now it runs.
-        assert_eq!(take(&mut progress, told(vec![vertex("a", 3, 0, false, "")])), [started]);
+        assert_eq!(take(&mut progress, told(vec![vertex("a", 3, 0, false, "")])), [started()]);
         assert!(!progress.known["a"].vertex.completed);
         assert_eq!(take(&mut progress, told(vec![vertex("a", 3, 3, true, "")])), [completed(true)]);
         let all = progress.into_vertices();

@@ -24,12 +24,13 @@ use crate::buildkit::Failure;
 /// What a daemon of these tests does with a solve; it stands in the definition.
 type Deed = &'static str;
 type Answer<T> = Result<Response<T>, Status>;
+type Told = mpsc::Receiver<Result<wire::StatusResponse, Status>>;
 
 /// A daemon: its sessions by name, and the solves that it knows, with what to tell of them.
 #[derive(Clone, Default)]
 struct Fake {
     sessions: Arc<Mutex<BTreeMap<String, Channel>>>,
-    told: Arc<Mutex<BTreeMap<String, mpsc::Receiver<Result<wire::StatusResponse, Status>>>>>,
+    told: Arc<Mutex<BTreeMap<String, Told>>>,
     asked: Arc<Mutex<Vec<wire::SolveRequest>>>,
     logins: Arc<Mutex<Vec<filesync::CredentialsResponse>>>,
     /// Solves that nobody waits for any more.

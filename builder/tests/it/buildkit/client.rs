@@ -245,7 +245,8 @@ fn everything(client: &Client) {
 /// A daemon is heard of while a solve waits for long: it asks whether its client lives.
 fn is_heard(address: &str) {
     let silence_timeout = Duration::from_secs(8);
-    let options = Options { silence_timeout, ..Options::new([7; 32]) };
+    // Names follow from the seed, and a daemon remembers them for a while.
+    let options = Options { silence_timeout, ..Options::new([8; 32]) };
     let client = Client::connect(&Address::parse(address).unwrap(), &options).unwrap();
     let place = Place::new();
     let served = Files::serve(&place.path("served"));
