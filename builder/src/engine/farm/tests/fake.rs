@@ -315,8 +315,11 @@ fn names(directory: &Path) -> BTreeSet<String> {
     fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
+/// Says what becomes of a file of this name and these bytes.
+type Change<'a> = dyn Fn(&str, &[u8]) -> Option<Vec<u8>> + 'a;
+
 /// Copies what a directory holds; `change` says what becomes of each file.
-fn copy(from: &Path, to: &Path, change: &dyn Fn(&str, &[u8]) -> Option<Vec<u8>>) {
+fn copy(from: &Path, to: &Path, change: &Change<'_>) {
     for name in names(from) {
         let (from, to) = (from.join(&name), to.join(&name));
         if from.is_dir() {
