@@ -446,8 +446,11 @@ fn opens(vertex: &Vertex, group: &LayerGroup) -> bool {
     layers.is_some_and(|(layers, _)| layers == group.layers.join(", "))
 }
 
+/// Numbered plans with their bytes, for one graph.
+type Portion<'p, P> = Vec<(&'p (usize, P), Vec<u8>)>;
+
 /// Puts plans together, at most this many bytes of them unless one alone has more, each with its bytes.
-fn portions<'p, P: Borrow<LayerPlan>>(plans: &[&'p (usize, P)], most: usize) -> Vec<Vec<(&'p (usize, P), Vec<u8>)>> {
+fn portions<'p, P: Borrow<LayerPlan>>(plans: &[&'p (usize, P)], most: usize) -> Vec<Portion<'p, P>> {
     let mut portions: Vec<Vec<_>> = Vec::new();
     let mut left = 0;
     for plan in plans {
@@ -535,7 +538,7 @@ fn failed(vertices: &BTreeMap<Digest, &Vertex>, error: buildkit::Error) -> Error
 /// Returns what an operation does with its subject.
 fn verb(vertex: &Vertex) -> &'static str {
     match vertex.subject.as_str() {
-        worker if worker == "the worker" => "fetch",
+        "the worker" => "fetch",
         package if package.starts_with("package `") => "fetch",
         packages if packages.starts_with("the packages of ") => "open",
         layer if layer.starts_with("layer `") => "write",

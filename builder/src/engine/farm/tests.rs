@@ -42,7 +42,7 @@ const LAYERS: [(&str, &str); 5] =
     [("alpha", "alpha"), ("beta", "pair"), ("gamma", "pair"), ("delta", "delta"), ("omega", "omega")];
 
 fn package(name: &str, version: &str) -> Deb {
-    let body = |seed: u8| (0..40_000u32).map(|n| (n * n >> 3) as u8 ^ seed).collect::<Vec<u8>>();
+    let body = |seed: u8| (0..40_000u32).map(|n| ((n * n) >> 3) as u8 ^ seed).collect::<Vec<u8>>();
     let made = deb(name, version).file(&format!("/usr/bin/{name}"), 0o755, body(name.as_bytes()[0]));
     made.file(&format!("/usr/share/{name}/version"), 0o644, version)
 }

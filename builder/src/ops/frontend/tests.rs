@@ -67,7 +67,7 @@ impl Fake {
             [one] => one.clone(),
             all => put(index(all), INDEX),
         };
-        self.layout.insert("index.json".to_owned(), index(&[whole.clone()]));
+        self.layout.insert("index.json".to_owned(), index(std::slice::from_ref(&whole)));
         whole.digest
     }
 

@@ -21,7 +21,9 @@ pub fn rule_files(spec: &Spec, directory: &Path) -> Result<Vec<String>, Error> {
     Root::open(directory)?.walk(&path.value, &deep, &mut |found| {
         if matches!(found.kind, Kind::File) {
             if found.relative.contains('/') {
-                return Err(refused(found.shown, &format!("rules stand in `{}` itself, not below it", path.value)));
+                let problem = format!("rules stand in `{}` itself, not below it", path.value);
+                let message = format!("cannot read rules `{}`: {problem}", found.shown);
+                return Err(Error::Rules { message, labels: Vec::new() });
             }
             files.push(found.shown.to_owned());
         }
