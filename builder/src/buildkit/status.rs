@@ -164,11 +164,13 @@ impl Progress {
         if !name.is_empty() {
             known.vertex.name.clone_from(&name);
         }
-        known.vertex.cached = told.cached;
+        // A result of a remote cache is told as cached, and then once more while it is pulled.
+        known.vertex.cached |= told.cached;
+        let cached = known.vertex.cached;
         if told.started.is_some() && told.started != known.started {
             known.started = told.started;
             // What comes out of the cache begins and ends in one moment.
-            if !told.cached {
+            if !cached {
                 events.push(Event::Started { vertex: vertex.clone(), name: name.clone() });
             }
         }
@@ -181,7 +183,7 @@ impl Progress {
         known.ended = Some(ended);
         known.vertex.error = shown(&told.error, MAX_MESSAGE);
         if told.error.is_empty() {
-            events.push(Event::Completed { vertex, name, cached: told.cached });
+            events.push(Event::Completed { vertex, name, cached });
         } else if !canceled {
             let message = known.vertex.error.clone();
             self.failed.push(vertex.clone());
@@ -280,6 +282,9 @@ mod tests {
         assert_eq!(take(&mut progress, told(vec![vertex("a", 3, 0, false, "")])), [started()]);
         assert!(!progress.known["a"].vertex.completed);
         assert_eq!(take(&mut progress, told(vec![vertex("a", 3, 3, true, "")])), [completed(true)]);
+        // What a remote cache holds is pulled when it is needed: that is no run.
+        assert!(take(&mut progress, told(vec![vertex("a", 4, 0, false, "")])).is_empty());
+        assert_eq!(take(&mut progress, told(vec![vertex("a", 4, 5, false, "")])), [completed(true)]);
         let all = progress.into_vertices();
         assert!(all["a"].cached && all["a"].completed);
     }
