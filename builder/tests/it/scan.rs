@@ -1,5 +1,7 @@
 //! SBOMs of directories that others made: `sbom dir:PATH`, and the scanner that BuildKit starts.
 
+#![expect(clippy::disallowed_methods, reason = "the order of what a directory holds does not matter here")]
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
