@@ -350,6 +350,8 @@ impl Farm {
                 mirrors: &mirrors,
                 worker: &self.worker,
                 context: graph::Context::default(),
+                // Every solve is a job of its own.
+                in_vain: &BTreeMap::new(),
                 told: None,
             })?;
             let vertices = definition.vertices();

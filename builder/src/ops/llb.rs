@@ -1,5 +1,6 @@
 //! `llb`: the graph of BuildKit operations that builds a spec.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::diag::{Problems, Warning};
@@ -68,6 +69,7 @@ pub fn llb(world: &World<'_>, path: &Path, options: &LlbOptions) -> Result<LlbOu
         mirrors: &mirrors(world, &project, Some(lock.source_date))?,
         worker: &options.worker,
         context: Context::default(),
+        in_vain: &BTreeMap::new(),
         told: told.as_deref(),
     };
     let definition = graph::whole(&input, options.target)?;

@@ -144,7 +144,10 @@ impl<'a> Lowering<'a> {
             format!("{name} {} ({})", package.version, package.architecture),
             format!("package `{name}` {}", package.version),
         );
-        Ok(self.graph.http(&Http { url, digest: package.digest, name: "deb".to_owned(), mode: None }, vertex))
+        // Within one job a daemon takes a download of the same bytes for the one that failed, wherever it comes from: what
+        // is asked of another mirror has another mode, which nobody looks at.
+        let mode = self.input.in_vain.get(&archive).filter(|times| **times > 0).map(|times| 0o600 + (times & 0o77));
+        Ok(self.graph.http(&Http { url, digest: package.digest, name: "deb".to_owned(), mode }, vertex))
     }
 
     /// Adds the opening of the spec's own files, where it has any.

@@ -9,6 +9,9 @@ use crate::digest::Digest;
 use crate::fetch::Private;
 use crate::lock::{LockedInput, LockedPackage, PlatformLock, REVISION, VERSION, Why};
 
+/// Nothing was asked in vain.
+static NONE: BTreeMap<String, u32> = BTreeMap::new();
+
 const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 fn spec(text: &str) -> Spec {
@@ -97,6 +100,7 @@ impl Case {
             mirrors: &self.mirrors,
             worker: &self.worker,
             context: Context { directory: self.directory, ..Context::default() },
+            in_vain: &NONE,
             told: None,
         }
     }

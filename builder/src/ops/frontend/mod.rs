@@ -169,18 +169,34 @@ impl Build<'_> {
         }
         let (spec, worker) = (&self.project.spec, self.worker);
         let context = graph::Context { name: &self.options.local, directory: self.options.directory() };
+        let mut in_vain: BTreeMap<String, u32> = BTreeMap::new();
+        let mut first = None;
         loop {
-            let input = graph::Input { spec, lock, platforms, mirrors: &mirrors, worker, context, told: None };
+            let input = graph::Input {
+                spec,
+                lock,
+                platforms,
+                mirrors: &mirrors,
+                worker,
+                context,
+                in_vain: &in_vain,
+                told: None,
+            };
             let definition = graph::whole(&input, target)?;
             let failed = match self.solve(&definition) {
                 Ok(result) => return Ok((definition, result)),
                 Err(failed) => failed,
             };
-            let archive = failed.vertex.and_then(|vertex| archive_of(lock, &vertex));
-            let others = archive.and_then(|archive| mirrors.by_archive.get_mut(archive));
-            match others.filter(|all| all.len() > 1) {
-                Some(all) => drop(all.remove(0)),
-                None => return Err(failed.error.into()),
+            let archive = failed.vertex.as_ref().and_then(|vertex| archive_of(lock, vertex)).map(str::to_owned);
+            let others = archive.as_ref().and_then(|archive| mirrors.by_archive.get_mut(archive));
+            match (archive, others.filter(|all| all.len() > 1)) {
+                (Some(archive), Some(all)) => {
+                    drop(all.remove(0));
+                    *in_vain.entry(archive).or_default() += 1;
+                    first.get_or_insert(failed.error);
+                }
+                // What names an operation says more than what names none.
+                _ => return Err(first.filter(|_| failed.vertex.is_none()).unwrap_or(failed.error).into()),
             }
         }
     }

@@ -13,13 +13,13 @@ use super::turn;
 use super::ways::{Way, digest_of, pool};
 use super::worker::worker;
 use crate::distribution::Distribution;
-use crate::program::{Place, copy_blobs, copy_tree};
+use crate::program::{Place, copy_tree};
 use crate::real::{EXAMPLES, built, image};
 
-/// The examples, locked, and what builds need of the archives beside packages.
+/// The examples, locked.
 struct Examples {
     place: Place,
-    /// A store with the signed lists, and without a package.
+    /// A store that knows the locks proved, and nothing else.
     store: PathBuf,
     mirror: String,
     _pool: Place,
@@ -33,21 +33,14 @@ impl Examples {
         let place = Place::new();
         copy_tree(&home.path("specs"), &place.path("specs"));
         let store = place.path("empty");
-        copy_blobs(&home.path("store"), &store);
-        for path in &locks {
-            let lock = tarsia::lock::Lock::parse("lock", &std::fs::read_to_string(path).unwrap()).unwrap();
-            for package in lock.platform.values().flat_map(|platform| &platform.packages) {
-                let hex = package.digest.hex();
-                let _ = std::fs::remove_file(store.join("blobs/sha256").join(&hex[..2]).join(&hex));
-            }
-        }
+        copy_tree(&home.path("store/checks"), &store.join("checks"));
         Self { place, store, mirror: format!("http://{}", files.host), _pool: pool }
     }
 
-    /// Returns a copy of the store without packages: what builds put into it is not found by the next.
+    /// Returns a copy of that store: what builds put into it is not found by the next.
     fn store(&self) -> tempfile::TempDir {
         let store = tempfile::tempdir().unwrap();
-        copy_blobs(&self.store, store.path());
+        copy_tree(&self.store, store.path());
         store
     }
 }

@@ -267,6 +267,35 @@ fn what_docker_cannot_build_is_told_as_locally() {
     assert!(told.contains("cannot use `web.lock`: it is stale: the spec changed"), "{told}");
 }
 
+#[test]
+fn the_next_mirror_is_asked_where_one_does_not_give_a_package() {
+    let turn = turn();
+    let (Some(docker), Some(buildkitd)) = (Daemon::docker(&turn), Daemon::buildkitd(&turn)) else { return };
+    let Some(registry) = Distribution::start(false) else { return };
+    let frontend = frontend(&registry);
+    let place = Place::new();
+    let served = web(&place);
+    read_by(&place, "web.yaml", &frontend);
+    // The archive's own address comes behind what is said on the command line.
+    let text = std::fs::read_to_string(place.path("web.yaml")).unwrap();
+    let own = text.split('"').find(|word| word.starts_with("file:")).unwrap();
+    place.write("web.yaml", text.replace(own, &format!("http://{}", served.host)));
+    let local = place.ok(&["build", "web.yaml", "-o", "local.oci"]);
+    let bad = "build-arg:mirror.test=http://127.0.0.1:1";
+    let arguments = ["--build-arg", &bad[10..], "-f", "web.yaml", "--target", "oci"];
+    built(&docker, &place, &[&arguments[..], &["-o", "type=local,dest=docker.oci"]].concat());
+    assert_eq!(digest_of(&place.path("docker.oci")), local.trim());
+
+    let output = solved(
+        &buildkitd,
+        &place,
+        &frontend,
+        &["--opt", "filename=web.yaml", "--opt", "target=oci", "--opt", bad, "-o", "type=local,dest=new.oci"],
+    );
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(digest_of(&place.path("new.oci")), local.trim());
+}
+
 /// `buildctl` as a client of the frontend, in a place whose `specs` directory is handed over.
 fn solved(daemon: &Daemon, place: &Place, frontend: &str, arguments: &[&str]) -> Output {
     let mut command = daemon.buildctl(["build", "--progress=plain", "--frontend=gateway.v0"]);
