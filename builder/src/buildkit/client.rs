@@ -137,6 +137,9 @@ pub struct Solved {
     pub response: BTreeMap<String, String>,
 }
 
+/// How many solves this process has named: several clients may have one seed.
+static NAMES: AtomicU64 = AtomicU64::new(0);
+
 /// A connection to a daemon; solves of several threads share it.
 #[derive(Debug)]
 pub struct Client {
@@ -148,7 +151,6 @@ pub struct Client {
     options: Options,
     logins: Arc<BTreeMap<String, Login>>,
     heard: Heard,
-    names: AtomicU64,
 }
 
 impl Client {
@@ -178,7 +180,6 @@ impl Client {
                 options: options.clone(),
                 logins: Arc::new(options.logins.clone()),
                 heard,
-                names: AtomicU64::new(0),
             }),
             Err(error) => {
                 runtime.shutdown_background();
@@ -340,7 +341,7 @@ impl Client {
 
     /// Returns a name that no other has.
     fn name(&self) -> String {
-        let number = self.names.fetch_add(1, Ordering::Relaxed);
+        let number = NAMES.fetch_add(1, Ordering::Relaxed);
         let mut name = Digest::of(&[&self.options.seed[..], &number.to_be_bytes()].concat()).hex();
         name.truncate(25);
         name

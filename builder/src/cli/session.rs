@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 use tarsia::diag::{Problems, Warning};
+use tarsia::digest::Digest;
+use tarsia::engine::farm;
 use tarsia::fetch::{FetchOptions, HttpOptions, MachineClock, apt_sources};
 use tarsia::kit::Kit;
 use tarsia::lock::MAX_TIME;
@@ -49,8 +51,18 @@ impl Session {
         output: &Path,
         work: impl FnOnce(&World<'_>) -> Result<T, Problems>,
     ) -> Result<T, Problems> {
+        self.in_world_of(flags, None, output, work)
+    }
+
+    fn in_world_of<T>(
+        &self,
+        flags: &WorldFlags,
+        daemons: Option<&farm::Options>,
+        output: &Path,
+        work: impl FnOnce(&World<'_>) -> Result<T, Problems>,
+    ) -> Result<T, Problems> {
         let WorldFlags { store, network, machine } = flags;
-        let store = self.open_store(store, output)?;
+        let store = self.open_store(store, daemons.map(farm::Options::party), output)?;
         let vendor = network.vendor.as_ref().map(|path| Kit::open(path, store.root())).transpose()?;
         let world = World {
             store: &store,
@@ -73,7 +85,7 @@ impl Session {
             offline: network.offline,
             source_date_epoch: self.source_date_epoch()?,
             engines: &self.environment.engines,
-            daemons: None,
+            daemons,
             threads: machine.threads.unwrap_or(self.environment.threads).max(1) as usize,
             memory: machine.memory,
             progress: &self.bars,
@@ -92,7 +104,7 @@ impl Session {
         work: impl FnOnce(&World<'_>) -> Result<T, Problems>,
     ) -> Result<T, Problems> {
         let daemons = engine.daemons(&self.environment)?;
-        self.in_world(flags, output, |world| work(&World { daemons: daemons.as_ref(), ..*world }))
+        self.in_world_of(flags, daemons.as_ref(), output, work)
     }
 
     /// Does `work` with what reading an image may need: registries, and for what is fetched from them the store.
@@ -135,13 +147,13 @@ impl Session {
         }
     }
 
-    fn open_store(&self, flags: &StoreFlags, output: &Path) -> Result<Store, Problems> {
+    fn open_store(&self, flags: &StoreFlags, party: Option<Digest>, output: &Path) -> Result<Store, Problems> {
         let directory = self.store_directory(flags.directory.store.as_ref())?;
         let beside = match output.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let options = StoreOptions { paranoid: flags.paranoid, ..StoreOptions::default() };
+        let options = StoreOptions { paranoid: flags.paranoid, party, ..StoreOptions::default() };
         Ok(Store::open_or_private(&directory, options, beside)?)
     }
 

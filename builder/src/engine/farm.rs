@@ -49,11 +49,12 @@ pub use error::Error;
 
 use share::Team;
 
-/// The most bytes of plans in one graph, as long as no single one has more: a daemon takes messages of 16 MiB.
-const MAX_PLANS: usize = 4 << 20;
+/// The most bytes of plans in one graph, as long as no single one has more: a daemon takes messages of 16 MiB,
+/// and the one in Docker 20.10 of 4.
+const MAX_PLANS: usize = 3 << 20;
 
 /// The same where all have to stand in one.
-const MAX_GRAPH: usize = 14 << 20;
+const MAX_GRAPH: usize = 12 << 20;
 
 /// Which daemons build, and with what.
 #[derive(Debug, Clone)]
@@ -75,6 +76,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// Returns whose word it is what these daemons say of packages: that of this worker at these addresses. What is made
+    /// of it must be found by nobody who has not named them.
+    pub fn party(&self) -> Digest {
+        let mut addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        addresses.sort();
+        Digest::of(format!("{}\n{}", self.worker, addresses.join("\n")).as_bytes())
+    }
+
     /// Refuses what cannot work.
     ///
     /// # Errors
@@ -291,7 +300,16 @@ impl Farm {
                 let limits = receive::limits_of_layers(tars.chain(earlier.iter().map(|one| one.tar)), exports);
                 let job = Job { input, platform, daemon, is_whole: true, limits, stop, done: &done };
                 let lower = if exports { graph::layers_and_indexes } else { graph::layers };
-                let room = self.solve(&job, &|input| lower(input, &planned))?;
+                let room = self.solve(&job, &|input| lower(input, &planned)).map_err(|error| match error {
+                    Error::Daemon(buildkit::Error::Solve { address, message, .. }) if is_too_large(&message) => {
+                        Error::TooLarge {
+                            subject: listed(planned.iter().map(|planned| planned.layer)),
+                            bytes: planned.iter().map(|planned| planned.plan.len() as u64).sum(),
+                            address,
+                        }
+                    }
+                    other => other,
+                })?;
                 let take = |(place, ((number, plan), _)): (usize, &(&(usize, &LayerPlan), Vec<u8>))| {
                     let directory = room.path().join(place.to_string());
                     let layer = receive::layer(input.store, plan, compression, &directory, daemon.address())?;
@@ -535,6 +553,11 @@ fn failed(vertices: &BTreeMap<Digest, &Vertex>, error: buildkit::Error) -> Error
         None => message.clone(),
     };
     Error::Operation { verb: verb(&vertex), subject: vertex.subject, address: address.clone(), problem, hints }
+}
+
+/// Returns whether a daemon did not take a graph for its size.
+fn is_too_large(message: &str) -> bool {
+    message.contains("received message larger than max") || message.contains("message size too large")
 }
 
 /// Returns what an operation does with its subject.

@@ -192,7 +192,8 @@ pub fn assemble(
         uncovered(Path::new(&project.spec.name), built.reports.values()).into_iter().collect();
     warnings.extend(unmatched(built.reports.values()));
     contract_with(&input, &project.spec.name, &built, &give, &mut warnings)?;
-    let told = Told { proved: said.proved, source: revision.as_ref(), builder: BUILDER };
+    // Where nothing is taken from an archive, there is nothing to prove.
+    let told = Told { proved: said.proved || lock.archives.is_empty(), source: revision.as_ref(), builder: BUILDER };
     let contents = contents(&project, &input, &built, &told)?;
     let stored = |digest: &Digest| store.blob(digest).map_err(io::Error::other);
     evidence::fill(&contents, &stored, &documents.path(""), evidence)?;

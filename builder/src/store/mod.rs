@@ -38,7 +38,7 @@ pub(crate) use walk::names as names_in;
 pub use write::{BlobWriter, LargeWriter};
 
 use crate::diag::Warning;
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 
 /// The size in bytes that automatic [`Store::gc`] keeps to where nobody says otherwise: 10 GiB.
 pub const DEFAULT_MAX_SIZE: u64 = 10 << 30;
@@ -53,6 +53,9 @@ pub struct StoreOptions {
     pub paranoid: bool,
     /// Never write, even where it could be done.
     pub read_only: bool,
+    /// Whose word counts in what is made: all that is derived is kept apart under this, found by who names the same, and
+    /// by nobody else. What stands in the store without a name is found by all.
+    pub party: Option<Digest>,
 }
 
 /// What a derived entry is.
@@ -129,7 +132,7 @@ impl Store {
 
     /// Makes a private store that reads from `below` what it lacks; for a store that can only be read.
     pub fn private_over(directory: &Path, below: Self) -> Result<Self, Error> {
-        let options = StoreOptions { paranoid: below.0.options.paranoid, read_only: false };
+        let options = StoreOptions { read_only: false, ..below.0.options.clone() };
         Self::private_store(directory, options, Some(below))
     }
 
@@ -152,7 +155,8 @@ impl Store {
         let made = below.temporary_directory()?;
         let blobs = below.suspected()?;
         let root = made.path().to_owned();
-        let fresh = Self::with(root, StoreOptions { paranoid: true, read_only: false }, Some(blobs), Some(made))?;
+        let fresh =
+            Self::with(root, StoreOptions { paranoid: true, ..StoreOptions::default() }, Some(blobs), Some(made))?;
         let mut inner = Arc::into_inner(fresh.0).expect("nobody else has it yet");
         inner.blobs_only = true;
         Ok(Self(Arc::new(inner)))
@@ -161,7 +165,7 @@ impl Store {
     /// Returns a handle on this store, and on what it reads from, that hashes everything on every read.
     fn suspected(&self) -> Result<Self, Error> {
         let below = self.0.below.as_ref().map(Self::suspected).transpose()?;
-        let options = StoreOptions { paranoid: true, read_only: true };
+        let options = StoreOptions { paranoid: true, read_only: true, party: None };
         Self::with(self.root().to_owned(), options, below, None)
     }
 
@@ -268,27 +272,38 @@ impl Store {
 
     /// Returns the body of an entry; `None` where it is absent or does not hold.
     pub fn entry(&self, kind: Kind, key: &Digest) -> Option<Vec<u8>> {
-        self.read_entry(kind, key).or_else(|| self.entries_below()?.entry(kind, key))
+        let own = || self.read_entry(kind, &self.party_key(key)?);
+        self.read_entry(kind, key).or_else(own).or_else(|| self.entries_below()?.entry(kind, key))
     }
 
     /// Stores an entry, in place of one that stood there.
     pub fn put_entry(&self, kind: Kind, key: &Digest, body: &[u8]) -> Result<(), Error> {
-        self.write_entry(kind, key, body)
+        self.write_entry(kind, &self.party_key(key).unwrap_or(*key), body)
+    }
+
+    /// Returns the key under which something of a party is kept, where there is one.
+    fn party_key(&self, key: &Digest) -> Option<Digest> {
+        let party = self.0.options.party?;
+        let mut hasher = Hasher::new();
+        hasher.update(b"tarsia party\n");
+        hasher.update(party.as_bytes());
+        hasher.update(key.as_bytes());
+        Some(hasher.digest())
     }
 
     /// Returns the large file of a key, at its first byte, if its SHA-256 is `expected`; `None` where it is absent or
     /// does not hold.
     pub fn large(&self, kind: Kind, key: &Digest, expected: &Digest) -> Option<File> {
-        let record = self.record_path(kind.room(), key);
-        self.checked(&self.large_path(kind, key), &record, expected)
-            .ok()
-            .flatten()
-            .or_else(|| self.entries_below()?.large(kind, key, expected))
+        let own = |key: &Digest| {
+            let record = self.record_path(kind.room(), key);
+            self.checked(&self.large_path(kind, key), &record, expected).ok().flatten()
+        };
+        own(key).or_else(|| own(&self.party_key(key)?)).or_else(|| self.entries_below()?.large(kind, key, expected))
     }
 
     /// Starts the large file of a key, in place of one that stood there.
     pub fn write_large(&self, kind: Kind, key: &Digest) -> Result<LargeWriter, Error> {
-        LargeWriter::new(self.clone(), kind, key)
+        LargeWriter::new(self.clone(), kind, &self.party_key(key).unwrap_or(*key))
     }
 
     /// Makes an empty directory in the store that is removed when dropped, for files that other programs are to read.

@@ -77,7 +77,7 @@ fn a_damaged_blob_is_thrown_out_with_a_warning() {
     let room = tempfile::tempdir().unwrap();
     let root = room.path().join("store");
     for paranoid in [false, true] {
-        let store = Store::open(&root, StoreOptions { paranoid, read_only: false }).unwrap();
+        let store = Store::open(&root, StoreOptions { paranoid, ..StoreOptions::default() }).unwrap();
         let digest = store.put_blob(b"hello").unwrap();
         tick();
         damage(&store.blob_path(&digest));
@@ -102,7 +102,7 @@ fn a_checked_file_is_hashed_again_only_where_it_changed_or_paranoia_asks() {
     first.remember_file(&record, &File::open(&path).unwrap(), &digest);
     drop(first);
     assert_eq!(read(store(&root).blob(&digest).unwrap()).as_deref(), Some("helln"));
-    let paranoid = Store::open(&root, StoreOptions { paranoid: true, read_only: false }).unwrap();
+    let paranoid = Store::open(&root, StoreOptions { paranoid: true, ..StoreOptions::default() }).unwrap();
     assert!(paranoid.blob(&digest).unwrap().is_none());
 }
 
@@ -177,7 +177,7 @@ fn a_read_only_store_reads_and_a_private_one_over_it_writes() {
     let root = room.path().join("store");
     let digest = store(&root).put_blob(b"hello").unwrap();
     let before = files(&store(&root));
-    let below = Store::open(&root, StoreOptions { paranoid: false, read_only: true }).unwrap();
+    let below = Store::open(&root, StoreOptions { read_only: true, ..StoreOptions::default() }).unwrap();
     assert_eq!(read(below.blob(&digest).unwrap()).as_deref(), Some("hello"));
     assert!(matches!(below.put_blob(b"more"), Err(Error::ReadOnly { .. })));
     assert!(!below.is_writable());
@@ -195,8 +195,9 @@ fn a_read_only_store_reads_and_a_private_one_over_it_writes() {
 fn a_private_store_stands_in_where_none_can_be_written() {
     let room = tempfile::tempdir().unwrap();
     let root = room.path().join("store");
-    let open =
-        |root: &Path, read_only| Store::open_or_private(root, StoreOptions { paranoid: false, read_only }, room.path());
+    let open = |root: &Path, read_only| {
+        Store::open_or_private(root, StoreOptions { read_only, ..StoreOptions::default() }, room.path())
+    };
     let digest = open(&root, false).unwrap().put_blob(b"hello").unwrap();
     let stand_in = open(&root, true).unwrap();
     assert!(stand_in.is_writable() && stand_in.root() != root);
@@ -331,4 +332,30 @@ fn a_fresh_store_knows_blobs_alone_and_hashes_each_on_every_read() {
     assert!(fresh.blob(&digest).unwrap().is_none());
     drop(fresh);
     assert!(!root.exists(), "it is gone with its last handle");
+}
+
+#[test]
+fn what_one_party_says_is_found_by_nobody_else() {
+    let room = tempfile::tempdir().unwrap();
+    let of = |party: Option<&[u8]>| {
+        Store::open(room.path(), StoreOptions { party: party.map(Digest::of), ..StoreOptions::default() }).unwrap()
+    };
+    let (own, one, other) = (of(None), of(Some(b"one")), of(Some(b"other")));
+    let key = Digest::of(b"key");
+    one.put_entry(Kind::Images, &key, b"said").unwrap();
+    let bytes = Digest::of(b"large");
+    let large = one.write_large(Kind::Packs, &key).unwrap();
+    large.file().write_all(b"large").unwrap();
+    large.commit(&bytes).unwrap();
+    assert_eq!(one.entry(Kind::Images, &key).as_deref(), Some(&b"said"[..]));
+    assert!(one.large(Kind::Packs, &key, &bytes).is_some());
+    for store in [&own, &other] {
+        assert_eq!(store.entry(Kind::Images, &key), None);
+        assert!(store.large(Kind::Packs, &key, &bytes).is_none());
+    }
+    // What was made here counts for all, and before what others say.
+    own.put_entry(Kind::Images, &key, b"made").unwrap();
+    for store in [&own, &one, &other] {
+        assert_eq!(store.entry(Kind::Images, &key).as_deref(), Some(&b"made"[..]));
+    }
 }

@@ -56,8 +56,18 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// Plans that a daemon takes no message for.
+    #[error("cannot have {subject} written on `{address}`: a plan of {bytes} bytes is more than it takes at once")]
+    TooLarge {
+        /// The layers.
+        subject: String,
+        /// Bytes of their plans.
+        bytes: u64,
+        /// The daemon.
+        address: String,
+    },
     /// Daemons would have to be asked, and nothing may be.
-    #[error("cannot build with BuildKit: {what} would have to be made, and no network may be used")]
+    #[error("cannot build with BuildKit: {what} would have to come from a daemon, and no network may be used")]
     Offline {
         /// What is not in the store.
         what: String,
@@ -140,6 +150,7 @@ impl Diagnose for Error {
             Self::NoDaemon { .. } => "engine::no-daemon",
             Self::Index { .. } => "engine::received-index",
             Self::Layer { .. } => "engine::received-layer",
+            Self::TooLarge { .. } => "engine::too-large",
             Self::Offline { .. } => "engine::offline",
             Self::SharedCache { .. } => "engine::shared-cache",
             Self::Temporary { .. } => "engine::temporary",
@@ -165,6 +176,11 @@ impl Diagnose for Error {
             }
             Self::Index { .. } | Self::Layer { .. } => vec![
                 "a daemon that does not do what it was asked is none to build with; `--engine local` builds here"
+                    .to_owned(),
+            ],
+            Self::TooLarge { .. } => vec![
+                "the BuildKit in Docker 20.10 takes 4 MiB, later ones 16; `tarsia llb` plans on the daemon, and `--engine \
+                 local` builds here"
                     .to_owned(),
             ],
             Self::Offline { .. } => vec!["leave `--offline` out, or build with `--engine local`".to_owned()],

@@ -122,6 +122,9 @@ impl Diagnose for Error {
             }
             Self::Argument(_) => "build arguments: `variant`, `mirror`, `mirror.ARCHIVE`".to_owned(),
             Self::Label(_) => "write it under `labels` of the spec".to_owned(),
+            Self::Solve { what, .. } if what.starts_with("package ") => {
+                "`--build-arg mirror.ARCHIVE=URI` names a mirror that the builder reaches".to_owned()
+            }
             Self::Worker(_) => "name it by its digest: `# syntax=HOST/NAME@sha256:…`".to_owned(),
             _ => return Vec::new(),
         };
