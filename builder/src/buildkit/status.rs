@@ -11,7 +11,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{self as wire, StatusResponse};
 use super::Failure;
 
 /// The most operations of one solve.
-const MAX_VERTICES: usize = 1 << 16;
+const MAX_VERTICES: usize = 1 << 14;
 /// The most characters of a name or a message, and of one line of a log that is kept.
 const MAX_NAME: usize = 512;
 const MAX_MESSAGE: usize = 8 << 10;
@@ -186,7 +186,9 @@ impl Progress {
             events.push(Event::Completed { vertex, name, cached });
         } else if !canceled {
             let message = known.vertex.error.clone();
-            self.failed.push(vertex.clone());
+            if !self.failed.contains(&vertex) {
+                self.failed.push(vertex.clone());
+            }
             events.push(Event::Failed { vertex, name, message });
         }
         Ok(())

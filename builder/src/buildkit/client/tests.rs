@@ -374,7 +374,7 @@ fn a_solve_is_asked_for_followed_and_received() {
 }
 
 #[test]
-fn names_of_solves_differ_and_follow_from_the_seed() {
+fn names_of_solves_differ_whichever_client_asks() {
     let world = world();
     let (one, other) = (world.client(), world.client());
     for client in [&one, &one, &other] {
@@ -382,9 +382,9 @@ fn names_of_solves_differ_and_follow_from_the_seed() {
     }
     let asked = world.fake.asked.lock().unwrap();
     let names = |n: usize| (asked[n].r#ref.clone(), asked[n].session.clone());
-    assert_ne!(names(0), names(1));
-    assert_ne!(names(0).0, names(0).1);
-    assert_eq!((names(0), names(0).0.len()), (names(2), 25));
+    // Two clients of one seed, as the specs of one command have them, speak to the daemon one after the other.
+    let all: BTreeSet<String> = (0..3).flat_map(|n| [names(n).0, names(n).1]).collect();
+    assert_eq!((all.len(), all.first().map(String::len)), (6, Some(25)));
 }
 
 #[test]

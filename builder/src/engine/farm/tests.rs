@@ -398,7 +398,7 @@ fn without_a_network_nobody_is_asked() {
     let error = world.build(&world.store("store"), Some(&offline())).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot build with BuildKit: the packages of layer `alpha` would have to be made, and no network may be used"
+        "cannot build with BuildKit: the packages of layer `alpha` would have to come from a daemon, and no network may be used"
     );
     assert_eq!(fakes[0].solves(), 0);
     let digest = world.on(&fakes, "store").unwrap().digest();
@@ -409,5 +409,5 @@ fn without_a_network_nobody_is_asked() {
     world.build(&store, None).unwrap();
     fs::remove_dir_all(world.room.path().join("local/images")).unwrap();
     let error = world.build(&store, Some(&offline())).unwrap_err();
-    assert!(error.to_string().contains("layer `alpha` would have to be made"), "{error}");
+    assert!(error.to_string().contains("layer `alpha` would have to come from a daemon"), "{error}");
 }
