@@ -383,7 +383,7 @@ fn names_of_solves_differ_whichever_client_asks() {
     let asked = world.fake.asked.lock().unwrap();
     let names = |n: usize| (asked[n].r#ref.clone(), asked[n].session.clone());
     // Two clients of one seed, as the specs of one command have them, speak to the daemon one after the other.
-    let all: BTreeSet<String> = (0..3).flat_map(|n| [names(n).0, names(n).1]).collect();
+    let all: std::collections::BTreeSet<String> = (0..3).flat_map(|n| [names(n).0, names(n).1]).collect();
     assert_eq!((all.len(), all.first().map(String::len)), (6, Some(25)));
 }
 
