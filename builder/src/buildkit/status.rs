@@ -338,7 +338,7 @@ mod tests {
 
         let all = (0..=MAX_VERTICES).map(|n| vertex(&n.to_string(), 0, 0, false, "")).collect();
         let said = progress.take(told(all), &mut Vec::new()).unwrap_err();
-        assert!(said.contains("more than 65536 operations"), "{said}");
+        assert!(said.contains("more than 16384 operations"), "{said}");
     }
 
     #[test]
