@@ -241,7 +241,9 @@ impl Farm {
                     let index = receive::index(store, path, package, daemon.address(), &self.large)?;
                     Ok((package.name.clone(), index))
                 };
-                input.workers.pool.install(|| packages.par_iter().map(take).collect::<Result<Vec<_>, Error>>())
+                let all: Vec<_> = input.workers.pool.install(|| packages.par_iter().map(take).collect());
+                // Of several errors always the first.
+                all.into_iter().collect::<Result<Vec<_>, Error>>()
             });
         input.progress.finish("open");
         // Of a package that was opened here meanwhile, what is known here counts.
@@ -315,11 +317,8 @@ impl Farm {
                     let layer = receive::layer(input.store, plan, compression, &directory, daemon.address())?;
                     Ok((*number, layer))
                 };
-                let layers = input
-                    .workers
-                    .pool
-                    .install(|| plans.par_iter().enumerate().map(take).collect::<Result<Vec<_>, Error>>());
-                made.extend(layers?);
+                let layers: Vec<_> = input.workers.pool.install(|| plans.par_iter().enumerate().map(take).collect());
+                made.extend(layers.into_iter().collect::<Result<Vec<_>, Error>>()?);
                 if exports {
                     let now = plans.into_iter().map(|((_, plan), bytes)| Exported {
                         platform,
