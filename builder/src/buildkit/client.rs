@@ -168,7 +168,7 @@ impl Client {
         let connected = runtime.block_on(async {
             let heard = Heard::now();
             let (channel, is_docker) = connect(address, &options.tls, options.connect_timeout, &heard).await?;
-            let (control, daemon) = greet(channel, address, options).await?;
+            let (control, daemon) = greet(channel, address, options, &heard).await?;
             Ok::<_, Error>((control, Daemon { is_docker, ..daemon }, heard))
         });
         match connected {
@@ -412,6 +412,7 @@ async fn greet(
     channel: Channel,
     address: &Address,
     options: &Options,
+    heard: &Heard,
 ) -> Result<(ControlClient<Channel>, Daemon), Error> {
     let limit = options.connect_timeout;
     let mut control = ControlClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
@@ -422,6 +423,9 @@ async fn greet(
             return Err(problem(Unreachable::Foreign, "who answers is no BuildKit".to_owned()));
         }
         Ok(Err(status)) => return Err(unreachable(address, &status, &options.tls)),
+        Err(_) if heard.hung_up() => {
+            return Err(problem(Unreachable::Foreign, "it hangs up on the first word".to_owned()));
+        }
         Err(_) => {
             return Err(problem(Unreachable::Silent, format!("no answer within {} s", limit.as_secs())));
         }

@@ -70,16 +70,22 @@ struct Parts<'a> {
 pub(super) struct Heard {
     begin: Instant,
     milliseconds: Arc<AtomicU64>,
+    connections: Arc<AtomicU64>,
 }
 
 impl Heard {
     pub(super) fn now() -> Self {
-        Self { begin: Instant::now(), milliseconds: Arc::default() }
+        Self { begin: Instant::now(), milliseconds: Arc::default(), connections: Arc::default() }
     }
 
     fn note(&self) {
         let passed = u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.milliseconds.store(passed, Ordering::Relaxed);
+    }
+
+    /// Returns whether one connection after the other was made, so that each was hung up on.
+    pub(super) fn hung_up(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) > 1
     }
 
     /// Returns for how long nothing came.
@@ -144,6 +150,7 @@ impl Connector {
         let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", self.limit.as_secs()));
         let inner = timeout(self.limit, self.way.open()).await.map_err(|_| late())??;
         self.heard.note();
+        self.heard.connections.fetch_add(1, Ordering::Relaxed);
         Ok(TokioIo::new(Connection { inner, heard: self.heard }))
     }
 }
