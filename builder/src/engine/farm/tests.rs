@@ -331,6 +331,18 @@ fn a_stumble_is_tried_again() {
 }
 
 #[test]
+fn plans_that_a_daemon_takes_no_message_for_name_their_layers() {
+    let told = World::new().refused(Vice::TakesLess);
+    assert!(
+        told.starts_with(
+            "engine::too-large: cannot have layers `alpha`, `pair`, `delta` and 1 more written on `a`: a plan of "
+        ),
+        "{told}"
+    );
+    assert!(told.contains(" is more than it takes at once"), "{told}");
+}
+
+#[test]
 fn what_a_daemon_sends_is_checked() {
     let world = World::new();
     let all = [

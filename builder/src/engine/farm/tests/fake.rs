@@ -31,6 +31,8 @@ pub(super) enum Vice {
     LiesAboutTar,
     /// It does not reach what begins so.
     CannotReach(&'static str),
+    /// It takes no message with a plan in it.
+    TakesLess,
     /// An operation whose name begins so gives up, once.
     StumblesAt(&'static str),
 }
@@ -129,6 +131,13 @@ impl Fake {
                 Some(Vice::StumblesAt(at)) if name.starts_with(at) => {
                     state.vice = None;
                     return Err(self.failed(&digest, &name, "flightcontrol: exceeded retry timeout", ""));
+                }
+                Some(Vice::TakesLess) if name.starts_with("plan ") => {
+                    let mut error = self.failed(&digest, &name, "grpc: received message larger than max (5 vs. 4)", "");
+                    if let buildkit::Error::Solve { failure, .. } = &mut error {
+                        *failure = None;
+                    }
+                    return Err(error);
                 }
                 Some(Vice::CannotReach(at)) => {
                     if matches!(&op.op, Some(Op::Source(source)) if source.identifier.starts_with(at)) {
