@@ -299,6 +299,25 @@ fn no_more_than_eight_are_side_by_side() {
 }
 
 #[test]
+fn an_image_is_read_once() {
+    let text = "files: [{text: x, to: /x}]\n";
+    let reference = Worker::parse(&format!("registry.example.org/tarsia@sha256:{HEX}")).unwrap();
+    // As a frontend knows its own image.
+    let mut graph = crate::llb::Graph::new();
+    let image = graph.image("registry.example.org/tarsia:1", crate::llb::Vertex::new("own image", "the image"));
+    for worker in [reference, Worker::Definition(graph.finish(image))] {
+        let case = Case { worker, ..Case::new(text, 30, 12, 2) };
+        let all = named(&case.whole());
+        let image = all.iter().find(|one| one.source().is_some_and(|source| source.identifier.starts_with("docker")));
+        let image = format!("{}#0", image.unwrap().name);
+        let readers: Vec<&str> =
+            all.iter().filter(|one| one.inputs.contains(&image)).map(|one| one.name.as_str()).collect();
+        assert_eq!(readers, ["unpack worker"]);
+        assert!(all.iter().filter(|one| one.exec().is_some()).all(|one| one.inputs[0] == "unpack worker#0"));
+    }
+}
+
+#[test]
 fn both_phases_are_parts_of_the_whole() {
     let case = Case::new("", 30, 12, 2);
     let (whole, input) = (named(&case.whole()), case.input());

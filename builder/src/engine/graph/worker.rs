@@ -6,7 +6,7 @@ use super::Error;
 use crate::digest::Digest;
 use crate::engine::worker::Contract;
 use crate::image::Reference;
-use crate::llb::{Definition, Graph, Http, Output, Vertex};
+use crate::llb::{Definition, Graph, Http, Output, Step, Vertex};
 
 /// Tarsia as a daemon gets it: always by digest, so that what runs is part of every operation's key.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,15 +67,19 @@ impl Worker {
 
     /// Adds the worker's file system to a graph; operations that run it have it as their root.
     pub fn add(&self, graph: &mut Graph) -> Output {
-        let vertex = Vertex::new("worker", "the worker");
-        match self {
-            Self::Image(reference) => graph.image(&reference.to_string(), vertex),
-            Self::Http { url, digest } => graph.http(
-                &Http { url: url.clone(), digest: *digest, name: "tarsia".to_owned(), mode: Some(0o755) },
-                vertex,
-            ),
+        let vertex = |name| Vertex::new(name, "the worker");
+        let image = match self {
+            Self::Image(reference) => graph.image(&reference.to_string(), vertex("worker")),
+            Self::Http { url, digest } => {
+                let http = Http { url: url.clone(), digest: *digest, name: "tarsia".to_owned(), mode: Some(0o755) };
+                return graph.http(&http, vertex("worker"));
+            }
             Self::Definition(definition) => graph.include(definition),
-        }
+        };
+        // A copy, which is no image: Docker 20.10 asks again for each operation that reads an image whether that is
+        // unpacked, under one key, and fails with `flightcontrol: exceeded retry timeout` where many ask at once.
+        let copy = Step::Copy { from: image, source: "/".to_owned(), to: "/".to_owned() };
+        graph.files(&[copy], vertex("unpack worker"))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Many packages: a wide fan of operations makes an old BuildKit fail, and lanes are what holds it.
+//! Many packages: a wide fan of operations makes an old BuildKit fail, and lanes are what holds it; so do many that read
+//! one image.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,9 +11,10 @@ use super::turn;
 use super::ways::{Served, Way, digest_of};
 use super::worker::worker;
 use crate::deb::{Packing, deb};
+use crate::distribution::Distribution;
 use crate::world::Archive;
 
-/// Has a daemon build this many packages, cold, this many times.
+/// Has a daemon build this many packages, cold, this many times: in turn with the worker as an image and as a file.
 fn wide(daemon: &Daemon, packages: usize, times: usize) {
     let mut archive = Archive::new(62);
     let mut names = Vec::new();
@@ -26,9 +28,10 @@ fn wide(daemon: &Daemon, packages: usize, times: usize) {
     let served = Served::new(&archive);
     served.spec("wide", &format!("packages: [{}]\nkeep: all\nlayers: {{max: 30}}\n", names.join(", ")));
     let local = served.local("wide");
-    let way = Way::new(daemon, worker().url());
-    let graph = way.graph(&served.place, "wide.yaml", &[]);
-    for time in 0..times {
+    let Some(registry) = Distribution::start(false) else { return };
+    let ways = [worker().image(&registry), worker().url()].map(|worker| Way::new(daemon, worker));
+    for (time, way) in (0..times).zip(ways.iter().cycle()) {
+        let graph = way.graph(&served.place, "wide.yaml", &[]);
         daemon.prune();
         served.files.taken();
         let to = served.place.path(&format!("out-{time}"));
