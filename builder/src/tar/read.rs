@@ -34,12 +34,12 @@ pub struct Options {
     /// The most bytes of one pax header.
     pub max_pax: u64,
     /// Takes what third-party archives have and no package has: a global pax header that holds a comment alone (as
-    /// `git archive` writes it), pax records of other writers that change nothing here, and a directory that comes
-    /// twice (the later one is meant).
+    /// `git archive` writes it), pax records of other writers that change nothing here, a directory that comes twice (the
+    /// later one is meant), and the type of a file in its mode, as moby and containers/storage write it.
     pub third_party: bool,
     /// Takes what layers of images have and no archive of files: whiteouts (OCI image-spec 1.1, layer), as empty files;
-    /// the type of a file in its mode, as moby and containers/storage write it; an end without the blocks that mark it,
-    /// as `umoci insert` leaves it. The caller knows the layer to be whole by its digest.
+    /// the type of a file in its mode; an end without the blocks that mark it, as `umoci insert` leaves it. The caller
+    /// knows the layer to be whole by its digest.
     pub layer: bool,
     /// Notes how each entry is written, for [`Reader::form`].
     pub forms: bool,
@@ -473,7 +473,8 @@ impl<R: Read> Reader<R> {
             Kind::Symlink(_) => 0o120_000,
             Kind::File | Kind::Hardlink(_) => 0o100_000,
         };
-        if header.mode != mode && !(self.options.layer && header.mode == mode | typed) {
+        let may_be_typed = self.options.layer || self.options.third_party;
+        if header.mode != mode && !(may_be_typed && header.mode == mode | typed) {
             return Err(wrong(&format!("its mode {:o} has bits beyond 7777", header.mode)));
         }
         let kind = self.place(&path, kind, size, [mode, uid, gid])?;

@@ -188,6 +188,11 @@ fn docker_takes_an_archive_and_an_upload() {
     let out = daemon.run(&["run", "--rm", "--network=none", "--read-only", "hello"]);
     let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success() && said.to_lowercase().contains("hello"), "{said}");
+    // What the daemon gives back is read too, and is the image that it was given.
+    let saved = place.path("saved.tar");
+    daemon.ok(&["save", "-o", saved.to_str().unwrap(), "py:1"]);
+    let told: Value = serde_json::from_str(&place.ok(&["--json", "inspect", "docker-archive:saved.tar"])).unwrap();
+    assert_eq!(told["digest"], id(place, "python.oci"));
 }
 
 /// The examples that hold packages, for both processors in one image, and a program to run.

@@ -28,8 +28,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "SPEC")]
     pub(crate) spec: PathBuf,
 
-    /// Tarsia as BuildKit gets it: an image as HOST/NAME@sha256:DIGEST, or a static binary as
-    /// URL#sha256=DIGEST
+    /// The tarsia that BuildKit runs: IMAGE@sha256:HEX, or a static program as URL#sha256=HEX
     #[arg(long, value_name = "WORKER", env = "TARSIA_WORKER", hide_env_values = true)]
     pub(crate) worker: String,
 

@@ -29,6 +29,14 @@ pub enum Error {
         /// Its value.
         value: String,
     },
+    /// A mirror of an archive that the spec does not have.
+    #[error("cannot use a mirror of archive `{archive}`: the spec has no such archive")]
+    Archive {
+        /// The archive.
+        archive: String,
+        /// Those that the spec has.
+        known: Vec<String>,
+    },
     /// A build argument that nobody knows.
     #[error("cannot use build argument `{0}`: a spec has no such argument")]
     Argument(String),
@@ -95,6 +103,7 @@ impl Diagnose for Error {
             Self::Target(_) => "frontend::target",
             Self::Platform(_) => "frontend::platform",
             Self::Mirror { .. } => "frontend::mirror",
+            Self::Archive { .. } => "frontend::archive",
             Self::Argument(_) => "frontend::build-arg",
             Self::Option { .. } => "frontend::option",
             Self::Label(_) => "frontend::label",
@@ -120,6 +129,8 @@ impl Diagnose for Error {
                  `--build-arg mirror.ARCHIVE=URI` for each of several"
                     .to_owned()
             }
+            Self::Archive { known, .. } if known.is_empty() => "the spec has no archives".to_owned(),
+            Self::Archive { known, .. } => format!("its archives: `{}`", known.join("`, `")),
             Self::Argument(_) => "build arguments: `variant`, `mirror`, `mirror.ARCHIVE`".to_owned(),
             Self::Label(_) => "write it under `labels` of the spec".to_owned(),
             Self::Solve { what, .. } if what.starts_with("package ") => {

@@ -167,6 +167,11 @@ impl Build<'_> {
         for all in mirrors.by_archive.values_mut().filter(|all| all.iter().any(|uri| is_http(uri))) {
             all.retain(|uri| is_http(uri));
         }
+        let named = self.options.mirrors.iter().filter_map(|mirror| mirror.archive.as_ref());
+        if let Some(unknown) = named.into_iter().find(|name| !mirrors.by_archive.contains_key(*name)) {
+            let known = mirrors.by_archive.keys().cloned().collect();
+            return Err(Error::Archive { archive: unknown.clone(), known }.into());
+        }
         let (spec, worker) = (&self.project.spec, self.worker);
         let context = graph::Context { name: &self.options.local, directory: self.options.directory() };
         let mut in_vain: BTreeMap<String, u32> = BTreeMap::new();

@@ -355,4 +355,8 @@ fn a_mirror_that_does_not_give_a_package_is_passed_over() {
     assert!(build("http://near.example", &[mirror]).unwrap().contains("http://own.example/web.deb"));
     let told = build("http://own.example", &[]).unwrap_err();
     assert_eq!(told, "cannot build package `web` 1.0: away");
+    // A name that no archive has helps nobody.
+    let options = [("target", "oci"), ("build-arg:mirror.tset", "http://near.example")];
+    let told = asked(&Fake::with(&files), &options).unwrap_err();
+    assert_eq!(told, "cannot use a mirror of archive `tset`: the spec has no such archive");
 }
