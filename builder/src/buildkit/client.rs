@@ -51,6 +51,11 @@ pub struct Options {
     pub silence_timeout: Duration,
     /// The longest time in which a solve does not get on.
     pub progress_timeout: Duration,
+    /// The longest time in which nothing is done but downloads of which nothing is heard, beside that which their bytes
+    /// take at [`Options::download_rate`].
+    pub download_timeout: Duration,
+    /// The fewest bytes a second that a download is taken to bring: a daemon does not tell how far it is.
+    pub download_rate: u64,
 }
 
 impl Options {
@@ -63,6 +68,8 @@ impl Options {
             connect_timeout: Duration::from_secs(15),
             silence_timeout: Duration::from_secs(90),
             progress_timeout: Duration::from_secs(30 * 60),
+            download_timeout: Duration::from_secs(5 * 60),
+            download_rate: 256 << 10,
         }
     }
 }
@@ -91,6 +98,8 @@ pub struct Solve {
     pub cache_exports: Vec<Cache>,
     /// Options that BuildKit reads from a frontend's, such as `attest:provenance`.
     pub attributes: BTreeMap<String, String>,
+    /// Which operations are downloads, by digest as the daemon writes it, and how many bytes each brings.
+    pub downloads: BTreeMap<String, u64>,
     /// Ends the solve from another thread.
     pub stop: Stop,
 }
@@ -306,6 +315,9 @@ impl Client {
                     if answer.is_none() && silence > self.options.silence_timeout {
                         return Err(self.hung("it said nothing", silence));
                     }
+                    if answer.is_none() && let Some(failed) = self.stalled(request, progress, moved.elapsed()) {
+                        return Err(failed);
+                    }
                     if answer.is_none() && moved.elapsed() > self.options.progress_timeout {
                         return Err(self.hung("the solve did not get on", moved.elapsed()));
                     }
@@ -368,6 +380,22 @@ impl Client {
                 failure: failure.map(Box::new),
             },
         }
+    }
+
+    /// Returns that a download does not get on, where nothing else is being done and it has had its time.
+    fn stalled(&self, request: &Solve, progress: &Progress, waited: Duration) -> Option<Error> {
+        if waited <= self.options.download_timeout {
+            return None;
+        }
+        let sizes: Option<Vec<u64>> = progress.running().map(|vertex| request.downloads.get(vertex).copied()).collect();
+        let bytes = sizes.filter(|sizes| !sizes.is_empty())?.into_iter().fold(0_u64, u64::saturating_add);
+        let rate = Duration::from_secs(bytes / self.options.download_rate.max(1));
+        if waited <= self.options.download_timeout.saturating_add(rate) {
+            return None;
+        }
+        let failure = progress.running().next().map(|vertex| Box::new(progress.told_of(vertex)));
+        let message = format!("the download did not get on for {} s", waited.as_secs());
+        Some(Error::Solve { address: self.address.to_string(), message, code: Code::DeadlineExceeded as i32, failure })
     }
 
     fn refused(&self, problem: Problem) -> Error {

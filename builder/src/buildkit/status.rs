@@ -199,9 +199,20 @@ impl Progress {
         // Others may have failed beside it: the one that the message repeats is meant.
         let repeated = |vertex: &&String| message.contains(self.known[*vertex].vertex.error.as_str());
         let vertex = self.failed.iter().find(repeated).or(self.failed.first())?;
+        Some(self.told_of(vertex))
+    }
+
+    /// Returns the operations that began and did not end yet, by digest.
+    pub(super) fn running(&self) -> impl Iterator<Item = &str> {
+        let is_running = |known: &Known| known.started.is_some() && !known.vertex.completed;
+        self.known.iter().filter(move |(_, known)| is_running(known)).map(|(vertex, _)| vertex.as_str())
+    }
+
+    /// Returns what an error says of an operation that was told of.
+    pub(super) fn told_of(&self, vertex: &str) -> Failure {
         let known = &self.known[vertex];
         let log = known.log.lines.iter().cloned().collect();
-        Some(Failure { vertex: vertex.clone(), name: known.vertex.name.clone(), log })
+        Failure { vertex: vertex.to_owned(), name: known.vertex.name.clone(), log }
     }
 
     /// Returns what became of each operation, by digest.

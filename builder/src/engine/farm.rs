@@ -109,6 +109,8 @@ pub struct Ask<'a> {
     pub limits: Limits,
     /// Whether this is all that the daemon does for a build, so that its caches are worth writing.
     pub is_whole: bool,
+    /// Which operations are downloads, and how many bytes each brings.
+    pub downloads: &'a BTreeMap<String, u64>,
     /// Hears of the solve.
     pub events: &'a (dyn Fn(&Event) + Sync),
     /// Set once nobody waits for the result any more.
@@ -388,9 +390,7 @@ impl Farm {
 
     /// Returns the archive of the package that an operation fetches; `None` where it does something else.
     fn archive_of(&self, job: &Job<'_>, vertex: &Vertex) -> Option<String> {
-        let fetches = |package: &&LockedPackage| {
-            vertex.name == format!("{} {} ({})", package.name, package.version, package.architecture)
-        };
+        let fetches = |package: &&LockedPackage| vertex.name == graph::fetch_name(package);
         let share = job.input.lock.platform.get(job.platform.oci())?;
         share.packages.iter().find(fetches).map(|package| package.archive.clone())
     }
@@ -519,7 +519,20 @@ impl Job<'_> {
             }
         };
         let Self { is_whole, limits, stop, .. } = *self;
-        self.daemon.solve(&Ask { definition, directory, limits, is_whole, events: &events, stop })
+        let downloads = &self.downloads(vertices);
+        self.daemon.solve(&Ask { definition, directory, limits, is_whole, downloads, events: &events, stop })
+    }
+
+    /// Returns the operations that fetch something, by digest, and the bytes that each brings, as far as they are known.
+    fn downloads(&self, vertices: &BTreeMap<Digest, &Vertex>) -> BTreeMap<String, u64> {
+        let share = self.input.lock.platform.get(self.platform.oci());
+        let packages = share.into_iter().flat_map(|share| &share.packages);
+        let sizes: BTreeMap<String, u64> = packages.map(|package| (graph::fetch_name(package), package.size)).collect();
+        let of = |(digest, vertex): (&Digest, &&Vertex)| {
+            let size = if vertex.name == graph::FETCH_WORKER { Some(0) } else { sizes.get(&vertex.name).copied() };
+            size.map(|size| (digest.to_string(), size))
+        };
+        vertices.iter().filter_map(of).collect()
     }
 }
 

@@ -27,8 +27,9 @@ use crate::spec::{Platform, Spec};
 
 pub use error::Error;
 pub use groups::{LayerGroup, MAX_OPENS, groups};
+pub use operations::fetch_name;
 use operations::{Lowering, Opened, STATE, Stacked};
-pub use worker::Worker;
+pub use worker::{FETCH as FETCH_WORKER, Worker};
 
 /// How many opens, and how many layers, run side by side.
 pub const LANES: usize = 8;

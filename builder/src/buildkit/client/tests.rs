@@ -163,6 +163,11 @@ impl Fake {
                 }
                 Ok(())
             }
+            "download" => {
+                tell(vertex("open libc6", true, "")).await;
+                tell(vertex("libc6", false, "")).await;
+                std::future::pending().await
+            }
             "hang" => {
                 let _dropped = Dropped(self.dropped.clone());
                 std::future::pending().await
@@ -293,6 +298,8 @@ fn options() -> Options {
         connect_timeout: Duration::from_secs(5),
         silence_timeout: Duration::from_secs(60),
         progress_timeout: Duration::from_secs(60),
+        download_timeout: Duration::from_secs(60),
+        download_rate: 1 << 10,
         ..Options::new([1; 32])
     }
 }
@@ -488,6 +495,30 @@ fn a_daemon_that_is_lost_is_told_from_work_that_fails() {
 
 fn is(asked: &wire::SolveRequest, deed: Deed) -> bool {
     asked.definition.as_ref().is_some_and(|definition| definition.def == [deed.as_bytes().to_vec()])
+}
+
+#[test]
+fn a_download_that_does_not_get_on_is_named() {
+    let world = world();
+    let own = Options { download_timeout: Duration::from_millis(500), ..options() };
+    let client = Client::connect(&world.address, &own).unwrap();
+    let solve = |downloads: &[(&str, u64)]| {
+        let downloads = downloads.iter().map(|(vertex, bytes)| (format!("sha256:{vertex}"), *bytes)).collect();
+        let start = std::time::Instant::now();
+        let error = client.solve(&Solve { downloads, ..graph("download") }, &mut |_| {}).unwrap_err();
+        (error, start.elapsed())
+    };
+    let (error, _) = solve(&[("libc6", 100), ("libacl1", 1 << 40)]);
+    assert!(!error.is_daemon() && error.to_string().contains("`libc6`: the download did not get on for "), "{error}");
+    assert_eq!(error.failure().unwrap().vertex, "sha256:libc6");
+    // What brings more has more time.
+    let (error, took) = solve(&[("libc6", 2 << 10)]);
+    assert!(error.failure().is_some() && took >= Duration::from_millis(2500), "{error} {took:?}");
+    // What else is being done may take as long as it takes.
+    let own = Options { progress_timeout: Duration::from_secs(1), ..own };
+    let client = Client::connect(&world.address, &own).unwrap();
+    let error = client.solve(&graph("download"), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, Error::Hung { .. }), "{error:?}");
 }
 
 #[test]

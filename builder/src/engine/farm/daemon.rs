@@ -58,6 +58,7 @@ impl Daemon for Reached {
             cache_imports: self.imports.clone(),
             cache_exports: if ask.is_whole { self.exports.clone() } else { Vec::new() },
             attributes: BTreeMap::new(),
+            downloads: ask.downloads.clone(),
             stop: ask.stop.clone(),
         };
         client.solve(&solve, &mut |event| (ask.events)(&event)).map(drop)

@@ -140,10 +140,7 @@ impl<'a> Lowering<'a> {
         {
             return Err(Error::Login { package: name, archive });
         }
-        let vertex = Vertex::new(
-            format!("{name} {} ({})", package.version, package.architecture),
-            format!("package `{name}` {}", package.version),
-        );
+        let vertex = Vertex::new(fetch_name(package), format!("package `{name}` {}", package.version));
         // Within one job a daemon takes a download of the same bytes for the one that failed, wherever it comes from: what
         // is asked of another mirror has another mode, which nobody looks at.
         let mode = self.input.in_vain.get(&archive).filter(|times| **times > 0).map(|times| 0o600 + (times & 0o77));
@@ -349,6 +346,11 @@ impl<'a> Lowering<'a> {
         patterns.dedup();
         Some(if patterns.iter().any(String::is_empty) { Vec::new() } else { patterns })
     }
+}
+
+/// Returns the name of the operation that fetches a package.
+pub fn fetch_name(package: &LockedPackage) -> String {
+    format!("{} {} ({})", package.name, package.version, package.architecture)
 }
 
 /// Returns a path without what says nothing: `./`, doubled slashes, a slash at its end.

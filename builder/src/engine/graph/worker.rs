@@ -8,6 +8,9 @@ use crate::engine::worker::Contract;
 use crate::image::Reference;
 use crate::llb::{Definition, Graph, Http, Output, Step, Vertex};
 
+/// The name of the operation that fetches the worker.
+pub const FETCH: &str = "worker";
+
 /// Tarsia as a daemon gets it: always by digest, so that what runs is part of every operation's key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Worker {
@@ -69,10 +72,10 @@ impl Worker {
     pub fn add(&self, graph: &mut Graph) -> Output {
         let vertex = |name| Vertex::new(name, "the worker");
         let image = match self {
-            Self::Image(reference) => graph.image(&reference.to_string(), vertex("worker")),
+            Self::Image(reference) => graph.image(&reference.to_string(), vertex(FETCH)),
             Self::Http { url, digest } => {
                 let http = Http { url: url.clone(), digest: *digest, name: "tarsia".to_owned(), mode: Some(0o755) };
-                return graph.http(&http, vertex("worker"));
+                return graph.http(&http, vertex(FETCH));
             }
             Self::Definition(definition) => graph.include(definition),
         };

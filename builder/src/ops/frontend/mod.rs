@@ -232,7 +232,6 @@ fn is_http(uri: &str) -> bool {
 /// Returns the archive of the package that an operation fetches; `None` where it does something else.
 fn archive_of<'a>(lock: &'a Lock, vertex: &Vertex) -> Option<&'a str> {
     let packages = lock.platform.values().flat_map(|share| &share.packages);
-    let mut fetched =
-        packages.filter(|one| vertex.name == format!("{} {} ({})", one.name, one.version, one.architecture));
+    let mut fetched = packages.filter(|package| vertex.name == graph::fetch_name(package));
     fetched.next().map(|package| package.archive.as_str())
 }
