@@ -13,7 +13,7 @@ mod http;
 mod mirrors;
 mod transport;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -37,6 +37,9 @@ pub const MAX_IN_RELEASE: u64 = 4 << 20;
 
 /// The stage that progress is told of; it counts bytes.
 const STAGE: &str = "fetch";
+
+/// What takes longer than this to fail hangs: no connection is refused so late, with all pauses between attempts.
+const HANGS: Duration = Duration::from_secs(20);
 
 /// How downloads are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,8 +133,8 @@ pub struct Fetcher<'a> {
     tools: Tools<'a>,
     mirrors: &'a Mirrors,
     vendor: Option<&'a Kit>,
-    /// Servers that used up their attempts; each gets only one more per file.
-    down: Mutex<BTreeSet<String>>,
+    /// Servers that used up their attempts, and how long that took; each gets only one more per file.
+    down: Mutex<BTreeMap<String, Duration>>,
 }
 
 impl<'a> Fetcher<'a> {
@@ -368,7 +371,10 @@ impl<'a> Fetcher<'a> {
             _ if self.tools.options.offline => return Err(self.offline(vec![label.to_owned()])),
             _ => {}
         }
-        let urls = if self.tools.options.offline { Vec::new() } else { urls()? };
+        let mut urls = if self.tools.options.offline { Vec::new() } else { urls()? };
+        // Who hangs is asked again once nobody else gives the file.
+        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        urls.sort_by_key(|address| down.get(server(&address.url)).is_some_and(|took| *took > HANGS));
         for address in urls {
             match self.from(&address, expected)? {
                 Ok(writer) => return Ok(writer),
@@ -386,8 +392,9 @@ impl<'a> Fetcher<'a> {
 
     fn from(&self, address: &Address, expected: Expected) -> Result<Result<BlobWriter, Failure>, Error> {
         let server = server(&address.url);
-        let is_down = self.down.lock().unwrap_or_else(PoisonError::into_inner).contains(server);
+        let is_down = self.down.lock().unwrap_or_else(PoisonError::into_inner).contains_key(server);
         let attempts = if is_down { 1 } else { self.tools.options.attempts };
+        let start = self.tools.clock.elapsed();
         let result = match (download(&self.tools, address, expected, attempts)?, &address.archive) {
             (Err(Failure::Status(401)), Some((archive, asks))) => Err(denied(401, archive, *asks, address)),
             (Err(Failure::Status(403)), Some((archive, true))) => Err(denied(403, archive, true, address)),
@@ -396,7 +403,7 @@ impl<'a> Fetcher<'a> {
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         match &result {
             Err(Failure::Network(_)) => {
-                down.insert(server.to_owned());
+                down.insert(server.to_owned(), self.tools.clock.elapsed().saturating_sub(start));
             }
             _ => {
                 down.remove(server);

@@ -347,6 +347,18 @@ fn a_slow_mirror_is_left_for_the_next_one() {
     let log = fetch(&world, &[7; 1000]);
     assert_eq!(log.lines().filter(|line| line.starts_with(A)).count(), 5, "{log}");
     assert!(log.ends_with(&format!("{B} → 200")), "{log}");
+    // It is asked again where nobody else gives a file, and no sooner.
+    world.serve(A, vec![answer(200, &[7; 1000]).slow(10); 5]);
+    world.serve(B, [answer(200, &[7; 1000]), answer(200, b"hello"), answer(404, b"")]);
+    with(&world, FetchOptions::default(), |fetcher| {
+        fetcher.blob(&wanted(&[7; 1000])).unwrap();
+        world.log();
+        fetcher.blob(&wanted(b"hello")).unwrap();
+        assert_eq!(world.log(), format!("{B} → 200"));
+        world.serve(A, [answer(200, b"other")]);
+        fetcher.blob(&wanted(b"other")).unwrap();
+        assert_eq!(world.log(), format!("{B} → 404\n{A} → 200"));
+    });
 }
 
 #[test]
