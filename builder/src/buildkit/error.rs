@@ -53,6 +53,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A cache for a daemon that writes none.
+    #[error("cannot have the Docker daemon at `{address}` write a cache: its BuildKit writes none")]
+    NoExport {
+        /// The daemon.
+        address: String,
+    },
     /// Certificates or a key that are not used.
     #[error("cannot use TLS for the BuildKit daemon at `{address}`: {problem}")]
     Tls {
@@ -161,6 +167,7 @@ impl Error {
             Self::Connect { .. } | Self::Lost { .. } | Self::Hung { .. } | Self::Protocol { .. } => true,
             Self::Address { .. }
             | Self::Cache { .. }
+            | Self::NoExport { .. }
             | Self::Tls { .. }
             | Self::Definition { .. }
             | Self::Solve { .. }
@@ -194,6 +201,7 @@ impl Diagnose for Error {
         match self {
             Self::Address { .. } => "buildkit::address",
             Self::Cache { .. } => "buildkit::cache",
+            Self::NoExport { .. } => "buildkit::no-cache-export",
             Self::Tls { .. } => "buildkit::tls",
             Self::Connect { .. } => "buildkit::connect",
             Self::Definition { .. } => "buildkit::definition",
@@ -214,6 +222,7 @@ impl Diagnose for Error {
             Self::Address { .. } => {
                 "write `unix:///run/buildkit/buildkitd.sock`, `tcp://HOST:PORT`, or `docker://` for a Docker daemon"
             }
+            Self::NoExport { .. } => "leave out `--cache-to`, or name a buildkitd: `--engine buildkit=unix:///PATH`",
             Self::Cache { .. } => "write for example `type=registry,ref=HOST/NAME:TAG,mode=max`",
             Self::Connect { why: Unreachable::Absent, .. } => {
                 "start buildkitd or Docker, or name the socket: `--engine buildkit=unix:///PATH`"

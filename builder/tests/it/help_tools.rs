@@ -126,8 +126,8 @@ fn llb() {
       <SPEC>  Spec to build
 
     Options:
-          --worker <WORKER>             The tarsia that BuildKit runs: IMAGE@sha256:HEX, or a static program
-                                        as URL#sha256=HEX [env: TARSIA_WORKER]
+          --worker <WORKER>             The tarsia that BuildKit runs: IMAGE@sha256:HEX, or a static
+                                        program as URL#sha256=HEX [env: TARSIA_WORKER]
           --target <WHAT>               What the build gives: the image as an OCI layout, or the
                                         documents about it [default: oci] [possible values: oci,
                                         evidence]

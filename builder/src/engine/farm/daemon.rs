@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::{Ask, Error, Options};
-use crate::buildkit::{self, Address, Cache, Client, Export, Solve};
+use crate::buildkit::{self, Address, Cache, Client, Daemon as Reachable, Export, Solve};
 use crate::digest::Hasher;
 
 /// What stands for a daemon's number in the name of a cache that it writes.
@@ -50,7 +50,15 @@ impl Daemon for Reached {
         let mut client = self.client.lock().expect("nobody panics while a daemon is spoken to");
         let client = match &mut *client {
             Some(client) => client,
-            none => none.insert(Client::connect(&self.address, &self.options)?),
+            none => {
+                let client = Client::connect(&self.address, &self.options)?;
+                // Docker before 24 says so itself, once all else is done.
+                let Reachable { is_docker, version, .. } = client.daemon();
+                if *is_docker && version.is_empty() && self.exports() {
+                    return Err(buildkit::Error::NoExport { address: self.text.clone() });
+                }
+                none.insert(client)
+            }
         };
         let solve = Solve {
             definition: ask.definition.bytes(),

@@ -129,6 +129,22 @@ fn each_failure_names_its_package_on_buildkitd() {
 }
 
 #[test]
+fn docker_is_asked_for_no_cache_that_it_cannot_write() {
+    let turn = turn();
+    let Some(daemon) = Daemon::docker(&turn) else { return };
+    let served = served();
+    served.files.taken();
+    let place = &served.place;
+    let way = Way::new(&daemon, worker().url());
+    let mut engine = way.engine(place, "wood.yaml", &place.path("store-none"), &place.path("none.oci"));
+    engine.args(["--cache-to", "type=registry,ref=registry.example.org/wood:cache,mode=max"]);
+    let ran = Ran::from(engine.output().unwrap());
+    assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{}", ran.err);
+    assert!(ran.err.contains("its BuildKit writes none") && ran.err.contains("--cache-to"), "{}", ran.err);
+    assert!(!place.path("none.oci").exists() && served.debs().is_empty());
+}
+
+#[test]
 fn a_worker_of_another_contract_refuses() {
     use bollard_buildkit_proto::pb;
     use prost::Message as _;
