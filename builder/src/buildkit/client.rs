@@ -51,10 +51,10 @@ pub struct Options {
     pub silence_timeout: Duration,
     /// The longest time in which a solve does not get on.
     pub progress_timeout: Duration,
-    /// The longest time in which nothing is done but downloads of which nothing is heard, beside that which their bytes
-    /// take at [`Options::download_rate`].
+    /// The longest time in which nothing is done but downloads, and none of them ends, beside that which the smallest
+    /// takes at its share of [`Options::download_rate`]: a daemon does not tell how far they are.
     pub download_timeout: Duration,
-    /// The fewest bytes a second that a download is taken to bring: a daemon does not tell how far it is.
+    /// The fewest bytes a second that all downloads together are taken to bring.
     pub download_rate: u64,
 }
 
@@ -69,7 +69,7 @@ impl Options {
             silence_timeout: Duration::from_secs(90),
             progress_timeout: Duration::from_secs(30 * 60),
             download_timeout: Duration::from_secs(5 * 60),
-            download_rate: 256 << 10,
+            download_rate: 64 << 10,
         }
     }
 }
@@ -315,7 +315,7 @@ impl Client {
                     if answer.is_none() && silence > self.options.silence_timeout {
                         return Err(self.hung("it said nothing", silence));
                     }
-                    if answer.is_none() && let Some(failed) = self.stalled(request, progress, moved.elapsed()) {
+                    if answer.is_none() && !is_told && let Some(failed) = self.stalled(request, progress, moved.elapsed()) {
                         return Err(failed);
                     }
                     if answer.is_none() && moved.elapsed() > self.options.progress_timeout {
@@ -382,20 +382,17 @@ impl Client {
         }
     }
 
-    /// Returns that a download does not get on, where nothing else is being done and it has had its time.
+    /// Returns that a download does not get on, where nothing else is being done and the smallest has had its time.
     fn stalled(&self, request: &Solve, progress: &Progress, waited: Duration) -> Option<Error> {
-        if waited <= self.options.download_timeout {
-            return None;
-        }
-        let sizes: Option<Vec<u64>> = progress.running().map(|vertex| request.downloads.get(vertex).copied()).collect();
-        let bytes = sizes.filter(|sizes| !sizes.is_empty())?.into_iter().fold(0_u64, u64::saturating_add);
-        let rate = Duration::from_secs(bytes / self.options.download_rate.max(1));
-        if waited <= self.options.download_timeout.saturating_add(rate) {
-            return None;
-        }
-        let failure = progress.running().next().map(|vertex| Box::new(progress.told_of(vertex)));
-        let message = format!("the download did not get on for {} s", waited.as_secs());
-        Some(Error::Solve { address: self.address.to_string(), message, code: Code::DeadlineExceeded as i32, failure })
+        let running = progress.running().map(|vertex| Some((*request.downloads.get(vertex)?, vertex)));
+        let running: Vec<(u64, &str)> = running.collect::<Option<_>>()?;
+        let (bytes, vertex) = *running.iter().min()?;
+        let all = bytes.saturating_mul(running.len() as u64);
+        let rate = Duration::from_secs(all / self.options.download_rate.max(1));
+        // Who waits longer takes the daemon for lost.
+        let most = self.options.download_timeout.saturating_add(rate).min(self.options.progress_timeout);
+        let (address, failure) = (self.address.to_string(), Box::new(progress.told_of(vertex)));
+        (waited > most).then_some(Error::Stalled { address, failure, waited })
     }
 
     fn refused(&self, problem: Problem) -> Error {

@@ -101,6 +101,16 @@ pub enum Error {
         /// How long.
         waited: Duration,
     },
+    /// A download on a daemon that does not get on.
+    #[error("cannot wait longer for `{}` at `{address}`: the download did not get on for {} s", failure.name, waited.as_secs())]
+    Stalled {
+        /// The daemon.
+        address: String,
+        /// Which operation it is.
+        failure: Box<Failure>,
+        /// How long nothing else was done.
+        waited: Duration,
+    },
     /// A daemon that does not keep to the protocol.
     #[error("cannot follow the BuildKit daemon at `{address}`: {problem}")]
     Protocol {
@@ -164,7 +174,12 @@ impl Error {
     /// Returns whether it is the daemon that failed, and not the work: another daemon may do it.
     pub fn is_daemon(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Lost { .. } | Self::Hung { .. } | Self::Protocol { .. } => true,
+            Self::Connect { .. }
+            | Self::Lost { .. }
+            | Self::Hung { .. }
+            // From where another daemon stands, the mirror may look alive.
+            | Self::Stalled { .. }
+            | Self::Protocol { .. } => true,
             Self::Address { .. }
             | Self::Cache { .. }
             | Self::NoExport { .. }
@@ -183,6 +198,7 @@ impl Error {
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Solve { failure, .. } => failure.as_deref(),
+            Self::Stalled { failure, .. } => Some(failure),
             _ => None,
         }
     }
@@ -207,6 +223,7 @@ impl Diagnose for Error {
             Self::Definition { .. } => "buildkit::definition",
             Self::Lost { .. } => "buildkit::lost",
             Self::Hung { .. } => "buildkit::hung",
+            Self::Stalled { .. } => "buildkit::stalled",
             Self::Protocol { .. } => "buildkit::protocol",
             Self::Solve { .. } => "buildkit::solve",
             Self::Receive { .. } => "buildkit::receive",
@@ -243,6 +260,7 @@ impl Diagnose for Error {
             | Self::Definition { .. }
             | Self::Lost { .. }
             | Self::Hung { .. }
+            | Self::Stalled { .. }
             | Self::Protocol { .. }
             | Self::Solve { .. }
             | Self::Receive { .. }

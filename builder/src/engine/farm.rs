@@ -132,6 +132,8 @@ pub struct Farm {
     team: Team,
     worker: Worker,
     mirrors: Mutex<Mirrors>,
+    /// Archives, and mirrors of them that hung once.
+    hung: Mutex<BTreeSet<(String, String)>>,
     /// Archives that ask for a login, or have an authority of their own.
     private: BTreeSet<String>,
     /// By daemon, the layers that its caches hold of this build.
@@ -165,6 +167,7 @@ impl Farm {
             team: Team::new(daemons),
             worker,
             mirrors: Mutex::new(mirrors),
+            hung: Mutex::default(),
             private,
             exported: Mutex::default(),
             large: Mutex::new(()),
@@ -378,7 +381,7 @@ impl Farm {
             match job.solve(&definition, &vertices, room.path()) {
                 Ok(()) => return Ok(room),
                 Err(error) => match vertex_of(&vertices, &error).and_then(|vertex| self.archive_of(job, vertex)) {
-                    Some(archive) if self.leave_out(&mirrors, &archive) => {
+                    Some(archive) if self.next_mirror(&mirrors, &archive, &error) => {
                         let progress = job.input.progress;
                         progress.step(&format!("{error}; the next mirror of `{archive}` is asked"));
                     }
@@ -391,24 +394,31 @@ impl Farm {
     /// Returns the archive of the package that an operation fetches; `None` where it does something else.
     fn archive_of(&self, job: &Job<'_>, vertex: &Vertex) -> Option<String> {
         let fetches = |package: &&LockedPackage| vertex.name == graph::fetch_name(package);
-        let share = job.input.lock.platform.get(job.platform.oci())?;
-        share.packages.iter().find(fetches).map(|package| package.archive.clone())
+        let mut packages = job.input.lock.platform.values().flat_map(|share| &share.packages);
+        packages.find(fetches).map(|package| package.archive.clone())
     }
 
-    /// Leaves out the mirror of an archive that was asked first when these were the mirrors; returns whether there is
-    /// another.
-    fn leave_out(&self, then: &Mirrors, archive: &str) -> bool {
+    /// Leaves out the mirror of an archive that was asked first when these were the mirrors; one that hangs is put behind
+    /// the others. Returns whether there is one that did not hang.
+    fn next_mirror(&self, then: &Mirrors, archive: &str, error: &buildkit::Error) -> bool {
         let mut now = self.mirrors.lock().expect("nobody panics while a mirror is left out");
         let (Some(then), Some(now)) = (then.by_archive.get(archive), now.by_archive.get_mut(archive)) else {
             return false;
         };
         // Another daemon may have found out before.
-        if then.first() == now.first() {
-            if now.len() < 2 {
-                return false;
-            }
-            now.remove(0);
+        if then.first() != now.first() {
+            return true;
         }
+        if now.len() < 2 {
+            return false;
+        }
+        if matches!(error, buildkit::Error::Stalled { .. }) {
+            let mut hung = self.hung.lock().expect("nobody panics while a mirror is left out");
+            hung.insert((archive.to_owned(), now[0].clone()));
+            now.rotate_left(1);
+            return now.iter().any(|uri| !hung.contains(&(archive.to_owned(), uri.clone())));
+        }
+        now.remove(0);
         true
     }
 }
@@ -484,6 +494,9 @@ fn portions<'p, P: Borrow<LayerPlan>>(plans: &[&'p (usize, P)], most: usize) -> 
     portions
 }
 
+/// As many bytes as a worker is taken to have.
+const WORKER: u64 = 32 << 20;
+
 /// One solve of a daemon.
 struct Job<'a> {
     input: &'a BuildInput<'a>,
@@ -525,11 +538,12 @@ impl Job<'_> {
 
     /// Returns the operations that fetch something, by digest, and the bytes that each brings, as far as they are known.
     fn downloads(&self, vertices: &BTreeMap<Digest, &Vertex>) -> BTreeMap<String, u64> {
-        let share = self.input.lock.platform.get(self.platform.oci());
-        let packages = share.into_iter().flat_map(|share| &share.packages);
+        // Where a cache is written, the graph holds layers of other platforms too.
+        let packages = self.input.lock.platform.values().flat_map(|share| &share.packages);
         let sizes: BTreeMap<String, u64> = packages.map(|package| (graph::fetch_name(package), package.size)).collect();
         let of = |(digest, vertex): (&Digest, &&Vertex)| {
-            let size = if vertex.name == graph::FETCH_WORKER { Some(0) } else { sizes.get(&vertex.name).copied() };
+            let is_worker = vertex.name == graph::FETCH_WORKER;
+            let size = if is_worker { Some(WORKER) } else { sizes.get(&vertex.name).copied() };
             size.map(|size| (digest.to_string(), size))
         };
         vertices.iter().filter_map(of).collect()

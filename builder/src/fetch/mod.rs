@@ -38,7 +38,8 @@ pub const MAX_IN_RELEASE: u64 = 4 << 20;
 /// The stage that progress is told of; it counts bytes.
 const STAGE: &str = "fetch";
 
-/// What takes longer than this to fail hangs: no connection is refused so late, with all pauses between attempts.
+/// A server that takes longer than this to fail hangs, or wants to be left alone for long: a connection that is refused is
+/// so sooner, with all pauses between attempts.
 const HANGS: Duration = Duration::from_secs(20);
 
 /// How downloads are made.
@@ -403,7 +404,9 @@ impl<'a> Fetcher<'a> {
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         match &result {
             Err(Failure::Network(_)) => {
-                down.insert(server.to_owned(), self.tools.clock.elapsed().saturating_sub(start));
+                let took = self.tools.clock.elapsed().saturating_sub(start);
+                // The longest counts: where there is one attempt only, it may be over sooner.
+                down.entry(server.to_owned()).and_modify(|longest| *longest = took.max(*longest)).or_insert(took);
             }
             _ => {
                 down.remove(server);

@@ -355,9 +355,15 @@ fn a_slow_mirror_is_left_for_the_next_one() {
         world.log();
         fetcher.blob(&wanted(b"hello")).unwrap();
         assert_eq!(world.log(), format!("{B} → 200"));
-        world.serve(A, [answer(200, b"other")]);
+        // That it fails at once now means little.
+        assert!(fetcher.blob(&wanted(b"none")).is_err());
+        assert_eq!(world.log(), format!("{B} → 404\n{A} → reset"));
+        world.serve(A, [answer(200, b"other"), answer(200, b"more")]);
+        world.serve(B, [answer(404, b"")]);
         fetcher.blob(&wanted(b"other")).unwrap();
         assert_eq!(world.log(), format!("{B} → 404\n{A} → 200"));
+        fetcher.blob(&wanted(b"more")).unwrap();
+        assert_eq!(world.log(), format!("{A} → 200"));
     });
 }
 

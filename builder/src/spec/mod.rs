@@ -195,6 +195,9 @@ pub enum Distro {
 }
 
 impl Distro {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Debian12, Self::Debian13];
+
     /// Returns the word used in specs, `debian/13`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -205,7 +208,7 @@ impl Distro {
 
     /// Returns the distro for a word of a spec.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Debian12, Self::Debian13].into_iter().find(|distro| distro.as_str() == word)
+        Self::ALL.into_iter().find(|distro| distro.as_str() == word)
     }
 }
 

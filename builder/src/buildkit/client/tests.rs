@@ -166,6 +166,12 @@ impl Fake {
             "download" => {
                 tell(vertex("open libc6", true, "")).await;
                 tell(vertex("libc6", false, "")).await;
+                tell(vertex("libacl1", false, "")).await;
+                std::future::pending().await
+            }
+            "tell no more" => {
+                tell(vertex("libc6", false, "")).await;
+                drop(sender);
                 std::future::pending().await
             }
             "hang" => {
@@ -501,23 +507,29 @@ fn is(asked: &wire::SolveRequest, deed: Deed) -> bool {
 fn a_download_that_does_not_get_on_is_named() {
     let world = world();
     let own = Options { download_timeout: Duration::from_millis(500), ..options() };
-    let client = Client::connect(&world.address, &own).unwrap();
-    let solve = |downloads: &[(&str, u64)]| {
+    let solve = |options: &Options, deed: Deed, downloads: &[(&str, u64)]| {
+        let client = Client::connect(&world.address, options).unwrap();
         let downloads = downloads.iter().map(|(vertex, bytes)| (format!("sha256:{vertex}"), *bytes)).collect();
         let start = std::time::Instant::now();
-        let error = client.solve(&Solve { downloads, ..graph("download") }, &mut |_| {}).unwrap_err();
+        let error = client.solve(&Solve { downloads, ..graph(deed) }, &mut |_| {}).unwrap_err();
         (error, start.elapsed())
     };
-    let (error, _) = solve(&[("libc6", 100), ("libacl1", 1 << 40)]);
-    assert!(!error.is_daemon() && error.to_string().contains("`libc6`: the download did not get on for "), "{error}");
-    assert_eq!(error.failure().unwrap().vertex, "sha256:libc6");
-    // What brings more has more time.
-    let (error, took) = solve(&[("libc6", 2 << 10)]);
-    assert!(error.failure().is_some() && took >= Duration::from_millis(2500), "{error} {took:?}");
+    let told = |error: &Error| error.failure().map(|failure| failure.vertex.clone()).unwrap_or_default();
+    let (error, _) = solve(&own, "download", &[("libc6", 100), ("libacl1", 200), ("absent", 1)]);
+    assert!(error.is_daemon() && error.to_string().contains("for `libc6` at "), "{error}");
+    assert_eq!(told(&error), "sha256:libc6");
+    // The smallest should be there first, and as many share what comes.
+    let (error, took) = solve(&own, "download", &[("libc6", 1 << 40), ("libacl1", 1 << 10)]);
+    assert!(told(&error) == "sha256:libacl1" && took >= Duration::from_millis(2500), "{error} {took:?}");
+    // However much it brings, it has no longer than any solve.
+    let hasty = Options { progress_timeout: Duration::from_secs(1), ..own.clone() };
+    let (error, _) = solve(&hasty, "download", &[("libc6", 1 << 40), ("libacl1", u64::MAX)]);
+    assert_eq!(told(&error), "sha256:libc6", "{error}");
     // What else is being done may take as long as it takes.
-    let own = Options { progress_timeout: Duration::from_secs(1), ..own };
-    let client = Client::connect(&world.address, &own).unwrap();
-    let error = client.solve(&graph("download"), &mut |_| {}).unwrap_err();
+    let (error, _) = solve(&hasty, "download", &[("libc6", 100)]);
+    assert!(matches!(error, Error::Hung { .. }), "{error:?}");
+    // Who tells no more does not tell what ended.
+    let (error, _) = solve(&hasty, "tell no more", &[("libc6", 100)]);
     assert!(matches!(error, Error::Hung { .. }), "{error:?}");
 }
 

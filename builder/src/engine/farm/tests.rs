@@ -293,6 +293,28 @@ fn where_a_mirror_gives_nothing_the_next_one_is_asked() {
     fakes.iter().for_each(|fake| fake.vice(Some(Vice::CannotReach("http:"))));
     let error = world.on(&fakes, "none").unwrap_err().to_string();
     assert!(error.starts_with("cannot fetch ") && error.ends_with(": connection refused"), "{error}");
+    // One that hangs is put behind the others. Where all do, the daemon is given up, as it may be that alone.
+    let two = ["http://dead.example", "http://mirror.example"].map(str::to_owned).to_vec();
+    world.mirrors.by_archive.insert("test".to_owned(), two);
+    let fakes = world.fakes(&["a"]);
+    fakes[0].vice(Some(Vice::HangsAt("http://dead.example")));
+    assert_eq!((world.on(&fakes, "hangs").unwrap().digest(), fakes[0].solves()), (world.local(), 3));
+    // It is asked again where the others do not have the package.
+    let fakes = world.fakes(&["a"]);
+    fakes[0].vice(Some(Vice::HangsOnce("http://dead.example", "http://mirror.example")));
+    assert_eq!((world.on(&fakes, "hung-once").unwrap().digest(), fakes[0].solves()), (world.local(), 4));
+    let dead = ["http://dead.example", "http://dead-too.example"].map(str::to_owned).to_vec();
+    world.mirrors.by_archive.insert("test".to_owned(), dead);
+    let fakes = world.fakes(&["a", "b"]);
+    fakes[0].vice(Some(Vice::HangsAt("http://dead")));
+    let farm = world.farm(&fakes);
+    assert_eq!(world.build(&world.store("one-hangs"), Some(&farm)).unwrap().digest(), world.local());
+    assert_eq!(farm.warnings().len(), 1);
+    let fakes = world.fakes(&["a"]);
+    fakes[0].vice(Some(Vice::HangsAt("http://dead")));
+    let error = world.on(&fakes, "all-hang").unwrap_err().to_string();
+    assert!(error.contains("could not wait longer for `") && error.contains("did not get on for 300 s"), "{error}");
+    assert_eq!(fakes[0].solves(), 2);
     // What only this machine can read is no mirror of daemons.
     world.mirrors.by_archive.insert("test".to_owned(), vec!["file:///srv/debian".to_owned()]);
     let error = world.on(&world.fakes(&["a"]), "file").unwrap_err().to_string();

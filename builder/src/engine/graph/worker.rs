@@ -70,7 +70,7 @@ impl Worker {
 
     /// Adds the worker's file system to a graph; operations that run it have it as their root.
     pub fn add(&self, graph: &mut Graph) -> Output {
-        let vertex = |name| Vertex::new(name, "the worker");
+        let vertex = |name: &str| Vertex::new(name, "the worker");
         let image = match self {
             Self::Image(reference) => graph.image(&reference.to_string(), vertex(FETCH)),
             Self::Http { url, digest } => {
@@ -82,7 +82,7 @@ impl Worker {
         // A copy, which is no image: Docker 20.10 asks again for each operation that reads an image whether that is
         // unpacked, under one key, and fails with `flightcontrol: exceeded retry timeout` where many ask at once.
         let copy = Step::Copy { from: image, source: "/".to_owned(), to: "/".to_owned() };
-        graph.files(&[copy], vertex("unpack worker"))
+        graph.files(&[copy], Vertex::new("unpack worker", "the worker's files"))
     }
 }
 

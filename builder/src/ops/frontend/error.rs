@@ -129,7 +129,7 @@ impl Diagnose for Error {
                  `--build-arg mirror.ARCHIVE=URI` for each of several"
                     .to_owned()
             }
-            Self::Archive { known, .. } if known.is_empty() => "the spec has no archives".to_owned(),
+            Self::Archive { known, .. } if known.is_empty() => return Vec::new(),
             Self::Archive { known, .. } => format!("its archives: `{}`", known.join("`, `")),
             Self::Argument(_) => "build arguments: `variant`, `mirror`, `mirror.ARCHIVE`".to_owned(),
             Self::Label(_) => "write it under `labels` of the spec".to_owned(),

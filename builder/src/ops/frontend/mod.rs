@@ -14,18 +14,19 @@ mod requests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::archive::archives_of;
 use crate::buildkit::{Reference, Returned};
-use crate::diag::Problems;
+use crate::diag::{Diagnose, Problems};
 use crate::digest::Digest;
 use crate::engine::graph::{self, Worker};
 use crate::fetch::Snapshot;
 use crate::image::Reference as ImageName;
 use crate::llb::{Definition, Vertex};
 use crate::lock::Lock;
-use crate::spec::Platform;
+use crate::spec::{Distro, Platform};
 
 use super::Project;
 use super::build::wanted_platforms;
@@ -167,10 +168,18 @@ impl Build<'_> {
         for all in mirrors.by_archive.values_mut().filter(|all| all.iter().any(|uri| is_http(uri))) {
             all.retain(|uri| is_http(uri));
         }
-        let named = self.options.mirrors.iter().filter_map(|mirror| mirror.archive.as_ref());
-        if let Some(unknown) = named.into_iter().find(|name| !mirrors.by_archive.contains_key(*name)) {
-            let known = mirrors.by_archive.keys().cloned().collect();
-            return Err(Error::Archive { archive: unknown.clone(), known }.into());
+        // Arguments are shared by specs of which some have no distribution: its archives are no slip.
+        let of_distro =
+            |name: &str| Distro::ALL.iter().any(|distro| archives_of(*distro).iter().any(|one| one.name == name));
+        let named: BTreeSet<&String> =
+            self.options.mirrors.iter().filter_map(|mirror| mirror.archive.as_ref()).collect();
+        let unknown = named.into_iter().filter(|name| !mirrors.by_archive.contains_key(*name) && !of_distro(name));
+        let known: Vec<String> = mirrors.by_archive.keys().cloned().collect();
+        let error = |archive: &String| -> Box<dyn Diagnose> {
+            Box::new(Error::Archive { archive: archive.clone(), known: known.clone() })
+        };
+        if let Some(problems) = Problems::from_vec(unknown.map(error).collect()) {
+            return Err(problems);
         }
         let (spec, worker) = (&self.project.spec, self.worker);
         let context = graph::Context { name: &self.options.local, directory: self.options.directory() };

@@ -356,7 +356,14 @@ fn a_mirror_that_does_not_give_a_package_is_passed_over() {
     let told = build("http://own.example", &[]).unwrap_err();
     assert_eq!(told, "cannot build package `web` 1.0: away");
     // A name that no archive has helps nobody.
-    let options = [("target", "oci"), ("build-arg:mirror.tset", "http://near.example")];
+    let options = [
+        ("target", "oci"),
+        ("build-arg:mirror.tset", "http://near.example"),
+        ("build-arg:mirror.debain", "http://near.example"),
+        // Of another spec that is built with the same arguments.
+        ("build-arg:mirror.debian-security", "http://near.example"),
+    ];
     let told = asked(&Fake::with(&files), &options).unwrap_err();
-    assert_eq!(told, "cannot use a mirror of archive `tset`: the spec has no such archive");
+    let refused = |name: &str| format!("cannot use a mirror of archive `{name}`: the spec has no such archive");
+    assert_eq!(told.lines().collect::<Vec<_>>(), [refused("debain"), refused("tset")]);
 }

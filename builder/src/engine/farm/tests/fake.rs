@@ -31,6 +31,10 @@ pub(super) enum Vice {
     LiesAboutTar,
     /// It does not reach what begins so.
     CannotReach(&'static str),
+    /// What begins so hangs.
+    HangsAt(&'static str),
+    /// What begins so hangs, once; then it does not reach the other.
+    HangsOnce(&'static str, &'static str),
     /// It takes no message with a plan in it.
     TakesLess,
     /// An operation whose name begins so gives up, once.
@@ -99,6 +103,12 @@ impl Fake {
         buildkit::Error::Lost { address: self.address.clone(), problem: "it was killed".to_owned() }
     }
 
+    fn stalled(&self, digest: &str, name: &str) -> buildkit::Error {
+        let failure = Failure { vertex: digest.to_owned(), name: name.to_owned(), log: Vec::new() };
+        let (address, waited) = (self.address.clone(), std::time::Duration::from_secs(300));
+        buildkit::Error::Stalled { address, failure: Box::new(failure), waited }
+    }
+
     fn failed(&self, digest: &str, name: &str, message: &str, log: &str) -> buildkit::Error {
         buildkit::Error::Solve {
             address: self.address.clone(),
@@ -144,7 +154,23 @@ impl Fake {
                         return Err(self.failed(&digest, &name, "connection refused", ""));
                     }
                 }
+                Some(Vice::HangsAt(at) | Vice::HangsOnce(at, _)) => {
+                    if matches!(&op.op, Some(Op::Source(source)) if source.identifier.starts_with(at)) {
+                        if let Some(Vice::HangsOnce(_, other)) = state.vice {
+                            state.vice = Some(Vice::CannotReach(other));
+                        }
+                        return Err(self.stalled(&digest, &name));
+                    }
+                }
                 _ => {}
+            }
+            if let Some(Op::Source(source)) = &op.op {
+                let wanted: Digest = source.attrs["http.checksum"].parse().unwrap();
+                let size = self.internet.get(&wanted).map(|bytes| bytes.len() as u64);
+                let told = ask.downloads.get(&digest).copied();
+                assert!(told.is_some() && (name == "worker" || size.is_none() || told == size), "{name}: {told:?}");
+            } else {
+                assert!(!ask.downloads.contains_key(&digest), "{name}");
             }
             let key = cache_key(&op, &inputs);
             let cached = state.cache.contains_key(&key);
