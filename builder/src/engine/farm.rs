@@ -364,6 +364,12 @@ impl Farm {
     ) -> Result<TemporaryDirectory, Error> {
         loop {
             let mirrors = self.mirrors.lock().expect("nobody panics while a mirror is left out").clone();
+            // A daemon of today waits for a download that hangs, though nobody else does any more, where it is asked for the
+            // same bytes again.
+            let mut in_vain: BTreeMap<String, u32> = BTreeMap::new();
+            for (archive, _) in &*self.hung.lock().expect("nobody panics while a mirror is left out") {
+                *in_vain.entry(archive.clone()).or_default() += 1;
+            }
             let platforms = [job.platform];
             let definition = lower(&graph::Input {
                 spec: job.input.spec,
@@ -372,8 +378,7 @@ impl Farm {
                 mirrors: &mirrors,
                 worker: &self.worker,
                 context: graph::Context::default(),
-                // Every solve is a job of its own.
-                in_vain: &BTreeMap::new(),
+                in_vain: &in_vain,
                 told: None,
             })?;
             let vertices = definition.vertices();

@@ -57,6 +57,8 @@ struct State {
     cache: BTreeMap<Digest, Vec<PathBuf>>,
     /// Operations that ran, by name.
     ran: Vec<String>,
+    /// What was asked for and hangs.
+    hung: BTreeSet<BTreeMap<String, String>>,
     /// Graphs that were solved.
     solves: usize,
     /// Whether it writes caches; those of the last graph with one, by name.
@@ -155,16 +157,23 @@ impl Fake {
                     }
                 }
                 Some(Vice::HangsAt(at) | Vice::HangsOnce(at, _)) => {
-                    if matches!(&op.op, Some(Op::Source(source)) if source.identifier.starts_with(at)) {
+                    if let Some(Op::Source(source)) = &op.op
+                        && source.identifier.starts_with(at)
+                    {
                         if let Some(Vice::HangsOnce(_, other)) = state.vice {
                             state.vice = Some(Vice::CannotReach(other));
                         }
+                        state.hung.insert(source.attrs.clone());
                         return Err(self.stalled(&digest, &name));
                     }
                 }
                 _ => {}
             }
             if let Some(Op::Source(source)) = &op.op {
+                // As BuildKit joins what is the same, wherever it comes from.
+                if state.hung.contains(&source.attrs) {
+                    return Err(self.stalled(&digest, &name));
+                }
                 let wanted: Digest = source.attrs["http.checksum"].parse().unwrap();
                 let size = self.internet.get(&wanted).map(|bytes| bytes.len() as u64);
                 let told = ask.downloads.get(&digest).copied();
