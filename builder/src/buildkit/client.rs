@@ -51,8 +51,9 @@ pub struct Options {
     pub silence_timeout: Duration,
     /// The longest time in which a solve does not get on.
     pub progress_timeout: Duration,
-    /// The longest time in which nothing is done but downloads, and none of them ends, beside that which the smallest
-    /// takes at its share of [`Options::download_rate`]: a daemon does not tell how far they are.
+    /// The longest time in which nothing is done but downloads, and none of them ends, beside that which all of them
+    /// take at [`Options::download_rate`]: a daemon does not tell how far they are. No longer than
+    /// [`Options::progress_timeout`].
     pub download_timeout: Duration,
     /// The fewest bytes a second that all downloads together are taken to bring.
     pub download_rate: u64,
@@ -69,7 +70,7 @@ impl Options {
             silence_timeout: Duration::from_secs(90),
             progress_timeout: Duration::from_secs(30 * 60),
             download_timeout: Duration::from_secs(5 * 60),
-            download_rate: 64 << 10,
+            download_rate: 128 << 10,
         }
     }
 }
@@ -315,7 +316,8 @@ impl Client {
                     if answer.is_none() && silence > self.options.silence_timeout {
                         return Err(self.hung("it said nothing", silence));
                     }
-                    if answer.is_none() && !is_told && let Some(failed) = self.stalled(request, progress, moved.elapsed()) {
+                    let knows_all = !is_told && told.is_empty();
+                    if answer.is_none() && knows_all && let Some(failed) = self.stalled(request, progress, moved.elapsed()) {
                         return Err(failed);
                     }
                     if answer.is_none() && moved.elapsed() > self.options.progress_timeout {
@@ -382,15 +384,16 @@ impl Client {
         }
     }
 
-    /// Returns that a download does not get on, where nothing else is being done and the smallest has had its time.
+    /// Returns that a download does not get on, where nothing else is being done and all have had their time.
     fn stalled(&self, request: &Solve, progress: &Progress, waited: Duration) -> Option<Error> {
         let running = progress.running().map(|vertex| Some((*request.downloads.get(vertex)?, vertex)));
         let running: Vec<(u64, &str)> = running.collect::<Option<_>>()?;
-        let (bytes, vertex) = *running.iter().min()?;
-        let all = bytes.saturating_mul(running.len() as u64);
+        let all = running.iter().fold(0_u64, |all, (bytes, _)| all.saturating_add(*bytes));
         let rate = Duration::from_secs(all / self.options.download_rate.max(1));
         // Who waits longer takes the daemon for lost.
         let most = self.options.download_timeout.saturating_add(rate).min(self.options.progress_timeout);
+        // The smallest should have been the first.
+        let (_, vertex) = running.iter().min()?;
         let (address, failure) = (self.address.to_string(), Box::new(progress.told_of(vertex)));
         (waited > most).then_some(Error::Stalled { address, failure, waited })
     }

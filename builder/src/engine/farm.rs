@@ -127,13 +127,23 @@ struct Exported {
     tar: u64,
 }
 
+/// Where one daemon gets packages from: a mirror that is dead to it may be alive to another.
+#[derive(Debug, Clone)]
+struct Route {
+    mirrors: Mirrors,
+    /// Archives, and mirrors of them that hung.
+    hung: BTreeSet<(String, String)>,
+    /// Packages that hung, and how often: see [`graph::Input::in_vain`].
+    in_vain: BTreeMap<Digest, u32>,
+}
+
 /// Daemons that build together. None is spoken to before there is something for it to do.
 pub struct Farm {
     team: Team,
     worker: Worker,
-    mirrors: Mutex<Mirrors>,
-    /// Archives, and mirrors of them that hung once.
-    hung: Mutex<BTreeSet<(String, String)>>,
+    mirrors: Mirrors,
+    /// By daemon, where it gets packages from.
+    routes: Mutex<BTreeMap<String, Route>>,
     /// Archives that ask for a login, or have an authority of their own.
     private: BTreeSet<String>,
     /// By daemon, the layers that its caches hold of this build.
@@ -166,8 +176,8 @@ impl Farm {
         Self {
             team: Team::new(daemons),
             worker,
-            mirrors: Mutex::new(mirrors),
-            hung: Mutex::default(),
+            mirrors,
+            routes: Mutex::default(),
             private,
             exported: Mutex::default(),
             large: Mutex::new(()),
@@ -362,14 +372,9 @@ impl Farm {
         job: &Job<'_>,
         lower: &dyn Fn(&graph::Input<'_>) -> Result<Definition, graph::Error>,
     ) -> Result<TemporaryDirectory, Error> {
+        let mut first = None;
         loop {
-            let mirrors = self.mirrors.lock().expect("nobody panics while a mirror is left out").clone();
-            // A daemon of today waits for a download that hangs, though nobody else does any more, where it is asked for the
-            // same bytes again.
-            let mut in_vain: BTreeMap<String, u32> = BTreeMap::new();
-            for (archive, _) in &*self.hung.lock().expect("nobody panics while a mirror is left out") {
-                *in_vain.entry(archive.clone()).or_default() += 1;
-            }
+            let Route { mirrors, in_vain, .. } = self.route(job.daemon, |route| route.clone());
             let platforms = [job.platform];
             let definition = lower(&graph::Input {
                 spec: job.input.spec,
@@ -383,48 +388,51 @@ impl Farm {
             })?;
             let vertices = definition.vertices();
             let room = job.input.store.temporary_directory()?;
-            match job.solve(&definition, &vertices, room.path()) {
-                Ok(()) => return Ok(room),
-                Err(error) => match vertex_of(&vertices, &error).and_then(|vertex| self.archive_of(job, vertex)) {
-                    Some(archive) if self.next_mirror(&mirrors, &archive, &error) => {
-                        let progress = job.input.progress;
-                        progress.step(&format!("{error}; the next mirror of `{archive}` is asked"));
+            let mut running = BTreeSet::new();
+            let Err(error) = job.solve(&definition, &vertices, room.path(), &mut running) else { return Ok(room) };
+            let archive = vertex_of(&vertices, &error).and_then(|vertex| job.package(vertex)).map(|one| &one.archive);
+            let stalled = matches!(error, buildkit::Error::Stalled { .. });
+            let running = if stalled { running } else { BTreeSet::new() };
+            let running = running.iter().filter_map(|vertex| job.package(vertices.get(vertex)?));
+            let next = |archive: &String| {
+                self.route(job.daemon, |route| {
+                    route.next_mirror(archive, stalled, running.map(|package| package.digest))
+                })
+            };
+            match archive {
+                Some(archive) if next(archive) => {
+                    job.input.progress.step(&format!("{error}; the next mirror of `{archive}` is asked"));
+                    if !stalled {
+                        first.get_or_insert_with(|| failed(&vertices, error));
                     }
-                    _ => return Err(failed(&vertices, error)),
-                },
+                }
+                // That a mirror hangs which was known to says less than why another one was left.
+                _ => return Err(first.filter(|_| stalled).unwrap_or_else(|| failed(&vertices, error))),
             }
         }
     }
 
-    /// Returns the archive of the package that an operation fetches; `None` where it does something else.
-    fn archive_of(&self, job: &Job<'_>, vertex: &Vertex) -> Option<String> {
-        let fetches = |package: &&LockedPackage| vertex.name == graph::fetch_name(package);
-        let mut packages = job.input.lock.platform.values().flat_map(|share| &share.packages);
-        packages.find(fetches).map(|package| package.archive.clone())
+    /// Calls `work` with where a daemon gets packages from.
+    fn route<T>(&self, daemon: &dyn Daemon, work: impl FnOnce(&mut Route) -> T) -> T {
+        let mut routes = self.routes.lock().expect("nobody panics while a mirror is left out");
+        let new = || Route { mirrors: self.mirrors.clone(), hung: BTreeSet::new(), in_vain: BTreeMap::new() };
+        work(routes.entry(daemon.address().to_owned()).or_insert_with(new))
     }
+}
 
-    /// Leaves out the mirror of an archive that was asked first when these were the mirrors; one that hangs is put behind
-    /// the others. Returns whether there is one that did not hang.
-    fn next_mirror(&self, then: &Mirrors, archive: &str, error: &buildkit::Error) -> bool {
-        let mut now = self.mirrors.lock().expect("nobody panics while a mirror is left out");
-        let (Some(then), Some(now)) = (then.by_archive.get(archive), now.by_archive.get_mut(archive)) else {
-            return false;
-        };
-        // Another daemon may have found out before.
-        if then.first() != now.first() {
+impl Route {
+    /// Leaves out the mirror of an archive that is asked first; one that hangs is put behind the others, and these packages
+    /// may still hang there. Returns whether there is one that did not hang.
+    fn next_mirror(&mut self, archive: &str, hangs: bool, packages: impl Iterator<Item = Digest>) -> bool {
+        let Some(all) = self.mirrors.by_archive.get_mut(archive).filter(|all| all.len() > 1) else { return false };
+        if !hangs {
+            all.remove(0);
             return true;
         }
-        if now.len() < 2 {
-            return false;
-        }
-        if matches!(error, buildkit::Error::Stalled { .. }) {
-            let mut hung = self.hung.lock().expect("nobody panics while a mirror is left out");
-            hung.insert((archive.to_owned(), now[0].clone()));
-            now.rotate_left(1);
-            return now.iter().any(|uri| !hung.contains(&(archive.to_owned(), uri.clone())));
-        }
-        now.remove(0);
-        true
+        packages.for_each(|package| *self.in_vain.entry(package).or_default() += 1);
+        self.hung.insert((archive.to_owned(), all[0].clone()));
+        all.rotate_left(1);
+        all.iter().any(|uri| !self.hung.contains(&(archive.to_owned(), uri.clone())))
     }
 }
 
@@ -516,21 +524,40 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Solves a graph; `running` are the operations that began and did not end.
     fn solve(
         &self,
         definition: &Definition,
         vertices: &BTreeMap<Digest, &Vertex>,
         directory: &Path,
+        running: &mut BTreeSet<Digest>,
     ) -> Result<(), buildkit::Error> {
-        let over: Mutex<BTreeSet<Digest>> = Mutex::default();
+        /// Operations that are over, and those that run.
+        #[derive(Default)]
+        struct Told {
+            over: BTreeSet<Digest>,
+            running: BTreeSet<Digest>,
+        }
+        let told: Mutex<Told> = Mutex::default();
         let of = |text: &str| {
             let digest: Digest = text.parse().ok()?;
             Some((digest, *vertices.get(&digest)?))
         };
         let events = |event: &Event| {
-            let Event::Completed { vertex, cached, .. } = event else { return };
+            let (Event::Started { vertex, .. } | Event::Completed { vertex, .. } | Event::Failed { vertex, .. }) =
+                event
+            else {
+                return;
+            };
             let Some((digest, vertex)) = of(vertex) else { return };
-            if over.lock().expect("nobody panics while an operation is noted").insert(digest) {
+            let mut told = told.lock().expect("nobody panics while an operation is noted");
+            match event {
+                Event::Started { .. } => drop(told.running.insert(digest)),
+                _ => drop(told.running.remove(&digest)),
+            }
+            if let Event::Completed { cached, .. } = event
+                && told.over.insert(digest)
+            {
                 let cached = if *cached { ", as it was made before" } else { "" };
                 self.input.progress.step(&format!("{}: {}{cached}", self.daemon.address(), vertex.name));
                 (self.done)(vertex);
@@ -538,20 +565,33 @@ impl Job<'_> {
         };
         let Self { is_whole, limits, stop, .. } = *self;
         let downloads = &self.downloads(vertices);
-        self.daemon.solve(&Ask { definition, directory, limits, is_whole, downloads, events: &events, stop })
+        let solved =
+            self.daemon.solve(&Ask { definition, directory, limits, is_whole, downloads, events: &events, stop });
+        *running = told.into_inner().expect("nobody panics while an operation is noted").running;
+        solved
     }
 
     /// Returns the operations that fetch something, by digest, and the bytes that each brings, as far as they are known.
     fn downloads(&self, vertices: &BTreeMap<Digest, &Vertex>) -> BTreeMap<String, u64> {
-        // Where a cache is written, the graph holds layers of other platforms too.
-        let packages = self.input.lock.platform.values().flat_map(|share| &share.packages);
-        let sizes: BTreeMap<String, u64> = packages.map(|package| (graph::fetch_name(package), package.size)).collect();
+        let sizes: BTreeMap<String, u64> =
+            self.packages().map(|package| (graph::fetch_name(package), package.size)).collect();
         let of = |(digest, vertex): (&Digest, &&Vertex)| {
             let is_worker = vertex.name == graph::FETCH_WORKER;
             let size = if is_worker { Some(WORKER) } else { sizes.get(&vertex.name).copied() };
             size.map(|size| (digest.to_string(), size))
         };
         vertices.iter().filter_map(of).collect()
+    }
+
+    /// Returns the package that an operation fetches; `None` where it does something else.
+    fn package(&self, vertex: &Vertex) -> Option<&LockedPackage> {
+        self.packages().find(|package| vertex.name == graph::fetch_name(package))
+    }
+
+    /// Returns the lock's packages, those of this platform first: where a cache is written, the graph holds others too.
+    fn packages(&self) -> impl Iterator<Item = &LockedPackage> {
+        let own = self.input.lock.platform.get(self.platform.oci());
+        own.into_iter().chain(self.input.lock.platform.values()).flat_map(|share| &share.packages)
     }
 }
 

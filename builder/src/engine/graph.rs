@@ -19,6 +19,7 @@ mod worker;
 
 use std::collections::BTreeMap;
 
+use crate::digest::Digest;
 use crate::engine::worker::FILES;
 use crate::fetch::Mirrors;
 use crate::llb::{Definition, Output, Step, Vertex};
@@ -64,9 +65,9 @@ pub struct Input<'a> {
     pub worker: &'a Worker,
     /// Where the files beside the spec come from. Where the spec names none, nobody is asked for any.
     pub context: Context<'a>,
-    /// By archive, how many of its mirrors did not give a package before, in one job of a daemon. What is asked of the
-    /// next one then has to differ in more than its address.
-    pub in_vain: &'a BTreeMap<String, u32>,
+    /// By a package's SHA-256, how often a daemon asked for it in vain and may still be asking. What is asked of the next
+    /// mirror then has to differ in more than its address.
+    pub in_vain: &'a BTreeMap<Digest, u32>,
     /// What the documents say that is neither in the spec nor in its lock; see [`crate::ops::worker::Said`].
     pub told: Option<&'a [u8]>,
 }

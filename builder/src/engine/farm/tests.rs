@@ -303,10 +303,17 @@ fn where_a_mirror_gives_nothing_the_next_one_is_asked() {
     let fakes = world.fakes(&["a"]);
     fakes[0].vice(Some(Vice::HangsOnce("http://dead.example", "http://mirror.example")));
     assert_eq!((world.on(&fakes, "hung-once").unwrap().digest(), fakes[0].solves()), (world.local(), 4));
+    // Why a mirror was left says more than that the one behind it hangs still.
+    let fakes = world.fakes(&["a"]);
+    fakes[0].vice(Some(Vice::HangsOr("http://dead.example", "http://mirror.example")));
+    let error = world.on(&fakes, "hung-or").unwrap_err().to_string();
+    assert!(error.starts_with("cannot fetch ") && error.ends_with(": connection refused"), "{error}");
     let dead = ["http://dead.example", "http://dead-too.example"].map(str::to_owned).to_vec();
     world.mirrors.by_archive.insert("test".to_owned(), dead);
     let fakes = world.fakes(&["a", "b"]);
     fakes[0].vice(Some(Vice::HangsAt("http://dead")));
+    // What is dead to one may be alive to another.
+    fakes[1].vice(Some(Vice::HangsAt("http://dead.example")));
     let farm = world.farm(&fakes);
     assert_eq!(world.build(&world.store("one-hangs"), Some(&farm)).unwrap().digest(), world.local());
     assert_eq!(farm.warnings().len(), 1);

@@ -141,9 +141,11 @@ impl<'a> Lowering<'a> {
             return Err(Error::Login { package: name, archive });
         }
         let vertex = Vertex::new(fetch_name(package), format!("package `{name}` {}", package.version));
-        // Within one job a daemon takes a download of the same bytes for the one that failed, wherever it comes from: what
-        // is asked of another mirror has another mode, which nobody looks at.
-        let mode = self.input.in_vain.get(&archive).filter(|times| **times > 0).map(|times| 0o600 + (times & 0o77));
+        // A daemon takes a download of the same bytes for the one that failed in the same job, or that still hangs, wherever
+        // it comes from: what is asked of another mirror has another mode. Workers do not look at it, but caches do, so
+        // that what was opened so is opened again where the first mirror is back.
+        let mode =
+            self.input.in_vain.get(&package.digest).filter(|times| **times > 0).map(|times| 0o600 + (times & 0o77));
         Ok(self.graph.http(&Http { url, digest: package.digest, name: "deb".to_owned(), mode }, vertex))
     }
 

@@ -10,7 +10,7 @@ use crate::fetch::Private;
 use crate::lock::{LockedInput, LockedPackage, PlatformLock, REVISION, VERSION, Why};
 
 /// Nothing was asked in vain.
-static NONE: BTreeMap<String, u32> = BTreeMap::new();
+static NONE: BTreeMap<Digest, u32> = BTreeMap::new();
 
 const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 

@@ -183,7 +183,7 @@ impl Build<'_> {
         }
         let (spec, worker) = (&self.project.spec, self.worker);
         let context = graph::Context { name: &self.options.local, directory: self.options.directory() };
-        let mut in_vain: BTreeMap<String, u32> = BTreeMap::new();
+        let mut in_vain: BTreeMap<Digest, u32> = BTreeMap::new();
         let mut first = None;
         loop {
             let input = graph::Input {
@@ -206,7 +206,11 @@ impl Build<'_> {
             match (archive, others.filter(|all| all.len() > 1)) {
                 (Some(archive), Some(all)) => {
                     drop(all.remove(0));
-                    *in_vain.entry(archive).or_default() += 1;
+                    // All of them failed with the job.
+                    let packages = lock.platform.values().flat_map(|share| &share.packages);
+                    for package in packages.filter(|package| package.archive == archive) {
+                        *in_vain.entry(package.digest).or_default() += 1;
+                    }
                     first.get_or_insert(failed.error);
                 }
                 // What names an operation says more than what names none.

@@ -132,6 +132,9 @@ fn each_failure_names_its_package_on_buildkitd() {
 fn docker_is_asked_for_no_cache_that_it_cannot_write() {
     let turn = turn();
     let Some(daemon) = Daemon::docker(&turn) else { return };
+    if daemon.buildctl(["debug", "info"]).output().unwrap().status.success() {
+        return eprintln!("skipped: the BuildKit in this Docker tells a version, and may write caches");
+    }
     let served = served();
     served.files.taken();
     let place = &served.place;

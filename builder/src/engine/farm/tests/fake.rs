@@ -35,6 +35,8 @@ pub(super) enum Vice {
     HangsAt(&'static str),
     /// What begins so hangs, once; then it does not reach the other.
     HangsOnce(&'static str, &'static str),
+    /// What begins so hangs, and it does not reach the other.
+    HangsOr(&'static str, &'static str),
     /// It takes no message with a plan in it.
     TakesLess,
     /// An operation whose name begins so gives up, once.
@@ -105,7 +107,8 @@ impl Fake {
         buildkit::Error::Lost { address: self.address.clone(), problem: "it was killed".to_owned() }
     }
 
-    fn stalled(&self, digest: &str, name: &str) -> buildkit::Error {
+    fn stalled(&self, ask: &Ask<'_>, digest: &str, name: &str) -> buildkit::Error {
+        (ask.events)(&Event::Started { vertex: digest.to_owned(), name: name.to_owned() });
         let failure = Failure { vertex: digest.to_owned(), name: name.to_owned(), log: Vec::new() };
         let (address, waited) = (self.address.clone(), std::time::Duration::from_secs(300));
         buildkit::Error::Stalled { address, failure: Box::new(failure), waited }
@@ -151,12 +154,11 @@ impl Fake {
                     }
                     return Err(error);
                 }
-                Some(Vice::CannotReach(at)) => {
-                    if matches!(&op.op, Some(Op::Source(source)) if source.identifier.starts_with(at)) {
-                        return Err(self.failed(&digest, &name, "connection refused", ""));
-                    }
+                Some(Vice::CannotReach(at) | Vice::HangsOr(_, at)) if matches!(&op.op, Some(Op::Source(source)) if source.identifier.starts_with(at)) =>
+                {
+                    return Err(self.failed(&digest, &name, "connection refused", ""));
                 }
-                Some(Vice::HangsAt(at) | Vice::HangsOnce(at, _)) => {
+                Some(Vice::HangsAt(at) | Vice::HangsOnce(at, _) | Vice::HangsOr(at, _)) => {
                     if let Some(Op::Source(source)) = &op.op
                         && source.identifier.starts_with(at)
                     {
@@ -164,7 +166,7 @@ impl Fake {
                             state.vice = Some(Vice::CannotReach(other));
                         }
                         state.hung.insert(source.attrs.clone());
-                        return Err(self.stalled(&digest, &name));
+                        return Err(self.stalled(ask, &digest, &name));
                     }
                 }
                 _ => {}
@@ -172,7 +174,7 @@ impl Fake {
             if let Some(Op::Source(source)) = &op.op {
                 // As BuildKit joins what is the same, wherever it comes from.
                 if state.hung.contains(&source.attrs) {
-                    return Err(self.stalled(&digest, &name));
+                    return Err(self.stalled(ask, &digest, &name));
                 }
                 let wanted: Digest = source.attrs["http.checksum"].parse().unwrap();
                 let size = self.internet.get(&wanted).map(|bytes| bytes.len() as u64);
@@ -320,8 +322,10 @@ fn cache_key(op: &pb::Op, inputs: &[PathBuf]) -> Digest {
     match op.op.as_ref().unwrap() {
         Op::Source(source) => {
             // With a checksum the address does not count.
-            let word = source.attrs.get("http.checksum").unwrap_or(&source.identifier);
-            hasher.update(word.as_bytes());
+            if !source.attrs.contains_key("http.checksum") {
+                hasher.update(source.identifier.as_bytes());
+            }
+            hasher.update(format!("{:?}", source.attrs).as_bytes());
         }
         Op::Exec(exec) => {
             hasher.update(format!("{:?}", exec.meta.as_ref().unwrap().args).as_bytes());
