@@ -16,6 +16,7 @@
 
 mod daemon;
 mod error;
+mod job;
 mod receive;
 mod share;
 #[cfg(test)]
@@ -47,6 +48,7 @@ use crate::store::TemporaryDirectory;
 pub use daemon::Daemon;
 pub use error::Error;
 
+use job::{Job, Route};
 use share::Team;
 
 /// The most bytes of plans in one graph, as long as no single one has more: a daemon takes messages of 16 MiB,
@@ -125,16 +127,6 @@ struct Exported {
     plan: Vec<u8>,
     /// Bytes of its tar.
     tar: u64,
-}
-
-/// Where one daemon gets packages from: a mirror that is dead to it may be alive to another.
-#[derive(Debug, Clone)]
-struct Route {
-    mirrors: Mirrors,
-    /// Archives, and mirrors of them that hung.
-    hung: BTreeSet<(String, String)>,
-    /// Packages that hung, and how often: see [`graph::Input::in_vain`].
-    in_vain: BTreeMap<Digest, u32>,
 }
 
 /// Daemons that build together. None is spoken to before there is something for it to do.
@@ -420,22 +412,6 @@ impl Farm {
     }
 }
 
-impl Route {
-    /// Leaves out the mirror of an archive that is asked first; one that hangs is put behind the others, and these packages
-    /// may still hang there. Returns whether there is one that did not hang.
-    fn next_mirror(&mut self, archive: &str, hangs: bool, packages: impl Iterator<Item = Digest>) -> bool {
-        let Some(all) = self.mirrors.by_archive.get_mut(archive).filter(|all| all.len() > 1) else { return false };
-        if !hangs {
-            all.remove(0);
-            return true;
-        }
-        packages.for_each(|package| *self.in_vain.entry(package).or_default() += 1);
-        self.hung.insert((archive.to_owned(), all[0].clone()));
-        all.rotate_left(1);
-        all.iter().any(|uri| !self.hung.contains(&(archive.to_owned(), uri.clone())))
-    }
-}
-
 impl Remote for Farm {
     fn select(&self, input: &BuildInput<'_>, platform: Platform) -> Result<Selected, local::Error> {
         let given = self.open(input, platform)?;
@@ -505,94 +481,6 @@ fn portions<'p, P: Borrow<LayerPlan>>(plans: &[&'p (usize, P)], most: usize) -> 
         portions.last_mut().expect("one was put there").push((*plan, bytes));
     }
     portions
-}
-
-/// As many bytes as a worker is taken to have.
-const WORKER: u64 = 32 << 20;
-
-/// One solve of a daemon.
-struct Job<'a> {
-    input: &'a BuildInput<'a>,
-    platform: Platform,
-    daemon: &'a dyn Daemon,
-    is_whole: bool,
-    /// How much may come.
-    limits: Limits,
-    stop: &'a Stop,
-    /// Hears of each operation that is over.
-    done: &'a (dyn Fn(&Vertex) + Sync),
-}
-
-impl Job<'_> {
-    /// Solves a graph; `running` are the operations that began and did not end.
-    fn solve(
-        &self,
-        definition: &Definition,
-        vertices: &BTreeMap<Digest, &Vertex>,
-        directory: &Path,
-        running: &mut BTreeSet<Digest>,
-    ) -> Result<(), buildkit::Error> {
-        /// Operations that are over, and those that run.
-        #[derive(Default)]
-        struct Told {
-            over: BTreeSet<Digest>,
-            running: BTreeSet<Digest>,
-        }
-        let told: Mutex<Told> = Mutex::default();
-        let of = |text: &str| {
-            let digest: Digest = text.parse().ok()?;
-            Some((digest, *vertices.get(&digest)?))
-        };
-        let events = |event: &Event| {
-            let (Event::Started { vertex, .. } | Event::Completed { vertex, .. } | Event::Failed { vertex, .. }) =
-                event
-            else {
-                return;
-            };
-            let Some((digest, vertex)) = of(vertex) else { return };
-            let mut told = told.lock().expect("nobody panics while an operation is noted");
-            match event {
-                Event::Started { .. } => drop(told.running.insert(digest)),
-                _ => drop(told.running.remove(&digest)),
-            }
-            if let Event::Completed { cached, .. } = event
-                && told.over.insert(digest)
-            {
-                let cached = if *cached { ", as it was made before" } else { "" };
-                self.input.progress.step(&format!("{}: {}{cached}", self.daemon.address(), vertex.name));
-                (self.done)(vertex);
-            }
-        };
-        let Self { is_whole, limits, stop, .. } = *self;
-        let downloads = &self.downloads(vertices);
-        let solved =
-            self.daemon.solve(&Ask { definition, directory, limits, is_whole, downloads, events: &events, stop });
-        *running = told.into_inner().expect("nobody panics while an operation is noted").running;
-        solved
-    }
-
-    /// Returns the operations that fetch something, by digest, and the bytes that each brings, as far as they are known.
-    fn downloads(&self, vertices: &BTreeMap<Digest, &Vertex>) -> BTreeMap<String, u64> {
-        let sizes: BTreeMap<String, u64> =
-            self.packages().map(|package| (graph::fetch_name(package), package.size)).collect();
-        let of = |(digest, vertex): (&Digest, &&Vertex)| {
-            let is_worker = vertex.name == graph::FETCH_WORKER;
-            let size = if is_worker { Some(WORKER) } else { sizes.get(&vertex.name).copied() };
-            size.map(|size| (digest.to_string(), size))
-        };
-        vertices.iter().filter_map(of).collect()
-    }
-
-    /// Returns the package that an operation fetches; `None` where it does something else.
-    fn package(&self, vertex: &Vertex) -> Option<&LockedPackage> {
-        self.packages().find(|package| vertex.name == graph::fetch_name(package))
-    }
-
-    /// Returns the lock's packages, those of this platform first: where a cache is written, the graph holds others too.
-    fn packages(&self) -> impl Iterator<Item = &LockedPackage> {
-        let own = self.input.lock.platform.get(self.platform.oci());
-        own.into_iter().chain(self.input.lock.platform.values()).flat_map(|share| &share.packages)
-    }
 }
 
 /// Returns the operation that an error is about.
