@@ -239,6 +239,7 @@ impl Diagnose for Error {
             Self::Address { .. } => {
                 "write `unix:///run/buildkit/buildkitd.sock`, `tcp://HOST:PORT`, or `docker://` for a Docker daemon"
             }
+            Self::Stalled { .. } => "`--mirror ARCHIVE=URI` names a mirror that the daemon reaches",
             Self::NoExport { .. } => "leave out `--cache-to`, or name a buildkitd: `--engine buildkit=unix:///PATH`",
             Self::Cache { .. } => "write for example `type=registry,ref=HOST/NAME:TAG,mode=max`",
             Self::Connect { why: Unreachable::Absent, .. } => {
@@ -260,7 +261,6 @@ impl Diagnose for Error {
             | Self::Definition { .. }
             | Self::Lost { .. }
             | Self::Hung { .. }
-            | Self::Stalled { .. }
             | Self::Protocol { .. }
             | Self::Solve { .. }
             | Self::Receive { .. }

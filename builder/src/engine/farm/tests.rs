@@ -319,7 +319,9 @@ fn where_a_mirror_gives_nothing_the_next_one_is_asked() {
     assert_eq!(farm.warnings().len(), 1);
     let fakes = world.fakes(&["a"]);
     fakes[0].vice(Some(Vice::HangsAt("http://dead")));
-    let error = world.on(&fakes, "all-hang").unwrap_err().to_string();
+    let error = world.on(&fakes, "all-hang").unwrap_err();
+    assert!(error.hints().iter().any(|hint| hint.contains("--mirror")), "{:?}", error.hints());
+    let error = error.to_string();
     assert!(error.contains("could not wait longer for `") && error.contains("did not get on for 300 s"), "{error}");
     assert_eq!(fakes[0].solves(), 2);
     // What only this machine can read is no mirror of daemons.
